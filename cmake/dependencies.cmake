@@ -1,0 +1,18 @@
+# Every library comes from Debian 12's packages (scripts/setup installs them).
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(fmt REQUIRED)
+
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(RDKAFKA IMPORTED_TARGET rdkafka)
+pkg_check_modules(HIREDIS IMPORTED_TARGET hiredis)
+pkg_check_modules(ROCKSDB IMPORTED_TARGET rocksdb)
+find_package(Protobuf)
+find_package(yaml-cpp)
+find_package(simdjson)
+find_package(spdlog)
+find_package(TBB)
+find_package(OpenSSL)
+find_package(prometheus-cpp CONFIG)
+find_package(CLI11 CONFIG)
