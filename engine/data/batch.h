@@ -1,0 +1,89 @@
+// What flows: records of one type in batches. The type is erased once per batch; inside an operator's loop there are plain structs.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "engine/base/time.h"
+
+namespace tidemill {
+
+// A user's event and its event time.
+template <class T>
+struct Record {
+  T value;
+  EventTime time;
+};
+
+class BatchBase {
+ public:
+  virtual ~BatchBase() = default;
+  [[nodiscard]] virtual std::size_t size() const = 0;
+};
+
+// Owns a batch of any type. Whoever holds it may change it; it crosses threads only by moving through a channel.
+using AnyBatch = std::unique_ptr<BatchBase>;
+
+// Rows a batch should hold inside a task (about 8 KB, docs/architecture.md) and between tasks.
+template <class T>
+constexpr std::size_t kBatchRows = std::max<std::size_t>(16, 8192 / sizeof(Record<T>));
+template <class T>
+constexpr std::size_t kExchangeRows = 1024;
+
+template <class T>
+class Batch final : public BatchBase {
+ public:
+  using value_type = Record<T>;
+
+  Batch() = default;
+  explicit Batch(std::size_t capacity) { records_.reserve(capacity); }
+
+  void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }
+  // Adds a record whose key hash is known, so that the receiver need not hash again. Either all records carry one or none.
+  void append_hashed(T value, EventTime time, std::uint64_t hash) {
+    records_.push_back({std::move(value), time});
+    hashes_.push_back(hash);
+  }
+
+  [[nodiscard]] std::size_t size() const override { return records_.size(); }
+  [[nodiscard]] bool empty() const { return records_.empty(); }
+  [[nodiscard]] bool is_hashed() const { return !hashes_.empty(); }
+  [[nodiscard]] std::uint64_t hash(std::size_t i) const { return hashes_[i]; }
+  void clear() {
+    records_.clear();
+    hashes_.clear();
+  }
+
+  Record<T>& operator[](std::size_t i) { return records_[i]; }
+  const Record<T>& operator[](std::size_t i) const { return records_[i]; }
+  auto begin() { return records_.begin(); }
+  auto end() { return records_.end(); }
+  auto begin() const { return records_.begin(); }
+  auto end() const { return records_.end(); }
+
+  // Drops the records for which `predicate(record)` holds, keeping order (and hashes in step).
+  template <class Predicate>
+  void erase_if(Predicate predicate) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < records_.size(); ++i) {
+      if (predicate(records_[i])) continue;
+      if (kept != i) {
+        records_[kept] = std::move(records_[i]);
+        if (!hashes_.empty()) hashes_[kept] = hashes_[i];
+      }
+      ++kept;
+    }
+    records_.erase(records_.begin() + static_cast<std::ptrdiff_t>(kept), records_.end());
+    if (!hashes_.empty()) hashes_.resize(kept);
+  }
+
+ private:
+  std::vector<Record<T>> records_;
+  std::vector<std::uint64_t> hashes_;
+};
+
+}  // namespace tidemill

@@ -1,0 +1,95 @@
+// How operators hand on what they make. An Outlet takes whole messages; an Emitter<T> fills batches of one type and pushes them.
+#pragma once
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/data/batch.h"
+#include "engine/data/message.h"
+
+namespace tidemill {
+
+// Where messages go: the next stage of the chain, or an exchange to other tasks. One thread.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  virtual void push(AnyBatch batch) = 0;
+  virtual void push(const Signal& signal) = 0;
+  // True while something behind this outlet takes nothing more: the task is not stepped (back-pressure).
+  [[nodiscard]] virtual bool is_blocked() const = 0;
+};
+
+class EmitterBase {
+ public:
+  virtual ~EmitterBase() = default;
+  virtual void flush() = 0;
+  void connect(Outlet& outlet) { outlets_.push_back(&outlet); }
+  [[nodiscard]] bool is_connected() const { return !outlets_.empty(); }
+  void signal(const Signal& s) {
+    flush();
+    for (Outlet* o : outlets_) o->push(s);
+  }
+  [[nodiscard]] bool is_blocked() const {
+    for (const Outlet* o : outlets_) {
+      if (o->is_blocked()) return true;
+    }
+    return false;
+  }
+  // Records that went nowhere, because nothing is connected to this port.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+  [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
+
+ protected:
+  std::vector<Outlet*> outlets_;
+  std::uint64_t dropped_ = 0;
+  std::uint64_t emitted_ = 0;
+};
+
+// Not thread-safe; owned by its stage, which flushes it before every signal.
+template <class T>
+class Emitter final : public EmitterBase {
+ public:
+  void emit(T value, EventTime time) {
+    if (outlets_.empty()) {
+      ++dropped_;
+      return;
+    }
+    if (!batch_) batch_ = std::make_unique<Batch<T>>(kBatchRows<T>);
+    batch_->append(std::move(value), time);
+    if (batch_->size() >= kBatchRows<T>) flush();
+  }
+
+  // Hands on a whole batch as it is.
+  void emit(std::unique_ptr<Batch<T>> batch) {
+    flush();
+    push(std::move(batch));
+  }
+
+  void flush() override {
+    if (batch_ && !batch_->empty()) push(std::move(batch_));
+  }
+
+ private:
+  void push(std::unique_ptr<Batch<T>> batch) {
+    if (outlets_.empty()) {
+      dropped_ += batch->size();
+      return;
+    }
+    emitted_ += batch->size();
+    for (std::size_t i = 0; i + 1 < outlets_.size(); ++i) {
+      if constexpr (std::is_copy_constructible_v<T>) {
+        outlets_[i]->push(std::make_unique<Batch<T>>(*batch));
+      } else {
+        TM_CHECK(!"a stream of a move-only type has one consumer");
+      }
+    }
+    outlets_.back()->push(std::move(batch));
+  }
+
+  std::unique_ptr<Batch<T>> batch_;
+};
+
+}  // namespace tidemill

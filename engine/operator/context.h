@@ -1,0 +1,125 @@
+// What an operator is given when it is built: its outputs, its place in the job, what was restored, metrics, clocks.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <typeindex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "engine/base/error.h"
+#include "engine/base/metrics.h"
+#include "engine/data/emitter.h"
+#include "engine/operator/key_group.h"
+#include "engine/operator/snapshot.h"
+
+namespace tidemill {
+
+// Things of the whole process that operators may ask for by type (the state backend, the Kafka transaction): lent by whoever runs the job.
+class Resources {
+ public:
+  template <class R>
+  void lend(R& resource) {
+    by_type_[std::type_index(typeid(R))] = &resource;
+  }
+  template <class R>
+  R& get() const {
+    R* found = find<R>();
+    TM_CHECK(found != nullptr);
+    return *found;
+  }
+  template <class R>
+  R* find() const {
+    const auto it = by_type_.find(std::type_index(typeid(R)));
+    return it == by_type_.end() ? nullptr : static_cast<R*>(it->second);
+  }
+
+ private:
+  std::unordered_map<std::type_index, void*> by_type_;
+};
+
+// The parts that former subtasks of this operator left in the checkpoint; after a change of parallelism there may be more or fewer of
+// them than subtasks now, and everyone sees all.
+struct RestoredOperator {
+  struct Subtask {
+    std::vector<StatePart> parts;
+    std::vector<SplitPosition> positions;
+  };
+  std::vector<Subtask> subtasks;
+};
+
+// Outlives the operator it is given to. Used in the operator's constructor only, but for the queries.
+class OperatorContext {
+ public:
+  struct Place {
+    std::string name;  // unique in the job; the identity of the state
+    int subtask = 0;
+    int parallelism = 1;
+    KeyGroupRange groups{0, kDefaultKeyGroups, kDefaultKeyGroups};
+  };
+
+  OperatorContext(Place place, Resources& resources, MetricRegistry& metrics, const Clock& clock, const RestoredOperator* restored)
+      : place_(std::move(place)), resources_(resources), metrics_(metrics), clock_(clock), restored_(restored) {}
+  OperatorContext(const OperatorContext&) = delete;
+  OperatorContext& operator=(const OperatorContext&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return place_.name; }
+  [[nodiscard]] int subtask() const { return place_.subtask; }
+  [[nodiscard]] int parallelism() const { return place_.parallelism; }
+  [[nodiscard]] KeyGroupRange key_groups() const { return place_.groups; }
+  [[nodiscard]] const Clock& clock() const { return clock_; }
+  [[nodiscard]] Resources& resources() { return resources_; }
+
+  // The emitter of output port `port`. Ports nobody reads count what they drop.
+  template <class T>
+  Emitter<T>& output(std::size_t port) {
+    if (ports_.size() <= port) ports_.resize(port + 1);
+    if (!ports_[port]) ports_[port] = std::make_unique<Emitter<T>>();
+    return static_cast<Emitter<T>&>(*ports_[port]);
+  }
+  [[nodiscard]] std::vector<std::unique_ptr<EmitterBase>>& ports() { return ports_; }
+
+  // Metrics carry the operator's name and subtask as labels.
+  Counter& counter(const std::string& name, Labels more = {}) { return metrics_.counter(name, labels(std::move(more))); }
+  Gauge& gauge(const std::string& name, Labels more = {}) { return metrics_.gauge(name, labels(std::move(more))); }
+  Histogram& histogram(const std::string& name, Labels more = {}) { return metrics_.histogram(name, labels(std::move(more))); }
+  [[nodiscard]] MetricRegistry& metrics() { return metrics_; }
+
+  // Joins every later checkpoint, in the order of the calls. `part` outlives the operator's stage.
+  void attach(Snapshotable& part) { snapshotables_.push_back(&part); }
+  [[nodiscard]] const std::vector<Snapshotable*>& snapshotables() const { return snapshotables_; }
+
+  // True if this operator starts from a checkpoint that knows it.
+  [[nodiscard]] bool is_restored() const { return restored_ != nullptr; }
+  // The named part of every former subtask that had it.
+  [[nodiscard]] std::vector<ByteView> restored(std::string_view part) const {
+    std::vector<ByteView> found;
+    if (restored_ == nullptr) return found;
+    for (const auto& subtask : restored_->subtasks) {
+      for (const StatePart& p : subtask.parts) {
+        if (p.name == part) found.emplace_back(p.bytes);
+      }
+    }
+    return found;
+  }
+  [[nodiscard]] const RestoredOperator* restored_operator() const { return restored_; }
+
+ private:
+  Labels labels(Labels more) const {
+    more.emplace_back("operator", place_.name);
+    more.emplace_back("subtask", std::to_string(place_.subtask));
+    return more;
+  }
+
+  Place place_;
+  Resources& resources_;
+  MetricRegistry& metrics_;
+  const Clock& clock_;
+  const RestoredOperator* restored_;
+  std::vector<std::unique_ptr<EmitterBase>> ports_;
+  std::vector<Snapshotable*> snapshotables_;
+};
+
+}  // namespace tidemill

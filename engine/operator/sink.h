@@ -1,0 +1,99 @@
+// Sinks take encoded records, so that a connector never knows the user's type. A sink subtask lives on one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/time.h"
+#include "engine/data/raw_record.h"
+#include "engine/operator/context.h"
+#include "engine/operator/operator.h"
+#include "engine/operator/snapshot.h"
+
+namespace tidemill {
+
+// Encoded records in one buffer: no allocation per record in steady state.
+class OutputBatch {
+ public:
+  struct Row {
+    std::string_view key;
+    bool has_key = false;
+    std::string_view value;
+    bool is_delete = false;  // no value: a tombstone, a DEL
+    EventTime time{};
+    const RecordHeaders* headers = nullptr;
+    const std::string* topic = nullptr;  // null: the sink's own
+  };
+
+  // Append key and value bytes to `buffer()` between begin_row and end_row: first the key, then mark, then the value.
+  std::string& buffer() { return bytes_; }
+  void begin_row() { current_ = {bytes_.size(), bytes_.size(), 0, false, false, {}, -1, -1}; }
+  void end_key() {
+    current_.value_at = bytes_.size();
+    current_.has_key = true;
+  }
+  void set_time(EventTime time) { current_.time = time; }
+  void set_delete() { current_.is_delete = true; }
+  void set_headers(RecordHeaders headers) {
+    current_.headers = static_cast<std::int32_t>(headers_.size());
+    headers_.push_back(std::make_unique<RecordHeaders>(std::move(headers)));
+  }
+  void set_topic(std::string topic) {
+    current_.topic = static_cast<std::int32_t>(topics_.size());
+    topics_.push_back(std::make_unique<std::string>(std::move(topic)));
+  }
+  void end_row() {
+    current_.end = bytes_.size();
+    rows_.push_back(current_);
+  }
+
+  [[nodiscard]] std::size_t size() const { return rows_.size(); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_.size(); }
+  [[nodiscard]] Row row(std::size_t i) const {
+    const Place& p = rows_[i];
+    const std::string_view all(bytes_);
+    return {all.substr(p.key_at, p.value_at - p.key_at), p.has_key, all.substr(p.value_at, p.end - p.value_at), p.is_delete, p.time,
+            p.headers < 0 ? nullptr : headers_[static_cast<std::size_t>(p.headers)].get(),
+            p.topic < 0 ? nullptr : topics_[static_cast<std::size_t>(p.topic)].get()};
+  }
+  void clear() {
+    bytes_.clear();
+    rows_.clear();
+    headers_.clear();
+    topics_.clear();
+  }
+
+ private:
+  struct Place {
+    std::size_t key_at, value_at, end;
+    bool has_key, is_delete;
+    EventTime time;
+    std::int32_t headers, topic;
+  };
+  std::string bytes_;
+  std::vector<Place> rows_;
+  Place current_{};
+  std::vector<std::unique_ptr<RecordHeaders>> headers_;
+  std::vector<std::unique_ptr<std::string>> topics_;
+};
+
+// One subtask of a sink. It may attach a Snapshotable in its constructor (ctx.attach): `freeze` is the moment the barrier passes, and
+// `drain` returns true only when everything written before the barrier is safe (acknowledged, fsynced, in the transaction).
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // Takes the rows; keeps copies of what it needs. Never blocks: buffers, and reports is_full.
+  virtual void write(const OutputBatch& batch) = 0;
+  // Called between messages, at least once a millisecond: push buffered rows on, take acknowledgements. Throws Error on failure.
+  virtual void poll() {}
+  [[nodiscard]] virtual bool is_full() const { return false; }
+};
+
+using SinkFactory = std::function<std::unique_ptr<Sink>(OperatorContext&)>;
+
+}  // namespace tidemill
