@@ -1,0 +1,76 @@
+"""What the e2e tests share: one broker, one fault proxy before it, one Redis. Topics, groups and
+transactional ids are each test's own."""
+
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from broker import Cluster
+from fault_proxy import FaultProxy
+from redis_server import RedisServer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_on_sigterm():
+    """A terminated run still stops its servers."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@pytest.fixture(scope="session")
+def scratch():
+    """Where servers keep their data: gone at the end, so nothing a run leaves fills the disk."""
+    folder = Path(tempfile.mkdtemp(prefix="tidemill-e2e-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _shared_kafka(scratch):
+    cluster = Cluster(scratch / "kafka")
+    yield cluster.start()
+    cluster.stop()
+
+
+@pytest.fixture
+def kafka(_shared_kafka):
+    """The shared broker, running and thawed again after every test."""
+    yield _shared_kafka
+    node = _shared_kafka.nodes[0]
+    if node.child.running():
+        node.thaw()
+    else:
+        _shared_kafka.restart()
+
+
+@pytest.fixture(scope="session")
+def _shared_proxy(_shared_kafka):
+    node = _shared_kafka.nodes[0]
+    proxy = FaultProxy(node.proxy_port, node.proxied_port)
+    yield proxy.start()
+    proxy.stop()
+
+
+@pytest.fixture
+def proxy(_shared_proxy):
+    """The fault proxy before the shared broker, without rules."""
+    _shared_proxy.reset()
+    yield _shared_proxy
+    _shared_proxy.reset()
+
+
+@pytest.fixture
+def redis_server(tmp_path):
+    server = RedisServer(tmp_path / "redis")
+    yield server.start()
+    server.kill()
+
+
+@pytest.fixture
+def name(request):
+    """A name no other test uses: for topics, groups, jobs."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "-", request.node.name)[:80]
