@@ -1,0 +1,251 @@
+"""Builds and runs the test stages and counts their cases; scripts/test is the way to call it.
+
+A stage whose tests do not exist yet says so and counts nothing. One that exists and cannot be built or run counts as a failure.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from itertools import product
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CORES = len(os.sched_getaffinity(0))
+STARTED = time.monotonic()
+
+SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+
+
+class Count:
+    def __init__(self, passed=0, failed=0):
+        self.passed, self.failed = passed, failed
+
+    def __iadd__(self, other):
+        self.passed, self.failed = self.passed + other.passed, self.failed + other.failed
+        return self
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed"
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def failure(text):
+    say(f"FAILED: {text}")
+    return Count(0, 1)
+
+
+def clock(seconds):
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def run(*command, **options):
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True, check=False, **options)
+
+
+def run_quietly(*command):
+    """Runs a command and shows what it printed only if it failed."""
+    result = run(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode != 0:
+        say(result.stdout)
+    return result
+
+
+# --- counting ---
+
+
+def count_cases(report):
+    """Test cases in a JUnit file of GoogleTest or pytest; skipped and disabled ones count as neither."""
+    count = Count()
+    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            count.failed += 1
+        elif case.get("status") != "notrun" and case.get("result") != "skipped" and case.find("skipped") is None:
+            count.passed += 1
+    return count
+
+
+def count_ctest(results, exit_code):
+    """Cases of a ctest run that left ctest.xml and one NAME.xml for each GoogleTest program in `results`.
+
+    A program that is no GoogleTest is one case. A program that failed without a failed case (it crashed, hung, leaked) is one
+    failure more, and so is a run that failed as a whole.
+    """
+    count = Count()
+    report = results / "ctest.xml"
+    for test in xml.etree.ElementTree.parse(report).iter("testcase") if report.exists() else ():
+        status = test.get("status")
+        cases = results / f"{test.get('name')}.xml"
+        try:
+            inside = count_cases(cases) if cases.exists() else Count(passed=int(status == "run"))
+        except xml.etree.ElementTree.ParseError:  # the program died while writing it
+            inside = Count()
+        if status == "fail" and not inside.failed:
+            inside.failed = 1
+        count += inside
+    if exit_code != 0 and not count.failed:
+        count.failed = 1
+    return count
+
+
+def count_summary(output, exit_code):
+    """Cases of a program whose last line is "N passed, N failed"."""
+    lines = output.strip().splitlines()
+    match = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1].strip()) if lines else None
+    count = Count(int(match[1]), int(match[2])) if match else Count()
+    if not count.failed and (exit_code != 0 or not match):
+        count.failed = 1
+    return count
+
+
+# --- building ---
+
+
+def configure(preset):
+    return run_quietly("cmake", "--preset", preset).returncode == 0
+
+
+def build(preset, targets=()):
+    return run("cmake", "--build", f"build/{preset}", *(["--target", *targets] if targets else [])).returncode == 0
+
+
+def known_targets(preset):
+    listing = run("ninja", "-C", f"build/{preset}", "-t", "targets", "all", stdout=subprocess.PIPE).stdout
+    return {line.split(":")[0] for line in listing.splitlines()}
+
+
+def programs_of(tests, preset):
+    """The programs under build/PRESET that these tests run or name in their arguments or environment, as build targets."""
+    folder = f"{ROOT}/build/{preset}/"
+    words = []
+    for test in tests:
+        words += test.get("command", [])
+        for one in test.get("properties", []):
+            words += one["value"] if one["name"] == "ENVIRONMENT" else []
+    found = {word[word.index(folder) + len(folder):] for word in words if folder in word}
+    return sorted(found & known_targets(preset))
+
+
+# --- the stages ---
+
+
+def ctest(preset, labels):
+    """Builds what the tests with one of these labels need and runs them."""
+    if not configure(preset):
+        return failure(f"cmake --preset {preset}")
+    select = ["--test-dir", f"build/{preset}", "-L", f"^({'|'.join(labels)})$"]
+    listing = run("ctest", *select, "--show-only=json-v1", stdout=subprocess.PIPE)
+    tests = json.loads(listing.stdout)["tests"]
+    if not tests:
+        say(f"no tests are labelled {' or '.join(labels)} yet")
+        return Count()
+    programs = programs_of(tests, preset)
+    if programs and not build(preset, programs):
+        return failure(f"the build of {preset}")
+    results = ROOT / "build" / preset / "test-results"
+    shutil.rmtree(results, ignore_errors=True)
+    # Newer kernels place memory where the thread sanitizer of g++ 12 does not expect it, unless told not to.
+    fixed_addresses = ["setarch", "-R"] if preset == "tsan" and run("setarch", "-R", "true").returncode == 0 else []
+    result = run(*fixed_addresses, "ctest", *select, "-j", str(CORES), "--output-on-failure", "--output-junit", results / "ctest.xml",
+                 env={**SANITIZER_OPTIONS, **os.environ})
+    return count_ctest(results, result.returncode)
+
+
+def unit():
+    count = ctest("release", ["unit", "operator", "architecture"])
+    if "all_verify_interface_header_sets" in known_targets("release"):
+        say("compiling every header alone")
+        headers_pass = build("release", ["all_verify_interface_header_sets"])
+        count += Count(passed=1) if headers_pass else failure("a header does not stand alone")
+    return count
+
+
+def scenario():
+    files = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/scenarios/**/*.scenario"))
+    if not files:
+        say("there are no scenario files yet")
+        return Count()
+    if not configure("release") or not build("release", ["bin/tidemill"]):
+        return failure("the build of bin/tidemill")
+    count = Count()
+    for backend, parallelism, restart in product(("memory", "rocksdb"), ("1", "3"), ([], ["--restart-everywhere"])):
+        options = ["--backend", backend, "--parallelism", parallelism, *restart]
+        result = run("build/release/bin/tidemill", "scenario", *options, *files, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        one = count_summary(result.stdout, result.returncode)
+        if one.failed:
+            say(result.stdout)
+        say(f"scenario {' '.join(options)}: {one}")
+        count += one
+    return count
+
+
+def simulation():
+    return ctest("release", ["simulation"])
+
+
+def e2e():
+    if not list(ROOT.glob("tests/e2e/**/test_*.py")):
+        say("there are no end-to-end tests yet")
+        return Count()
+    if not configure("release") or not build("release"):
+        return failure("the build of release")
+    environment = run(ROOT / "scripts/venv", stdout=subprocess.PIPE)
+    if environment.returncode != 0:
+        return failure("scripts/venv")
+    report = ROOT / "build/release/test-results/e2e.xml"
+    report.unlink(missing_ok=True)
+    result = run(f"{environment.stdout.strip()}/bin/python", "-m", "pytest", "tests/e2e", "-v", "--tb=short", f"--junitxml={report}")
+    count = count_cases(report) if report.exists() else Count()
+    if result.returncode not in (0, 5) and not count.failed:  # 5: no test was selected
+        count.failed = 1
+    return count
+
+
+def address_sanitizer():
+    return ctest("asan", ["unit", "operator", "simulation"])
+
+
+def thread_sanitizer():
+    return ctest("tsan", ["threads"])
+
+
+def fuzz():
+    return ctest("fuzz", ["fuzz"])
+
+
+STAGES = {"unit": [unit], "scenario": [scenario], "simulation": [simulation], "e2e": [e2e]}
+STAGES["all"] = [unit, scenario, simulation, e2e, address_sanitizer, thread_sanitizer, fuzz]
+
+
+def main(name):
+    total, table = Count(), []
+    for stage in STAGES[name]:
+        title, begun = stage.__name__.replace("_", " "), time.monotonic()
+        say(f"\n=== {title} (after {clock(begun - STARTED)}) ===")
+        count = stage()
+        total += count
+        table.append(f"{title:<20} {str(count):<28} {clock(time.monotonic() - begun)}")
+        say(table[-1])
+    say(f"\n=== result (after {clock(time.monotonic() - STARTED)}) ===")
+    say("\n".join(table))
+    if not total.passed + total.failed:
+        say("no test ran")
+    say(total)
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        sys.exit(130)
