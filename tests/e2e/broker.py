@@ -5,7 +5,7 @@ one, whose advertised port belongs to a fault proxy (fault_proxy.py): a job that
 proxy's address cannot bypass it. Without a proxy the second listener is unused.
 """
 
-import os
+import functools
 import shutil
 import subprocess
 import time
@@ -16,17 +16,14 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from process import ChildProcess, free_port, wait_until
 
-KAFKA_VERSION = "4.3.1"
 READY_S = 60
 
 
+@functools.cache
 def kafka_lib():
-    """The folder of Kafka's jars; raises with the reason when it is not there."""
-    cache = Path(os.environ.get("TIDEMILL_CACHE", Path.home() / ".cache" / "tidemill"))
-    lib = cache / f"kafka-{KAFKA_VERSION}" / "lib"
-    if not list(lib.glob("kafka_2.13-*.jar")):
-        raise RuntimeError(f"no Kafka jars in {lib}: run scripts/setup, which fetches them")
-    return lib
+    """The folder of Kafka's jars, fetched when they are not there yet."""
+    script = Path(__file__).parents[2] / "scripts" / "kafka-jars"
+    return subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def java(*arguments, heap="256m"):
