@@ -28,6 +28,7 @@ struct SplitPosition {
   std::int64_t tail_offset = -1;
   std::int64_t tail_timestamp = 0;
   std::uint64_t tail_hash = 0;
+  Bytes generator;  // the watermark generator's own state
 
   friend bool operator==(const SplitPosition&, const SplitPosition&) = default;
 };

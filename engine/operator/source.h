@@ -58,6 +58,9 @@ struct SplitStatus {
   std::int64_t next_offset = 0;   // the position a checkpoint stores
   SplitState state = SplitState::kReading;
   bool is_paused = false;         // set by the runtime (drift alignment): do not poll it
+  bool is_held = false;           // set by the reader: it cannot be polled just now; no idle time passes
+  std::optional<EventTime> announced;  // set by the reader: a watermark that came with the data, behind what was polled
+  std::optional<bool> announced_idle;  // set by the reader: somebody said that nothing (true) or something (false) is expected
   std::int64_t lag = -1;          // records behind the end; -1 unknown
 };
 

@@ -1,0 +1,90 @@
+// A job as plain data: nodes and edges. The DSL builds it, the plan cuts it into chains, the runtime builds tasks from it. Immutable
+// once built; read by any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <typeindex>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/data/emitter.h"
+#include "engine/operator/context.h"
+#include "engine/operator/operator.h"
+
+namespace tidemill {
+
+class Channel;  // engine/runtime/channel.h
+
+// What a source subtask does when it is stepped. Implemented by engine/runtime/source_stage.h for any record type.
+class SourceDriver {
+ public:
+  virtual ~SourceDriver() = default;
+  // Reads and emits one batch, then the watermark it caused. False: nothing to do just now.
+  virtual bool step() = 0;
+  // The task was held back (back-pressure): the time since the last step is not idle time.
+  virtual void on_blocked() = 0;
+  // Every split is finished and the end has been sent.
+  [[nodiscard]] virtual bool has_ended() const = 0;
+};
+
+// An outlet that ends in channels to other tasks.
+class ExchangeOutlet : public Outlet {
+ public:
+  // Hands on what is buffered for the receivers.
+  virtual void flush() = 0;
+};
+
+using NodeId = std::uint32_t;
+
+enum class Partitioning : std::uint8_t {
+  kForward,    // same subtask; chained into one task where possible
+  kByKey,      // by the key group of the record's key
+  kRebalance,  // to any subtask, in turn
+  kBroadcast,  // to every subtask
+};
+
+struct Node {
+  NodeId id = 0;
+  std::string name;
+  std::string kind;  // for people: "map", "tumbling window", "kafka source"
+  bool is_stateful = false;
+  // 0: the job's parallelism. A sink that must be one writer sets 1.
+  int parallelism = 0;
+  // Exactly one of these is set.
+  std::function<std::unique_ptr<Operator>(OperatorContext&)> make_operator;
+  std::function<std::unique_ptr<SourceDriver>(OperatorContext&)> make_source;
+  // Sinks with something to do after the commit (renames): idempotent, called again after a restore. Coordinator's thread.
+  std::function<void(ByteView prepared)> publish;
+  // Sinks: called once before the tasks of an attempt are built, with what the restored checkpoint prepared; `publish` came before.
+  // Removes left-overs of attempts that never counted.
+  std::function<void()> discard_unpublished;
+};
+
+struct Edge {
+  NodeId from = 0;
+  std::size_t port = 0;
+  NodeId to = 0;
+  int input = 0;
+  Partitioning partitioning = Partitioning::kForward;
+  std::type_index type{typeid(void)};
+  // Builds the typed outlet into the channels of all receiving subtasks (null for kForward edges that are chained).
+  std::function<std::unique_ptr<ExchangeOutlet>(std::vector<Channel*>, std::uint32_t key_groups, int subtask)> make_exchange;
+};
+
+struct Graph {
+  std::vector<Node> nodes;  // nodes[i].id == i, in an order in which edges go forward
+  std::vector<Edge> edges;
+
+  [[nodiscard]] const Node* find(const std::string& name) const {
+    for (const Node& n : nodes) {
+      if (n.name == name) return &n;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace tidemill

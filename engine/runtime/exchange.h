@@ -1,0 +1,114 @@
+// The typed ends of edges that leave a task: rows are copied once into one batch per receiver, the key's hash beside them.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "engine/base/hash.h"
+#include "engine/graph/graph.h"
+#include "engine/operator/key_group.h"
+#include "engine/runtime/channel.h"
+
+namespace tidemill {
+
+// Shared by the partitionings: one open batch per target; signals go to all.
+template <class T>
+class ExchangeBase : public ExchangeOutlet {
+ public:
+  explicit ExchangeBase(std::vector<Channel*> targets) : targets_(std::move(targets)), open_(targets_.size()) {}
+
+  void push(const Signal& signal) override {
+    flush();
+    for (Channel* target : targets_) target->push(Message(signal));
+  }
+  [[nodiscard]] bool is_blocked() const override {
+    for (const Channel* target : targets_) {
+      if (target->is_full()) return true;
+    }
+    return false;
+  }
+  void flush() override {
+    for (std::size_t i = 0; i < open_.size(); ++i) {
+      if (open_[i] && !open_[i]->empty()) targets_[i]->push(Message(std::move(open_[i])));
+    }
+  }
+
+ protected:
+  Batch<T>& open(std::size_t target) {
+    if (!open_[target]) open_[target] = std::make_unique<Batch<T>>(kBatchRows<T>);
+    return *open_[target];
+  }
+  void push_if_full(std::size_t target) {
+    if (open_[target]->size() >= kExchangeRows<T>) targets_[target]->push(Message(std::move(open_[target])));
+  }
+  [[nodiscard]] std::size_t size() const { return targets_.size(); }
+
+  std::vector<Channel*> targets_;
+
+ private:
+  std::vector<std::unique_ptr<Batch<T>>> open_;
+};
+
+template <class T, class KeyFn>
+class KeyExchange final : public ExchangeBase<T> {
+ public:
+  KeyExchange(std::vector<Channel*> targets, std::uint32_t key_groups, KeyFn key)
+      : ExchangeBase<T>(std::move(targets)), key_groups_(key_groups), key_(std::move(key)) {}
+  using ExchangeBase<T>::push;
+
+  void push(AnyBatch any) override {
+    auto& batch = static_cast<Batch<T>&>(*any);
+    const int targets = static_cast<int>(this->size());
+    for (auto& record : batch) {
+      const std::uint64_t hash = stable_hash(std::invoke(key_, std::as_const(record.value)));
+      const auto target = static_cast<std::size_t>(subtask_of(key_group_of(hash, key_groups_), key_groups_, targets));
+      this->open(target).append_hashed(std::move(record.value), record.time, hash);
+      this->push_if_full(target);
+    }
+  }
+
+ private:
+  const std::uint32_t key_groups_;
+  const KeyFn key_;
+};
+
+// Whole batches to one receiver after the other (or always the same one, for an edge onto a single subtask or a forward edge).
+template <class T>
+class RebalanceExchange final : public ExchangeBase<T> {
+ public:
+  RebalanceExchange(std::vector<Channel*> targets, std::size_t first) : ExchangeBase<T>(std::move(targets)), next_(first % this->size()) {}
+  using ExchangeBase<T>::push;
+
+  void push(AnyBatch any) override {
+    this->targets_[next_]->push(Message(std::move(any)));
+    next_ = (next_ + 1) % this->size();
+  }
+
+ private:
+  std::size_t next_;
+};
+
+// Always the same receiver, although signals go to all: a forward edge that could not be chained.
+template <class T>
+class ForwardExchange final : public ExchangeBase<T> {
+ public:
+  explicit ForwardExchange(Channel* target) : ExchangeBase<T>({target}) {}
+  using ExchangeBase<T>::push;
+  void push(AnyBatch any) override { this->targets_[0]->push(Message(std::move(any))); }
+};
+
+template <class T>
+class BroadcastExchange final : public ExchangeBase<T> {
+ public:
+  explicit BroadcastExchange(std::vector<Channel*> targets) : ExchangeBase<T>(std::move(targets)) {}
+  using ExchangeBase<T>::push;
+
+  void push(AnyBatch any) override {
+    const auto& batch = static_cast<const Batch<T>&>(*any);
+    for (Channel* target : this->targets_) target->push(Message(std::make_unique<Batch<T>>(batch)));
+  }
+};
+
+}  // namespace tidemill

@@ -1,0 +1,415 @@
+// The runtime's half of a source: decodes what a reader brings, assigns event time, judges bad and late records record by record and
+// split by split, and turns splits into one merged watermark.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "engine/base/fault.h"
+#include "engine/base/hash.h"
+#include "engine/data/raw_record.h"
+#include "engine/graph/graph.h"
+#include "engine/operator/source.h"
+#include "engine/time/source_watermarks.h"
+#include "engine/time/watermark_generator.h"
+
+namespace tidemill {
+
+// Why a record was turned away.
+struct Rejection {
+  std::string_view reason;  // one word, a literal
+  std::string detail;
+};
+
+enum class BadDataPolicy { kFail, kSkip, kDeadLetter };
+
+struct SourceSettings {
+  std::optional<Duration> idle;              // none: a split never becomes idle by itself
+  std::optional<Duration> lateness;          // set: lateness is judged here, per split; none: operators judge
+  std::optional<Duration> max_future_skew;   // against the record's own timestamp
+  BadDataPolicy bad_data = BadDataPolicy::kFail;
+  std::size_t max_poll_records = 1000;
+  double max_records_per_second = 0;         // per subtask; 0: unlimited
+  double max_bytes_per_second = 0;
+};
+
+// Set by whoever runs the job, read by all sources of the process.
+struct SourceControl {
+  std::atomic<bool> released{false};  // checkpoint 0 is committed: records may flow
+  std::atomic<bool> stopped{false};   // a stop was asked for: no more records
+};
+
+// A token bucket of one second's worth.
+class RateLimit {
+ public:
+  explicit RateLimit(double per_second) : per_second_(per_second), tokens_(per_second) {}
+  bool is_open(std::chrono::nanoseconds now) {
+    if (per_second_ <= 0) return true;
+    const double elapsed = std::chrono::duration<double>(now - last_).count();
+    if (last_.count() != 0) tokens_ = std::min(per_second_, tokens_ + elapsed * per_second_);
+    last_ = now;
+    return tokens_ > 0;
+  }
+  void spend(double n) { tokens_ -= n; }
+
+ private:
+  const double per_second_;
+  double tokens_;
+  std::chrono::nanoseconds last_{};
+};
+
+// Decode: bool(const Raw&, const Origin&, T& out, Rejection& why). TimeOf: EventTime(const T&).
+// Ports: 0 the events, 1 late records, 2 bad records (both RejectedRecord; only for Raw = RawRecord).
+template <class Raw, class T, class Decode, class TimeOf, class Generator>
+class SourceStage final : public SourceDriver, private Snapshotable {
+ public:
+  static_assert(WatermarkGenerator<Generator, T>);
+
+  SourceStage(OperatorContext& ctx, SourceSettings settings, std::shared_ptr<SourceWatermarks> watermarks, const ReaderFactory<Raw>& make_reader,
+              Decode decode, TimeOf time_of, Generator generator)
+      : settings_(settings),
+        watermarks_(std::move(watermarks)),
+        decode_(std::move(decode)),
+        time_of_(std::move(time_of)),
+        generator_(std::move(generator)),
+        clock_(ctx.clock()),
+        control_(ctx.resources().get<SourceControl>()),
+        name_(ctx.name()),
+        records_limit_(settings.max_records_per_second),
+        bytes_limit_(settings.max_bytes_per_second),
+        out_(ctx.output<T>(0)),
+        late_(ctx.output<RejectedRecord>(1)),
+        bad_(ctx.output<RejectedRecord>(2)),
+        records_in_(ctx.counter("tidemill_records_in_total")),
+        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
+        bad_count_(ctx.counter("tidemill_bad_records_total")) {
+    if (const RestoredOperator* restored = ctx.restored_operator()) {
+      for (const auto& subtask : restored->subtasks) {
+        restored_.insert(restored_.end(), subtask.positions.begin(), subtask.positions.end());
+      }
+    }
+    reader_ = make_reader(ctx, restored_);
+    ctx.attach(*this);
+    add_new_splits();
+  }
+
+  bool step() override {
+    if (!control_.released.load(std::memory_order_acquire) || control_.stopped.load(std::memory_order_acquire)) {
+      on_blocked();
+      return forward_event_time();
+    }
+    const auto now = clock_.monotonic();
+    hold_drifting();
+    count_idle_time(now);
+    const std::size_t records = poll(now);
+    return forward_event_time() || records > 0;
+  }
+
+  void on_blocked() override { last_step_.reset(); }
+
+  [[nodiscard]] bool has_ended() const override { return ended_; }
+
+ private:
+  struct Split {
+    std::size_t id = 0;  // in watermarks_
+    Generator generator;
+    EventTime max_time = EventTime::min();
+    EventTime base = EventTime::min();  // watermark in force at the split, apart from its generator's
+    std::chrono::nanoseconds idle_for{};
+    bool is_idle = false;
+    bool is_finished = false;
+    bool is_touched = false;  // in the batch at hand
+    std::size_t last_record = 0;
+    std::int64_t tail_offset = -1;
+    std::int64_t tail_timestamp = 0;
+    std::uint64_t tail_hash = 0;
+    std::optional<EventTime> announced;
+  };
+
+  void add_new_splits() {
+    auto& all = reader_->splits();
+    while (splits_.size() < all.size()) {
+      const SplitStatus& status = all[splits_.size()];
+      Split split{.generator = generator_};
+      EventTime watermark = EventTime::min();
+      for (const SplitPosition& p : restored_) {
+        if (p.split != status.name) continue;
+        watermark = p.watermark;
+        split.max_time = p.max_time;
+        split.tail_offset = p.tail_offset;
+        split.tail_timestamp = p.tail_timestamp;
+        split.tail_hash = p.tail_hash;
+        ByteReader in(p.generator);
+        if (!in.empty()) split.generator.load(in);
+      }
+      split.id = watermarks_->add_split(status.name, watermark);
+      split.base = watermark;
+      splits_.push_back(std::move(split));
+    }
+  }
+
+  void hold_drifting() {
+    auto& all = reader_->splits();
+    for (std::size_t i = 0; i < splits_.size(); ++i) all[i].is_paused = watermarks_->must_wait(splits_[i].id);
+  }
+
+  // Only time during which the split could be polled and was empty counts.
+  void count_idle_time(std::chrono::nanoseconds now) {
+    if (last_step_ && settings_.idle) {
+      const auto passed = now - *last_step_;
+      const auto& all = reader_->splits();
+      for (std::size_t i = 0; i < splits_.size(); ++i) {
+        const SplitStatus& status = all[i];
+        if (status.state == SplitState::kAtEnd && !status.is_paused && !status.is_held) splits_[i].idle_for += passed;
+      }
+    }
+    last_step_ = now;
+  }
+
+  std::size_t poll(std::chrono::nanoseconds now) {
+    if (!records_limit_.is_open(now) || !bytes_limit_.is_open(now)) {
+      on_blocked();
+      return 0;
+    }
+    batch_.clear();
+    reader_->poll(batch_, settings_.max_poll_records);
+    add_new_splits();
+    take_batch();
+    after_poll();
+    return batch_.size();
+  }
+
+  void take_batch() {
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+      const Origin& origin = batch_.origins[i];
+      Split& split = splits_[origin.split];
+      if (!split.is_touched) {
+        split.is_touched = true;
+        wake(split);
+      }
+      split.last_record = i;
+      if constexpr (std::is_same_v<Raw, RawRecord>) bytes += batch_.values[i].value.size();
+      take(split, batch_.values[i], origin);
+    }
+    records_in_.add(batch_.size());
+    records_limit_.spend(static_cast<double>(batch_.size()));
+    bytes_limit_.spend(static_cast<double>(bytes));
+    out_.flush();
+    late_.flush();
+    bad_.flush();
+  }
+
+  // The split counts (again): from the merged watermark on, if it was idle.
+  void wake(Split& split) {
+    split.idle_for = {};
+    split.is_idle = false;
+    split.base = std::max(split.base, watermarks_->activate(split.id));
+  }
+
+  void take(Split& split, const Raw& raw, const Origin& origin) {
+    T value;
+    Rejection why;
+    if (!decode_(raw, origin, value, why)) {
+      reject_bad(raw, origin, why);
+      return;
+    }
+    const EventTime time = time_of_(value);
+    if (settings_.max_future_skew && origin.timestamp.is_finite() && time > origin.timestamp + *settings_.max_future_skew) {
+      why = {"future", "event time is " + std::to_string((time - origin.timestamp).count()) + " ms ahead of the record's timestamp"};
+      reject_bad(raw, origin, why);
+      return;
+    }
+    if (settings_.lateness && time < std::max(split.base, split.generator.watermark()) - *settings_.lateness && !TM_BROKEN("accept_late")) {
+      late_count_.add();
+      reject_late(raw, origin, time, value);
+      return;
+    }
+    split.generator.observe(value, time);
+    split.max_time = std::max(split.max_time, time);
+    out_.emit(std::move(value), time);
+  }
+
+  void after_poll() {
+    auto& all = reader_->splits();
+    for (std::size_t i = 0; i < splits_.size(); ++i) {
+      Split& split = splits_[i];
+      SplitStatus& status = all[i];
+      if (split.is_touched) {
+        keep_tail(split);
+        advance(split, split.generator.watermark());
+        split.is_touched = false;
+      }
+      if (status.announced) {
+        wake(split);
+        advance(split, *std::exchange(status.announced, std::nullopt));
+      }
+      const auto announced_idle = std::exchange(status.announced_idle, std::nullopt);
+      if (announced_idle == false) wake(split);
+      const bool is_quiet = announced_idle == true || (settings_.idle && split.idle_for >= *settings_.idle);
+      if (is_quiet && !split.is_idle && !split.is_finished && status.state != SplitState::kFinished) {
+        split.is_idle = true;
+        watermarks_->set_idle(split.id);
+      }
+      if (status.state == SplitState::kFinished && !split.is_finished) {
+        split.is_finished = true;
+        if (split.max_time > EventTime::min()) advance(split, split.max_time + Duration(1));
+        watermarks_->finish(split.id);
+      }
+    }
+  }
+
+  void advance(Split& split, EventTime watermark) {
+    split.base = std::max(split.base, watermark);
+    watermarks_->advance(split.id, split.base);
+  }
+
+  void keep_tail(Split& split) {
+    const Origin& origin = batch_.origins[split.last_record];
+    split.tail_offset = origin.offset;
+    split.tail_timestamp = origin.timestamp.ms;
+    if constexpr (std::is_same_v<Raw, RawRecord>) split.tail_hash = hash_bytes(batch_.values[split.last_record].value);
+  }
+
+  // The merged watermark may have moved because of other subtasks too.
+  bool forward_event_time() {
+    bool worked = false;
+    if (idle_sent_ && !watermarks_->is_idle()) {
+      idle_sent_ = false;
+      send(Signal::active());
+      worked = true;
+    }
+    const EventTime merged = watermarks_->merged();
+    if (merged > sent_) {
+      sent_ = merged;
+      send(Signal::watermark(merged));
+      worked = true;
+    }
+    if (!idle_sent_ && watermarks_->is_idle()) {
+      idle_sent_ = true;
+      send(Signal::idle());
+      worked = true;
+    }
+    if (!ended_ && watermarks_->all_finished()) {
+      ended_ = true;
+      send(Signal::end());
+      worked = true;
+    }
+    return worked;
+  }
+
+  void send(const Signal& signal) {
+    out_.signal(signal);
+    late_.signal(signal);
+    bad_.signal(signal);
+  }
+
+  void reject_bad(const Raw& raw, const Origin& origin, const Rejection& why) {
+    bad_count_.add();
+    if (settings_.bad_data == BadDataPolicy::kSkip) return;
+    const SplitStatus& status = reader_->splits()[origin.split];
+    if (settings_.bad_data == BadDataPolicy::kFail) {
+      throw Error(ErrorCode::kBadData, "bad record (policy fail): " + std::string(why.reason) + " (" + why.detail + ") at " + status.source + "/" +
+                                           std::to_string(status.partition) + " offset " + std::to_string(origin.offset) +
+                                           "; mend it, or set bad_data.policy to skip or dead_letter");
+    }
+    if constexpr (std::is_same_v<Raw, RawRecord>) {
+      bad_.emit(rejected(raw, origin, origin.timestamp, "decode", why), origin.timestamp);
+    }
+  }
+
+  void reject_late(const Raw& raw, const Origin& origin, EventTime time, const T&) {
+    if constexpr (std::is_same_v<Raw, RawRecord>) {
+      Rejection why{"late", ""};
+      const Split& split = splits_[origin.split];
+      const EventTime watermark = std::max(split.base, split.generator.watermark());
+      why.detail = std::to_string((watermark - time).count()) + " ms behind the watermark, lateness " + std::to_string(settings_.lateness->count()) + " ms";
+      late_.emit(rejected(raw, origin, origin.timestamp.is_finite() ? origin.timestamp : time, "source", why), time);
+    } else {
+      RejectedRecord record;
+      record.timestamp = time;
+      record.partition = origin.partition;
+      record.offset = origin.offset;
+      if constexpr (requires { raw.describe(record); }) raw.describe(record);
+      record.reason = "late";
+      late_.emit(std::move(record), time);
+    }
+  }
+
+  RejectedRecord rejected(const RawRecord& raw, const Origin& origin, EventTime timestamp, const char* stage, const Rejection& why) {
+    const SplitStatus& status = reader_->splits()[origin.split];
+    RejectedRecord record;
+    record.value = raw.value;
+    record.key = raw.key;
+    record.has_key = raw.has_key;
+    record.source = status.source;
+    record.partition = origin.partition;
+    record.offset = origin.offset;
+    record.timestamp = timestamp;
+    record.stage = stage;
+    record.reason = why.reason;
+    record.detail = why.detail;
+    return record;
+  }
+
+  void freeze(CheckpointId) override {
+    frozen_.clear();
+    const auto& all = reader_->splits();
+    for (std::size_t i = 0; i < splits_.size(); ++i) {
+      const Split& split = splits_[i];
+      SplitPosition p;
+      p.split = all[i].name;
+      p.offset = TM_BROKEN("forget_position") ? std::max<std::int64_t>(0, all[i].next_offset - 1) : all[i].next_offset;
+      p.watermark = watermarks_->snapshot_of(split.id);
+      p.max_time = split.max_time;
+      p.is_finished = split.is_finished;
+      p.tail_offset = split.tail_offset;
+      p.tail_timestamp = split.tail_timestamp;
+      p.tail_hash = split.tail_hash;
+      split.generator.save(p.generator);
+      frozen_.push_back(std::move(p));
+    }
+  }
+
+  bool drain(StageSnapshot& out, std::size_t) override {
+    out.positions = std::move(frozen_);
+    frozen_.clear();
+    return true;
+  }
+
+  const SourceSettings settings_;
+  const std::shared_ptr<SourceWatermarks> watermarks_;
+  Decode decode_;
+  TimeOf time_of_;
+  const Generator generator_;
+  const Clock& clock_;
+  const SourceControl& control_;
+  const std::string name_;
+  RateLimit records_limit_;
+  RateLimit bytes_limit_;
+  Emitter<T>& out_;
+  Emitter<RejectedRecord>& late_;
+  Emitter<RejectedRecord>& bad_;
+  Counter& records_in_;
+  Counter& late_count_;
+  Counter& bad_count_;
+
+  std::vector<SplitPosition> restored_;
+  std::unique_ptr<SourceReader<Raw>> reader_;
+  std::vector<Split> splits_;
+  SourceBatch<Raw> batch_;
+  std::optional<std::chrono::nanoseconds> last_step_;
+  EventTime sent_ = EventTime::min();
+  bool idle_sent_ = false;
+  bool ended_ = false;
+  std::vector<SplitPosition> frozen_;
+};
+
+}  // namespace tidemill

@@ -1,0 +1,179 @@
+#include "engine/runtime/stage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/bytes.h"
+
+namespace tidemill {
+namespace {
+
+constexpr const char* kClockPart = "#clock";
+
+// After a change of parallelism a subtask may take over groups of several former ones: the smallest clock is right for all of them,
+// because operators keep a clock per key group.
+StageClock restored_clock(const OperatorContext& context) {
+  StageClock clock;
+  bool first = true;
+  for (const ByteView bytes : context.restored(kClockPart)) {
+    ByteReader in(bytes);
+    const EventTime target{unordered(in.u64())};
+    const EventTime forwarded{unordered(in.u64())};
+    clock.target = first ? target : std::min(clock.target, target);
+    clock.forwarded = first ? forwarded : std::min(clock.forwarded, forwarded);
+    first = false;
+  }
+  return clock;
+}
+
+}  // namespace
+
+Stage::Stage(std::unique_ptr<OperatorContext> context, const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make)
+    : context_(std::move(context)),
+      operator_(make(*context_)),
+      clock_(restored_clock(*context_)),
+      records_in_(context_->counter("tidemill_records_in_total")) {
+  // A firing that a checkpoint interrupted goes on.
+  firing_ = clock_.forwarded < clock_.target;
+}
+
+void Stage::on_batch(int input, AnyBatch batch) {
+  records_in_.add(batch->size());
+  try {
+    operator_->on_batch(input, std::move(batch));
+  } catch (...) {
+    rethrow_named();
+  }
+  for (auto& port : context_->ports()) {
+    if (port) port->flush();
+  }
+}
+
+void Stage::on_signal(const Signal& signal) {
+  switch (signal.kind) {
+    case SignalKind::kWatermark:
+      if (signal.time <= clock_.target) return;
+      clock_.target = signal.time;
+      firing_ = true;
+      fire();
+      return;
+    case SignalKind::kIdle: idle_pending_ = true; break;
+    case SignalKind::kActive: idle_pending_ = false; break;
+    case SignalKind::kBarrier:
+      operator_->before_snapshot();
+      for (auto& port : context_->ports()) {
+        if (port) port->flush();
+      }
+      freeze(signal.checkpoint);
+      emit_signal(signal);
+      return;
+    case SignalKind::kEnd: ending_ = true; break;
+  }
+  if (!firing_) settle();
+}
+
+void Stage::work() {
+  if (firing_) {
+    fire();
+  } else if (ending_ && !ended_) {
+    settle();
+  }
+}
+
+void Stage::tick() {
+  try {
+    operator_->on_tick();
+  } catch (...) {
+    rethrow_named();
+  }
+  for (auto& port : context_->ports()) {
+    if (port) port->flush();
+  }
+}
+
+bool Stage::is_outlet_blocked() const {
+  const auto& ports = context_->ports();
+  return std::any_of(ports.begin(), ports.end(), [](const auto& port) { return port && port->is_blocked(); });
+}
+
+void Stage::fire() {
+  Progress progress = Progress::kDone;
+  try {
+    progress = operator_->on_watermark(clock_.target);
+  } catch (...) {
+    rethrow_named();
+  }
+  if (progress == Progress::kMore) {
+    for (auto& port : context_->ports()) {
+      if (port) port->flush();
+    }
+    return;
+  }
+  firing_ = false;
+  const EventTime out = operator_->output_watermark(clock_.target);
+  if (out > clock_.forwarded) {
+    clock_.forwarded = out;
+    emit_signal(Signal::watermark(out));
+  }
+  settle();
+}
+
+void Stage::settle() {
+  if (idle_pending_) {
+    const bool idle = *std::exchange(idle_pending_, std::nullopt);
+    operator_->on_idle(idle);
+    emit_signal(idle ? Signal::idle() : Signal::active());
+  }
+  if (!ending_ || ended_) return;
+  Progress progress = Progress::kDone;
+  try {
+    progress = operator_->on_end();
+  } catch (...) {
+    rethrow_named();
+  }
+  if (progress == Progress::kDone) {
+    ended_ = true;
+    emit_signal(Signal::end());
+  } else {
+    for (auto& port : context_->ports()) {
+      if (port) port->flush();
+    }
+  }
+}
+
+void Stage::emit_signal(const Signal& signal) {
+  for (auto& port : context_->ports()) {
+    if (port) port->signal(signal);
+  }
+}
+
+void Stage::freeze(CheckpointId id) {
+  snapshot_ = {};
+  Bytes clock;
+  append_u64(clock, ordered(clock_.target.ms));
+  append_u64(clock, ordered(clock_.forwarded.ms));
+  snapshot_.parts.push_back({kClockPart, std::move(clock)});
+  for (Snapshotable* part : context_->snapshotables()) part->freeze(id);
+  draining_ = 0;
+}
+
+bool Stage::drain(std::size_t max_entries) {
+  const auto& parts = context_->snapshotables();
+  while (draining_ < parts.size()) {
+    if (!parts[draining_]->drain(snapshot_, max_entries)) return false;
+    ++draining_;
+  }
+  return true;
+}
+
+void Stage::rethrow_named() {
+  try {
+    throw;
+  } catch (const Error& e) {
+    throw Error(e.code(), "operator " + name() + "/" + std::to_string(context_->subtask()) + ": " + e.what());
+  } catch (const std::exception& e) {
+    throw Error(ErrorCode::kUser, "operator " + name() + "/" + std::to_string(context_->subtask()) + " threw: " + e.what());
+  }
+}
+
+}  // namespace tidemill

@@ -1,0 +1,85 @@
+// One operator in one subtask with everything it owns; routes batches and signals.
+//
+// Invariants:
+// - Whatever the operator emitted before a signal is pushed before that signal.
+// - The watermark the operator has been given, and the one forwarded, are part of its snapshot.
+// - While a firing or the end is unfinished, batches and barriers may pass; watermarks raise the target; idle and end wait.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/data/emitter.h"
+#include "engine/operator/context.h"
+#include "engine/operator/operator.h"
+#include "engine/operator/snapshot.h"
+
+namespace tidemill {
+
+// What a checkpoint holds of the runtime's own knowledge about one stage.
+struct StageClock {
+  EventTime target = EventTime::min();     // given to the operator
+  EventTime forwarded = EventTime::min();  // pushed on
+};
+
+class Stage {
+ public:
+  Stage(std::unique_ptr<OperatorContext> context, const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make);
+
+  void on_batch(int input, AnyBatch batch);
+  void on_signal(const Signal& signal);
+
+  // Resumable work: firing, end of input.
+  [[nodiscard]] bool has_work() const { return firing_ || (ending_ && !ended_); }
+  void work();
+  void tick();
+
+  [[nodiscard]] bool is_blocked() const { return operator_->is_blocked() || is_outlet_blocked(); }
+  [[nodiscard]] bool is_outlet_blocked() const;
+  [[nodiscard]] bool has_ended() const { return ended_; }
+
+  // Checkpoint: freeze was done when the barrier passed; this copies a bounded piece. True when all is copied.
+  bool drain(std::size_t max_entries);
+  [[nodiscard]] StageSnapshot take_snapshot() { return std::move(snapshot_); }
+
+  [[nodiscard]] OperatorContext& context() { return *context_; }
+  [[nodiscard]] const std::string& name() const { return context_->name(); }
+  [[nodiscard]] EventTime watermark() const { return clock_.forwarded; }
+  [[nodiscard]] EventTime input_watermark() const { return clock_.target; }
+
+ private:
+  void fire();
+  void settle();  // what waited for the firing to finish
+  void emit_signal(const Signal& signal);
+  void freeze(CheckpointId id);
+  [[noreturn]] void rethrow_named();
+
+  std::unique_ptr<OperatorContext> context_;
+  std::unique_ptr<Operator> operator_;
+  StageClock clock_;
+  bool firing_ = false;
+  bool ending_ = false;
+  bool ended_ = false;
+  std::optional<bool> idle_pending_;
+  std::size_t draining_ = 0;  // index of the snapshotable being drained
+  StageSnapshot snapshot_;
+  Counter& records_in_;
+};
+
+// The inlet of a stage for whoever is upstream in the same task.
+class StageInlet final : public Outlet {
+ public:
+  StageInlet(Stage& stage, int input) : stage_(stage), input_(input) {}
+  void push(AnyBatch batch) override { stage_.on_batch(input_, std::move(batch)); }
+  void push(const Signal& signal) override { stage_.on_signal(signal); }
+  // Blocked stages are asked by their task directly.
+  [[nodiscard]] bool is_blocked() const override { return false; }
+
+ private:
+  Stage& stage_;
+  const int input_;
+};
+
+}  // namespace tidemill

@@ -1,0 +1,77 @@
+#include "engine/time/source_watermarks.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tidemill {
+
+std::size_t SourceWatermarks::add_split(std::string name, EventTime watermark) {
+  const std::lock_guard lock(mutex_);
+  const std::size_t split = merger_.add_input();
+  names_.push_back(std::move(name));
+  merger_.advance(split, watermark);
+  finished_.store(false, std::memory_order_release);
+  idle_.store(false, std::memory_order_release);
+  return split;
+}
+
+EventTime SourceWatermarks::activate(std::size_t split) {
+  const std::lock_guard lock(mutex_);
+  merger_.activate(split);
+  update();
+  return merger_.of(split);
+}
+
+void SourceWatermarks::advance(std::size_t split, EventTime watermark) {
+  const std::lock_guard lock(mutex_);
+  merger_.advance(split, watermark);
+  update();
+}
+
+void SourceWatermarks::set_idle(std::size_t split) {
+  const std::lock_guard lock(mutex_);
+  merger_.set_idle(split);
+  update();
+}
+
+void SourceWatermarks::finish(std::size_t split) {
+  const std::lock_guard lock(mutex_);
+  merger_.finish(split);
+  update();
+}
+
+bool SourceWatermarks::must_wait(std::size_t split) const {
+  if (!max_drift_) return false;
+  const std::lock_guard lock(mutex_);
+  const auto slowest = merger_.holder();
+  if (!slowest || *slowest == split) return false;
+  return merger_.of(split) > merger_.of(*slowest) + *max_drift_;
+}
+
+EventTime SourceWatermarks::snapshot_of(std::size_t split) const {
+  const std::lock_guard lock(mutex_);
+  return merger_.is_active(split) ? merger_.of(split) : std::max(merger_.of(split), merger_.merged());
+}
+
+std::optional<SourceWatermarks::Holder> SourceWatermarks::holder() const {
+  const std::lock_guard lock(mutex_);
+  if (!holder_) return std::nullopt;
+  EventTime fastest = merger_.of(*holder_);
+  for (std::size_t i = 0; i < merger_.size(); ++i) {
+    if (merger_.is_active(i)) fastest = std::max(fastest, merger_.of(i));
+  }
+  return Holder{names_[*holder_], holder_since_, fastest - merger_.of(*holder_)};
+}
+
+void SourceWatermarks::update() {
+  const auto holder = merger_.holder();
+  if (holder != holder_) {
+    holder_ = holder;
+    holder_since_ = clock_.monotonic();
+  }
+  merged_.store(merger_.merged().ms, std::memory_order_release);
+  idle_.store(merger_.is_idle(), std::memory_order_release);
+  finished_.store(merger_.all_finished(), std::memory_order_release);
+}
+
+}  // namespace tidemill
