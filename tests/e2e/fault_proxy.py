@@ -19,7 +19,7 @@ import random
 import struct
 import threading
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Optional, Union
 
 from process import wait_until
 
@@ -65,6 +65,16 @@ class Answered:
     """Release of a late request: once `count` later requests of this kind have been answered."""
     api: str
     count: int = 1
+    client: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The same, once they have arrived at the proxy: before the broker sees the last of them, if
+    another rule delays it."""
+    api: str
+    count: int = 1
+    client: str = ""
 
 
 @dataclass(eq=False)
@@ -83,7 +93,7 @@ class Rule:
     probability: float = 1.0
     times: Optional[int] = None
     seconds: float = 0.0  # DELAY, DELAY_ANSWER: how long. LATE: this long after its release
-    until: Optional[Answered] = None  # LATE only; None: at once (then `seconds` later)
+    until: Union[Answered, Seen, None] = None  # LATE only; None: at once (then `seconds` later)
     matched: int = 0
     hits: int = 0
     delivered: list = field(default_factory=list)  # LATE: error code of each late answer, or None
@@ -120,17 +130,18 @@ class Rule:
 class _Held:
     """A late request waiting for its release."""
 
-    def __init__(self, rule):
-        self.missing = rule.until.count if rule.until else 0
-        self.api = rule.until.api if rule.until else None
+    def __init__(self, until):
+        self.until = until
+        self.missing = until.count if until else 0
         self.released = asyncio.Event()
         if self.missing == 0:
             self.released.set()
 
-    def answered(self, api):
-        if api == self.api and self.missing > 0:
+    def note(self, kind, request):
+        if (isinstance(self.until, kind) and self.until.api == request.api
+                and self.until.client in request.client):
             self.missing -= 1
-            if self.missing == 0:
+            if self.missing <= 0:
                 self.released.set()
 
 
@@ -197,7 +208,7 @@ class _Connection:
             (correlation,) = struct.unpack_from(">i", frame)
             request, rule = self.pending.pop(correlation, (None, None))
             if request is not None:
-                self.proxy._answered(request)
+                self.proxy._note(Answered, request)
             if self.late:
                 if rule is not None:
                     rule.delivered.append(_error_code(request, frame))
@@ -308,22 +319,23 @@ class FaultProxy:
             self._connections.discard(connection)
 
     def _strike(self, request):
+        self._note(Seen, request)
         with self._lock:
             key = (request.api, request.client)
             self._counts[key] = self._counts.get(key, 0) + 1
             return next((r for r in self._rules if r.strikes(request, self._rng)), None)
 
     def _hold(self, rule):
-        held = _Held(rule)
+        held = _Held(rule.until)
         self._held.append(held)
         return held
 
     def _let_go(self, held):
         self._held.remove(held)
 
-    def _answered(self, request):
-        for held in list(self._held):
-            held.answered(request.api)
+    def _note(self, kind, request):
+        for held in self._held:
+            held.note(kind, request)
 
     async def _close(self):
         self._server.close()

@@ -5,7 +5,7 @@ import time
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from fault_proxy import Answered, Fault, Request, Rule
+from fault_proxy import Answered, Fault, Request, Rule, Seen
 
 INVALID_PRODUCER_EPOCH, PRODUCER_FENCED = 47, 90
 
@@ -244,6 +244,24 @@ def test_late_request_of_an_older_epoch_is_refused(kafka, proxy, producer, topic
     assert committed(kafka, topic) == ["one"]
     commit(p)
     assert committed(kafka, topic) == ["one", "two"]
+
+
+def test_late_request_can_overtake_one_that_is_delayed(kafka, proxy, producer, topic):
+    """Released when the next owner's InitProducerId arrives, which itself waits: the late EndTxn is
+    applied before the fence, although its sender has long gone."""
+    p = producer()
+    late = proxy.add(Rule(Fault.LATE, api="EndTxn", nth=1, until=Seen("InitProducerId")))
+    proxy.add(Rule(Fault.DELAY, api="InitProducerId", nth=1, seconds=0.5))
+    p.begin_transaction()
+    p.produce(topic, b"a")
+    p.flush(10)
+    proxy.add(Rule(Fault.CUT, api="EndTxn"))  # no retry gets through
+    with pytest.raises(KafkaException):
+        p.commit_transaction(0.5)
+    assert committed(kafka, topic) == []
+    producer()
+    assert late.delivered == [0]
+    assert committed(kafka, topic) == ["a"]
 
 
 def test_late_request_waits_its_seconds(proxy, producer, topic):
