@@ -1,0 +1,32 @@
+// The reference backend: an ordered map in memory. A snapshot is one checksummed file with everything in it.
+#pragma once
+
+#include <map>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "state/backend.h"
+
+namespace tidemill {
+
+// Thread-safe.
+class MemoryBackend final : public Backend {
+ public:
+  [[nodiscard]] bool get(ByteView key, Bytes& value) const override;
+  void multi_get(std::span<const ByteView> keys, const Found& found) const override;
+  void scan(const KeyRange& range, const Visitor& visitor) const override;
+  void spill(const Run& run) override;
+  void stage(CheckpointId id, Run run) override;
+  std::vector<StoredFile> snapshot(CheckpointId id, const std::filesystem::path& folder) override;
+  void restore(const std::filesystem::path& folder, const std::vector<StoredFile>& files) override;
+
+ private:
+  void apply_locked(const Run& run);
+
+  mutable std::shared_mutex mutex_;
+  std::map<Bytes, Bytes, std::less<>> rows_;
+  std::multimap<CheckpointId, Run> staged_;
+};
+
+}  // namespace tidemill
