@@ -1,0 +1,164 @@
+#include "connectors/kafka/admin_client_internal.h"
+
+#include <array>
+
+namespace tidemill::kafka {
+namespace {
+
+constexpr Duration kSlice = 2s;
+constexpr Duration kPause = 50ms;
+constexpr std::size_t kBatch = 500;
+
+Error no_offsets(rd_kafka_resp_err_t error, const TopicPartition& partition) {
+  return {error_code_of(error), "a Kafka partition cannot be asked for its offsets: " +
+                                    to_string(partition) + ": " + describe(error)};
+}
+
+}  // namespace
+
+PartitionsPtr list_of(const std::vector<TopicPartition>& partitions) {
+  PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const auto& [topic, partition] : partitions) {
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition);
+  }
+  return list;
+}
+
+TopicPartition name_of(const rd_kafka_topic_partition_t& element) {
+  return {element.topic, element.partition};
+}
+
+Admin::Client::Client(const ClientSettings& settings, const std::string& client_id,
+                      LogFunction log_function, Duration timeout_after)
+    : ClientEvents(std::move(log_function)),
+      timeout(timeout_after),
+      settings_(settings),
+      client_id_(client_id),
+      committed_(make_consumer(true)) {}
+
+HandlePtr Admin::Client::make_consumer(bool is_read_committed) {
+  return make_handle(RD_KAFKA_CONSUMER,
+                     make_conf(lookup_properties(settings_, client_id_, is_read_committed), *this));
+}
+
+rd_kafka_t* Admin::Client::uncommitted() {
+  if (!uncommitted_) uncommitted_ = make_consumer(false);
+  return uncommitted_.get();
+}
+
+Error Admin::Client::failed(const std::string& what, rd_kafka_resp_err_t error) const {
+  const bool is_auth = last_error() == RD_KAFKA_RESP_ERR__AUTHENTICATION;
+  return {is_auth ? ErrorCode::kConfig : error_code_of(error),
+          "Kafka did not answer a question: " + what + ": " + describe(error) + last_error_text()};
+}
+
+void Admin::Client::until_answered(const std::string& what, const Ask& ask) const {
+  const Deadline deadline(timeout);
+  while (true) {
+    const rd_kafka_resp_err_t error = ask(deadline.left_ms(kSlice));
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    if (!may_pass(error) || deadline.is_over()) throw failed(what, error);
+    rd_kafka_poll(handle(), deadline.left_ms(kPause));
+  }
+}
+
+MetadataPtr Admin::Client::metadata(rd_kafka_topic_t* only) const {
+  const rd_kafka_metadata_t* metadata = nullptr;
+  until_answered("metadata", [&](int ms) {
+    return rd_kafka_metadata(handle(), only == nullptr ? 1 : 0, only, &metadata, ms);
+  });
+  return MetadataPtr(metadata);
+}
+
+EventPtr Admin::Client::request(const std::string& what, rd_kafka_admin_op_t operation,
+                                const Start& start) const {
+  EventPtr event;
+  until_answered(what, [&](int ms) {
+    const OptionsPtr options(rd_kafka_AdminOptions_new(handle(), operation));
+    std::array<char, 256> text{};
+    rd_kafka_AdminOptions_set_request_timeout(options.get(), ms, text.data(), text.size());
+    const QueuePtr queue(rd_kafka_queue_new(handle()));
+    start(options.get(), queue.get());
+    // The request's own timeout ends it; the margin is for its way through librdkafka's threads.
+    event.reset(rd_kafka_queue_poll(queue.get(), ms + static_cast<int>(kSlice.count())));
+    return event ? rd_kafka_event_error(event.get()) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+  });
+  return event;
+}
+
+std::map<TopicPartition, std::int64_t> Admin::Client::list_offsets(
+    rd_kafka_t* asked, const std::vector<TopicPartition>& partitions,
+    std::int64_t timestamp) const {
+  std::map<TopicPartition, std::int64_t> offsets;
+  if (partitions.empty()) return offsets;
+  until_answered("offsets", [&](int ms) {
+    const PartitionsPtr list = list_of(partitions);
+    for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = timestamp;
+    const rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(asked, list.get(), ms);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      if (!may_pass(error)) throw no_offsets(error, partitions.front());
+      return error;
+    }
+    for (int i = 0; i < list->cnt; ++i) {
+      const rd_kafka_topic_partition_t& element = list->elems[i];
+      if (element.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (!may_pass(element.err)) throw no_offsets(element.err, name_of(element));
+        return element.err;
+      }
+      offsets[name_of(element)] = element.offset;
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+  });
+  return offsets;
+}
+
+void Admin::Client::read(const TopicPartition& partition, std::int64_t from,
+                         const Take& take) const {
+  const TopicPtr topic(rd_kafka_topic_new(handle(), partition.first.c_str(), nullptr));
+  const QueuePtr queue(rd_kafka_queue_new(handle()));
+  if (rd_kafka_consume_start_queue(topic.get(), partition.second, from, queue.get()) != 0) {
+    throw failed("reading " + to_string(partition), rd_kafka_last_error());
+  }
+  struct Stop {
+    rd_kafka_topic_t* topic;
+    std::int32_t partition;
+    ~Stop() { rd_kafka_consume_stop(topic, partition); }
+  };
+  const Stop stop{topic.get(), partition.second};
+  read_started(partition, queue.get(), take);
+}
+
+void Admin::Client::read_started(const TopicPartition& partition, rd_kafka_queue_t* queue,
+                                 const Take& take) const {
+  const auto is_permanent = [](rd_kafka_resp_err_t error) {
+    return !may_pass(error) || error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET;
+  };
+  Deadline deadline(timeout);  // without any record
+  std::array<rd_kafka_message_t*, kBatch> batch{};
+  bool is_over = false;
+  while (!is_over) {
+    const ssize_t count =
+        rd_kafka_consume_batch_queue(queue, deadline.left_ms(100ms), batch.data(), batch.size());
+    rd_kafka_poll(handle(), 0);
+    if (count <= 0 && deadline.is_over()) {
+      throw failed("reading " + to_string(partition), RD_KAFKA_RESP_ERR__TIMED_OUT);
+    }
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (ssize_t i = 0; i < count; ++i) {
+      const MessagePtr message(batch[static_cast<std::size_t>(i)]);
+      if (is_over) continue;  // only to be destroyed
+      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        deadline = Deadline(timeout);
+        is_over = !take(*message);
+      } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        is_over = true;
+      } else if (is_permanent(message->err)) {
+        error = message->err;
+        is_over = true;
+      }
+    }
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) throw failed("reading " + to_string(partition), error);
+  }
+}
+
+}  // namespace tidemill::kafka

@@ -1,0 +1,83 @@
+// librdkafka's C objects with owners, one way to make a client handle, and what its errors mean to
+// us. Included by this folder's sources only: rdkafka.h stays out of what others include.
+#pragma once
+
+#include <chrono>
+#include <librdkafka/rdkafka.h>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "connectors/kafka/log.h"
+#include "connectors/kafka/settings.h"
+#include "engine/base/error.h"
+
+namespace tidemill::kafka {
+
+template <auto kDestroy>
+struct Destroy {
+  template <class T>
+  void operator()(T* object) const {
+    kDestroy(object);
+  }
+};
+
+using ConfPtr = std::unique_ptr<rd_kafka_conf_t, Destroy<rd_kafka_conf_destroy>>;
+using TopicConfPtr = std::unique_ptr<rd_kafka_topic_conf_t, Destroy<rd_kafka_topic_conf_destroy>>;
+using HandlePtr = std::unique_ptr<rd_kafka_t, Destroy<rd_kafka_destroy>>;
+using TopicPtr = std::unique_ptr<rd_kafka_topic_t, Destroy<rd_kafka_topic_destroy>>;
+using QueuePtr = std::unique_ptr<rd_kafka_queue_t, Destroy<rd_kafka_queue_destroy>>;
+using EventPtr = std::unique_ptr<rd_kafka_event_t, Destroy<rd_kafka_event_destroy>>;
+using ErrorPtr = std::unique_ptr<rd_kafka_error_t, Destroy<rd_kafka_error_destroy>>;
+using MessagePtr = std::unique_ptr<rd_kafka_message_t, Destroy<rd_kafka_message_destroy>>;
+using PartitionsPtr = std::unique_ptr<rd_kafka_topic_partition_list_t,
+                                      Destroy<rd_kafka_topic_partition_list_destroy>>;
+using OptionsPtr = std::unique_ptr<rd_kafka_AdminOptions_t, Destroy<rd_kafka_AdminOptions_destroy>>;
+
+// What every handle's callbacks find behind its opaque pointer. Outlives the handle.
+struct ClientEvents {
+  explicit ClientEvents(LogFunction log_function) : log(std::move(log_function)) {}
+  virtual ~ClientEvents() = default;
+  ClientEvents(const ClientEvents&) = delete;
+  ClientEvents& operator=(const ClientEvents&) = delete;
+
+  // The last error of the connections (unreachable, refused, not authorised): why a call timed out.
+  [[nodiscard]] std::optional<rd_kafka_resp_err_t> last_error() const;
+  [[nodiscard]] std::string last_error_text() const;  // with a leading separator; empty if none
+  void note_error(rd_kafka_resp_err_t error, std::string text);
+
+  const LogFunction log;
+
+ private:
+  mutable std::mutex mutex_;
+  rd_kafka_resp_err_t error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+  std::string error_text_;
+};
+
+// Throws Error(kConfig) for a value that librdkafka refuses or a name it does not know.
+ConfPtr make_conf(const Properties& properties, ClientEvents& events);
+
+// Throws Error(kConfig) with librdkafka's reason.
+HandlePtr make_handle(rd_kafka_type_t type, ConfPtr conf);
+
+// Which of our errors this is; kIo for everything that may pass by itself.
+ErrorCode error_code_of(rd_kafka_resp_err_t error);
+
+// "Broker: Unknown topic or partition (UNKNOWN_TOPIC_OR_PART)".
+std::string describe(rd_kafka_resp_err_t error);
+
+// A deadline of ours over librdkafka's calls, which take milliseconds.
+class Deadline {
+ public:
+  explicit Deadline(Duration after) : at_(std::chrono::steady_clock::now() + after) {}
+  [[nodiscard]] bool is_over() const { return std::chrono::steady_clock::now() >= at_; }
+  // What is left, at most `slice` and at least 1 ms.
+  [[nodiscard]] int left_ms(Duration slice = 1h) const;
+
+ private:
+  std::chrono::steady_clock::time_point at_;
+};
+
+}  // namespace tidemill::kafka
