@@ -65,7 +65,8 @@ BAD = (
     b"\x00\x00\x00",
     b"<event user='%U'/>",
 )
-FUTURE = b'{"user_id":"%U","action":"click","value":1.5,"timestamp":%F}'  # Kafka only: too far ahead
+# Kafka only: too far ahead of the record's own timestamp.
+FUTURE = b'{"user_id":"%U","action":"click","value":1.5,"timestamp":%F}'
 
 
 class Generator:
@@ -92,7 +93,8 @@ class Generator:
         return [self._lines(sorted(partition)) for partition in arrivals]
 
     def _user_name(self, i):
-        return f"u{i}" if i % 97 else (f"ü {i}", f'"{i}"', f"ユーザー{i}", f"a:b/{i}")[i // 97 % 4]
+        strange = (f"ü {i}", f'"{i}"', f"ユーザー{i}", f"a:b/{i}")
+        return f"u{i}" if i % 97 else strange[i // 97 % 4]
 
     def _bursts(self, count):
         """(time since the start, user) of `count` events."""
@@ -188,7 +190,8 @@ class Generator:
         user = json.dumps(user, ensure_ascii=not plain)
         action = json.dumps(action, ensure_ascii=not plain)
         if chance < 0.02:    # other order, blanks
-            line = f'{{ "timestamp" : {stamp} , "value" : {value},\t"action":{action}, "user_id":{user} }}'
+            line = (f'{{ "timestamp" : {stamp} , "value" : {value},\t'
+                    f'"action":{action}, "user_id":{user} }}')
         elif chance < 0.05:  # unknown fields
             line = (f'{{"v":2,"user_id":{user},"tags":["a",{{"user_id":"x"}}],"action":{action},'
                     f'"value":{value},"note":"\\u00e9\\n","timestamp":{stamp},"extra":null}}')

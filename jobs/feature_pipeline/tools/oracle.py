@@ -166,6 +166,8 @@ def parse_event(record, max_future_skew=None):
     if not math.isfinite(value):
         raise BadEvent("value: out of range")
     time = fields["timestamp"]
+    if type(time) is float and time.is_integer() and abs(time) < 2**53:
+        time = int(time)  # 3.0 is 3
     if type(time) is str:
         time = parse_iso(time)
     elif type(time) is not int:
