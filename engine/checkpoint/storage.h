@@ -1,0 +1,69 @@
+// Where a job's checkpoints live: FOLDER/<seq>-<uuid>/{manifest, state/…}. A checkpoint exists from the moment its folder is renamed from
+// its temporary name; what has a temporary name never counted.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/checkpoint/manifest.h"
+
+namespace tidemill {
+
+struct CheckpointName {
+  CheckpointId seq = 0;
+  std::string id;  // "<seq>-<uuid>"
+};
+
+// One owner at a time: the constructor takes the folder's lock and holds it. One thread.
+class CheckpointStorage {
+ public:
+  enum class Access { kOwn, kReadOnly };
+
+  // Creates `folder`. `is_durable` false leaves out fsync (simulations only). Throws Error(kRefused) if another process owns it.
+  CheckpointStorage(std::filesystem::path folder, Access access, bool is_durable = true);
+  ~CheckpointStorage();
+  CheckpointStorage(const CheckpointStorage&) = delete;
+  CheckpointStorage& operator=(const CheckpointStorage&) = delete;
+
+  // Complete checkpoints, oldest first.
+  [[nodiscard]] std::vector<CheckpointName> list() const;
+  // A new unique id with this number.
+  [[nodiscard]] static std::string new_id(CheckpointId seq);
+
+  // The folder for the state files of a checkpoint in the making; removes a left-over of the same name.
+  std::filesystem::path begin(const std::string& id);
+  // Writes the manifest, makes everything durable, and renames: from here on the checkpoint exists. Returns the manifest's hash.
+  std::uint64_t finish(const Manifest& manifest);
+  void abandon(const std::string& id);
+
+  struct Loaded {
+    Manifest manifest;
+    std::uint64_t hash = 0;
+  };
+  // Throws Error(kCorrupt) if damaged, Error(kRefused) if there is none of this id.
+  [[nodiscard]] Loaded load(const std::string& id) const;
+  [[nodiscard]] std::filesystem::path state_folder(const std::string& id) const;
+
+  // The manifest goes first, so that what is left half-removed is not a checkpoint.
+  void remove(const std::string& id);
+  void remove_unfinished();
+
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  // One line into FOLDER/audit.log: who chose to lose or repeat what, and when.
+  void audit(const std::string& line);
+
+ private:
+  const std::filesystem::path folder_;
+  const bool is_durable_;
+  int lock_ = -1;
+};
+
+// Small durable file operations, shared with sinks that publish by rename. All throw Error(kIo) naming the path.
+void write_file(const std::filesystem::path& path, ByteView content, bool is_durable);
+void sync_path(const std::filesystem::path& path);
+Bytes read_file(const std::filesystem::path& path);
+
+}  // namespace tidemill

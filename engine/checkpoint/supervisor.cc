@@ -1,0 +1,242 @@
+#include "engine/checkpoint/supervisor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/error.h"
+#include "engine/base/fault.h"
+#include "engine/base/log.h"
+#include "engine/checkpoint/coordinator.h"
+#include "engine/graph/plan.h"
+#include "engine/runtime/job.h"
+#include "engine/runtime/source_stage.h"
+#include "engine/runtime/threaded_scheduler.h"
+
+namespace tidemill {
+
+// Members are destroyed from the last to the first: tasks before the store and the protocol they write to.
+struct Supervisor::Attempt {
+  Resources resources;
+  SourceControl control;
+  std::shared_ptr<SourceRegistry> sources = std::make_shared<SourceRegistry>();
+  std::unique_ptr<CommitProtocol> protocol;
+  std::unique_ptr<SnapshotStore> store;
+  Plan plan;
+  RestorePoint point;
+  std::unique_ptr<Coordinator> coordinator;
+  std::unique_ptr<Job> job;
+  std::unique_ptr<ThreadedScheduler> scheduler;
+};
+
+Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment deployment, MetricRegistry& metrics, const Clock& clock)
+    : settings_(std::move(settings)),
+      graph_(std::move(graph)),
+      deployment_(std::move(deployment)),
+      metrics_(metrics),
+      clock_(clock),
+      choice_(settings_.restore),
+      sources_(std::make_shared<SourceRegistry>()) {}
+
+Supervisor::~Supervisor() = default;
+
+Supervisor::Outcome Supervisor::run() {
+  CheckpointStorage storage(settings_.checkpoint_folder, CheckpointStorage::Access::kOwn, settings_.is_durable);
+  Duration pause = settings_.first_backoff;
+  std::size_t failures = 0;
+  while (true) {
+    committed_in_attempt_ = false;
+    std::string what;
+    try {
+      const Outcome outcome = run_attempt(storage);
+      set_state(JobProgress::State::kFinished);
+      return outcome;
+    } catch (const Error& e) {
+      if (committed_in_attempt_) {
+        failures = 0;
+        pause = settings_.first_backoff;
+      }
+      ++failures;
+      {
+        const std::lock_guard lock(mutex_);
+        progress_.last_failure = e.what();
+        progress_.state = JobProgress::State::kFailed;
+      }
+      if (!is_restartable(e.code())) throw;
+      if (failures > settings_.max_restarts) {
+        throw Error(e.code(), "gave up after " + std::to_string(failures - 1) + " restarts without a new checkpoint: " + e.what());
+      }
+      what = e.what();
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ++progress_.restarts;
+      progress_.state = JobProgress::State::kRestarting;
+    }
+    metrics_.counter("tidemill_restarts_total").add();
+    log(LogLevel::kWarn, "attempt failed, restarting from the last committed checkpoint in " + std::to_string(pause.count()) + " ms: " + what);
+    if (!back_off(pause)) return Outcome::kStopped;  // nothing is lost: the last commit stands
+    pause = std::min(pause * 2, settings_.max_backoff);
+  }
+}
+
+void Supervisor::request_stop() {
+  stop_requested_ = true;
+  const std::lock_guard lock(mutex_);
+  has_news_ = true;
+  something_happened_.notify_all();
+}
+
+void Supervisor::request_checkpoint() {
+  checkpoint_requested_ = true;
+  const std::lock_guard lock(mutex_);
+  has_news_ = true;
+  something_happened_.notify_all();
+}
+
+JobProgress Supervisor::progress() const {
+  const std::lock_guard lock(mutex_);
+  return progress_;
+}
+
+std::map<std::string, std::shared_ptr<SourceWatermarks>> Supervisor::event_time() const {
+  std::shared_ptr<SourceRegistry> sources;
+  {
+    const std::lock_guard lock(mutex_);
+    sources = sources_;
+  }
+  return sources->all();
+}
+
+RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
+  storage.remove_unfinished();
+  TM_CRASH_POINT("before_init");
+  attempt.protocol = deployment_.make_protocol(attempt.resources, storage);
+  const auto record = attempt.protocol->acquire();
+  TM_CRASH_POINT("after_fence");
+  RestorePoint point = choose_restore_point(settings_.job, record, storage, choice_);
+  log(LogLevel::kInfo, "job " + settings_.job + ": " + point.why);
+  if (choice_.kind != RestoreChoice::Kind::kLatest || !choice_.assume_committed.empty()) {
+    storage.audit(point.why + (choice_.accept_duplicates ? ", duplicates accepted" : ""));
+  }
+  attempt.store = deployment_.make_store(attempt.resources);
+  if (point.manifest) {
+    attempt.store->restore(storage.state_folder(point.manifest->checkpoint).parent_path(), point.manifest->files);
+    TM_CRASH_POINT("mid_restore");
+    if (!point.is_new_lineage) publish_prepared(graph_, point.manifest->prepared);
+    if (!point.is_new_lineage) {
+      // Never committed, and the fence makes sure that they never will be.
+      for (const CheckpointName& name : storage.list()) {
+        if (name.seq > point.manifest->seq) storage.remove(name.id);
+      }
+      point.next = point.manifest->seq + 1;
+    }
+  } else {
+    attempt.store->restore({}, {});
+  }
+  for (const Node& node : graph_.nodes) {
+    if (node.discard_unpublished) node.discard_unpublished();
+  }
+  return point;
+}
+
+Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
+  Attempt attempt;
+  {
+    const std::lock_guard lock(mutex_);
+    ++progress_.attempt;
+    progress_.state = JobProgress::State::kStarting;
+    sources_ = attempt.sources;
+  }
+  attempt.resources.lend(attempt.control);
+  attempt.resources.lend(*attempt.sources);
+  attempt.point = prepare(attempt, storage);
+  const auto& manifest = attempt.point.manifest;
+  attempt.plan = make_plan(graph_, settings_.parallelism, manifest ? manifest->key_groups : settings_.key_groups);
+  Coordinator::Settings coordinator;
+  coordinator.job = settings_.job;
+  coordinator.lineage = attempt.point.lineage;
+  coordinator.parent = manifest ? manifest->checkpoint : "";
+  coordinator.next = attempt.point.next;
+  coordinator.interval = settings_.checkpoint_interval;
+  coordinator.retained = settings_.retained_checkpoints;
+  coordinator.backend = settings_.backend;
+  attempt.coordinator =
+      std::make_unique<Coordinator>(coordinator, attempt.plan, storage, *attempt.store, *attempt.protocol, metrics_, clock_);
+  attempt.job = std::make_unique<Job>(attempt.plan, manifest ? &manifest->operators : nullptr, attempt.resources, metrics_, clock_,
+                                      [this, &attempt](TaskSnapshot snapshot) {
+                                        attempt.coordinator->acknowledge(std::move(snapshot));
+                                        const std::lock_guard lock(mutex_);
+                                        has_news_ = true;
+                                        something_happened_.notify_all();
+                                      });
+  attempt.coordinator->attach(*attempt.job);
+  attempt.protocol->begin(attempt.point.next);
+  return drive(attempt);
+}
+
+Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
+  // The start positions (or the choice of another checkpoint) are committed before the first record flows.
+  if (attempt.point.is_new_lineage) {
+    attempt.coordinator->request();
+  } else {
+    attempt.control.released = true;
+  }
+  attempt.scheduler = std::make_unique<ThreadedScheduler>(*attempt.job, static_cast<std::size_t>(settings_.parallelism));
+  set_state(JobProgress::State::kRunning);
+  bool stopping = false;
+  bool ending = false;
+  std::uint64_t last_seen = 0;
+  std::optional<std::uint64_t> final_commit;  // the count of commits that ends the attempt
+  while (true) {
+    if (attempt.scheduler->has_failed()) {
+      attempt.scheduler->stop();
+      attempt.scheduler->rethrow_failure();
+    }
+    if (checkpoint_requested_.exchange(false)) attempt.coordinator->request();
+    if (!stopping && stop_requested_) {
+      stopping = true;
+      attempt.control.stopped = true;
+      set_state(JobProgress::State::kStopping);
+    }
+    if (!ending && attempt.scheduler->has_ended()) ending = true;
+    if ((stopping || ending) && !final_commit && !attempt.coordinator->is_in_flight()) {
+      attempt.coordinator->request(ending);
+      final_commit = attempt.coordinator->num_committed() + 1;
+    }
+    const bool did_something = attempt.coordinator->step();
+    const std::uint64_t committed = attempt.coordinator->num_committed();
+    if (committed != last_seen) {
+      last_seen = committed;
+      committed_in_attempt_ = true;
+      attempt.control.released = true;
+      choice_ = {};  // a choice counts once
+      const std::lock_guard lock(mutex_);
+      ++progress_.committed;
+      progress_.last_commit_at = clock_.monotonic();
+    }
+    if (final_commit && committed >= *final_commit) {
+      attempt.scheduler->stop();
+      return ending ? Outcome::kFinished : Outcome::kStopped;
+    }
+    if (!did_something) wait_for_work();
+  }
+}
+
+void Supervisor::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  something_happened_.wait_for(lock, std::chrono::milliseconds(2), [&] { return has_news_; });
+  has_news_ = false;
+}
+
+void Supervisor::set_state(JobProgress::State state) {
+  const std::lock_guard lock(mutex_);
+  progress_.state = state;
+}
+
+bool Supervisor::back_off(Duration pause) {
+  std::unique_lock lock(mutex_);
+  something_happened_.wait_for(lock, pause, [&] { return stop_requested_.load(); });
+  return !stop_requested_;
+}
+
+}  // namespace tidemill

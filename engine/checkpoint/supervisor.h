@@ -1,0 +1,104 @@
+// Runs a job: attempt after attempt, each from the last committed checkpoint, until it ends, is asked to stop, or fails for good.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/base/clock.h"
+#include "engine/base/metrics.h"
+#include "engine/checkpoint/commit_protocol.h"
+#include "engine/checkpoint/restore_point.h"
+#include "engine/checkpoint/snapshot_store.h"
+#include "engine/checkpoint/storage.h"
+#include "engine/graph/graph.h"
+#include "engine/time/source_registry.h"
+
+namespace tidemill {
+
+struct SupervisorSettings {
+  std::string job;
+  std::filesystem::path checkpoint_folder;  // of this job
+  int parallelism = 1;
+  std::uint32_t key_groups = kDefaultKeyGroups;  // at a first start; later the checkpoint's
+  Duration checkpoint_interval{1000};
+  std::size_t retained_checkpoints = 3;
+  bool is_durable = true;
+  std::size_t max_restarts = 10;  // in a row without a checkpoint committed in between
+  Duration first_backoff{100};
+  Duration max_backoff{30000};
+  RestoreChoice restore;
+  std::string backend;  // a name for the manifest
+};
+
+// What the engine does not know how to make. Each attempt makes its own; the maker lends what operators need to the resources.
+struct Deployment {
+  std::function<std::unique_ptr<SnapshotStore>(Resources&)> make_store;
+  std::function<std::unique_ptr<CommitProtocol>(Resources&, const CheckpointStorage&)> make_protocol;
+};
+
+// What an observer may show. A copy, safe to keep.
+struct JobProgress {
+  enum class State { kStarting, kRunning, kRestarting, kStopping, kFinished, kFailed };
+  State state = State::kStarting;
+  std::uint64_t attempt = 0;
+  std::uint64_t restarts = 0;
+  std::uint64_t committed = 0;
+  std::string last_checkpoint;
+  std::optional<std::chrono::nanoseconds> last_commit_at;  // monotonic
+  std::string last_failure;
+};
+
+// `run` on one thread; everything else from any.
+class Supervisor {
+ public:
+  enum class Outcome { kFinished, kStopped };
+
+  Supervisor(SupervisorSettings settings, Graph graph, Deployment deployment, MetricRegistry& metrics, const Clock& clock);
+  ~Supervisor();
+
+  // Until all bounded sources have ended and that is committed, or a stop has been committed. Throws Error when no restart can help or
+  // the limit is reached.
+  Outcome run();
+
+  // Take a checkpoint, commit it, then stop.
+  void request_stop();
+  // A checkpoint at once.
+  void request_checkpoint();
+
+  [[nodiscard]] JobProgress progress() const;
+  // Event time per source of the current attempt.
+  [[nodiscard]] std::map<std::string, std::shared_ptr<SourceWatermarks>> event_time() const;
+
+ private:
+  struct Attempt;
+  Outcome run_attempt(CheckpointStorage& storage);
+  Outcome drive(Attempt& attempt);
+  RestorePoint prepare(Attempt& attempt, CheckpointStorage& storage);
+  void wait_for_work();
+  void set_state(JobProgress::State state);
+  bool back_off(Duration pause);
+
+  const SupervisorSettings settings_;
+  const Graph graph_;
+  const Deployment deployment_;
+  MetricRegistry& metrics_;
+  const Clock& clock_;
+  RestoreChoice choice_;
+  std::atomic<bool> stop_requested_{false};
+  std::atomic<bool> checkpoint_requested_{false};
+  bool committed_in_attempt_ = false;
+
+  mutable std::mutex mutex_;
+  std::condition_variable something_happened_;
+  bool has_news_ = false;
+  JobProgress progress_;
+  std::shared_ptr<SourceRegistry> sources_;
+};
+
+}  // namespace tidemill
