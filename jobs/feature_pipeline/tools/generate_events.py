@@ -236,45 +236,6 @@ class FileLog:
             writer.close()
 
 
-class KafkaTopic:
-    """Delivers pieces into a topic; the records' Kafka timestamps are their event times."""
-
-    def __init__(self, brokers, topic):
-        import confluent_kafka
-        self._topic = topic
-        self._failed = None
-        self._producer = confluent_kafka.Producer({
-            "bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20,
-            "queue.buffering.max.messages": 1_000_000})
-
-    def deliver(self, piece, torn=False):
-        del torn  # a record is whole in Kafka
-        for partition, records in enumerate(piece):
-            for line, key, timestamp in records:
-                self._produce(partition, line, key, timestamp)
-        while self._producer.flush(1) > 0:
-            pass
-        if self._failed:
-            raise RuntimeError(f"Kafka refused an event: {self._failed}")
-
-    def _produce(self, partition, line, key, timestamp):
-        while True:
-            try:
-                self._producer.produce(self._topic, value=line, key=key, partition=partition,
-                                       timestamp=timestamp, on_delivery=self._delivered)
-                self._producer.poll(0)
-                return
-            except BufferError:
-                self._producer.poll(0.1)
-
-    def _delivered(self, error, _):
-        if error is not None:
-            self._failed = error
-
-    def close(self):
-        self._producer.flush()
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("target", help="directory of the file log; with --kafka the topic")
@@ -299,8 +260,11 @@ def main(argv=None):
         print(f"generate_events: {error}", file=sys.stderr)
         return 2
     pieces = chunks(generator.partitions(), args.append_chunks)
-    target = (KafkaTopic(args.kafka, args.target) if args.kafka
-              else FileLog(args.target, args.partitions))
+    if args.kafka:
+        import kafka_topic  # needs confluent_kafka
+        target = kafka_topic.Writer(args.kafka, args.target)
+    else:
+        target = FileLog(args.target, args.partitions)
     for i, piece in enumerate(pieces):
         last = i + 1 == len(pieces)
         target.deliver(piece, torn=not last)

@@ -12,10 +12,12 @@ A row is a tuple (computed_at, count, unique, average per window ..., last_actio
 """
 
 import argparse
+import base64
 import collections
 import datetime
 import json
 import math
+import os
 import re
 import sys
 
@@ -143,6 +145,8 @@ def _text_field(fields, name):
 
 def parse_event(record, max_future_skew=None):
     """The event of a record; raises BadEvent."""
+    if record.value is None:
+        raise BadEvent("no value")
     try:
         fields = json.loads(record.value.decode(), parse_constant=_no_constant)
     except UnicodeDecodeError:
@@ -334,8 +338,31 @@ def print_row(user, row, settings):
                       separators=(",", ":"))
 
 
+def read_dump(path):
+    """The records of a Kafka topic as kafka_topic.py dumps them."""
+    def content(text):
+        return None if text is None else base64.b64decode(text)
+
+    partitions = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            fields = json.loads(line)
+            partitions.setdefault(fields["partition"], []).append(
+                Record(fields["partition"], fields["offset"], content(fields["key"]),
+                       content(fields["value"]), fields["timestamp"]))
+    for records in partitions.values():
+        records.sort(key=lambda record: record.offset)
+    return partitions
+
+
 def read_input(topic_dir):
-    """The file log as {partition: Records}; files have no key and no timestamp of their own."""
+    """The file log as {partition: Records}; files have no key and no timestamp of their own.
+
+    A file instead of a directory is a dumped Kafka topic.
+    """
+    if os.path.isfile(topic_dir):
+        return read_dump(topic_dir)
+
     def records(partition, path):
         for offset, line in file_log.read_partition(path):
             yield Record(partition, offset, None, line, None)
@@ -366,14 +393,14 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description="Prints the rows the feature pipeline owes for a "
                                      "file log, one JSON object a line, by user. For on_record "
                                      "(where interleaving is free): the last row of every user.")
-    parser.add_argument("input_dir")
+    parser.add_argument("input", help="file log, or the file of a dumped Kafka topic")
     parser.add_argument("--last", action="store_true", help="the last row of every user only")
     add_settings(parser)
     args = parser.parse_args(argv)
     try:
-        settings = settings_of(args)
-        judged = judge(read_input(args.input_dir), settings)
-    except (ValueError, file_log.FileLogError) as error:
+        settings = settings_of(args, kafka=os.path.isfile(args.input))
+        judged = judge(read_input(args.input), settings)
+    except (ValueError, KeyError, OSError, file_log.FileLogError) as error:
         print(f"oracle: {error}", file=sys.stderr)
         return 2
     print(f"events in {judged.events_in}, accepted {judged.accepted}, late {len(judged.late)}, "

@@ -16,6 +16,7 @@ import sys
 import file_log
 import interleaving
 import oracle
+import redis_rows
 
 SHOWN = 5  # differences printed of each kind
 
@@ -67,26 +68,32 @@ class RowReader:
             self._numbers_at_length += 1
         return number
 
+    def parse(self, text):
+        """(user, row) of a JSON row; raises ValueError."""
+        try:
+            fields = self._decoder.decode(text.decode())
+            if type(fields) is not dict or list(fields) != self._fields:
+                raise ValueError(f"not an object of the fields {self._fields}")
+            user, *features, event_time, computed_at = fields.values()
+            row = (_exact_iso(computed_at), *features,
+                   None if event_time is None else _exact_iso(event_time))
+            if type(user) is not str or any(type(feature) is bool for feature in features):
+                raise ValueError("user_id is not text, or a feature is true or false")
+            if self._numbers_at_length:
+                self._numbers_at_length = 0
+                raise ValueError("a number is not in its shortest form")
+        except (TypeError, oracle.BadEvent) as error:
+            raise ValueError(str(error)) from None
+        return user, row
+
     def add(self, place, partition, partitions, text, key=None):
         output = self._output
         output.row_count += 1
         try:
-            fields = self._decoder.decode(text.decode())
-            if list(fields) != self._fields:
-                raise ValueError(f"fields are {list(fields)}, not {self._fields}")
-            user, *features, event_time, computed_at = fields.values()
-            if type(user) is not str or type(computed_at) is not str:
-                raise ValueError("user_id and computed_at must be text")
-            row = (_exact_iso(computed_at), *features,
-                   None if event_time is None else _exact_iso(event_time))
-            if any(type(feature) is bool for feature in features):
-                raise ValueError("a feature is true or false")
+            user, row = self.parse(text)
             if key is not None and key != user.encode():
                 raise ValueError(f"message key {key!r} is not the user_id")
-            if self._numbers_at_length:
-                self._numbers_at_length = 0
-                raise ValueError("a number is not in its shortest form")
-        except (ValueError, AttributeError, TypeError, oracle.BadEvent) as error:
+        except ValueError as error:
             output.malformed.append(f"{place}: {error}: {text[:200]!r}")
             return
         if user not in self._partition_of:
@@ -158,6 +165,32 @@ def read_files(output_dir, late_dir, bad_dir, judged, settings):
     read_side(late_dir, judged.late, output.late, output.late_reasons, output)
     read_side(bad_dir, {place: record for place, (_, record) in judged.bad.items()},
               output.bad, output.bad_reasons, output)
+    return output
+
+
+def read_topics(brokers, topic, late_topic, bad_topic, judged, settings):
+    import kafka_topic  # needs confluent_kafka
+    output = Output()
+    reader = RowReader(settings, output)
+    found = kafka_topic.read(brokers, topic)
+    for partition, messages in found.items():
+        for message in messages:
+            reader.add(f"{topic} partition {partition} offset {message.offset()}", partition,
+                       len(found), message.value() or b"", message.key() or b"")
+    bad = {place: record for place, (_, record) in judged.bad.items()}
+    for name, records, copies, reasons in (
+            (late_topic, judged.late, output.late, output.late_reasons),
+            (bad_topic, bad, output.bad, output.bad_reasons)):
+        for partition, messages in kafka_topic.read(brokers, name).items():
+            for message in messages:
+                place = f"{name} partition {partition} offset {message.offset()}"
+                try:
+                    letter = kafka_topic.letter(message)
+                except (ValueError, KeyError) as error:
+                    output.malformed.append(f"{place}: {type(error).__name__} {error}: "
+                                            f"{message.headers()}")
+                    continue
+                add_side_event(records, copies, reasons, output, place, letter)
     return output
 
 
@@ -292,8 +325,8 @@ def progress(text):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("input", metavar="INPUT_DIR", help="file log of the events; "
-                        "with --kafka a topic (its records become the input)")
+    parser.add_argument("input", metavar="INPUT_DIR", help="file log of the events, or "
+                        "a dumped Kafka topic; with --kafka a topic")
     parser.add_argument("output", metavar="OUTPUT_DIR", help="file log of the rows; "
                         "with --kafka a topic")
     parser.add_argument("--late", help="default: INPUT's name + -late, beside OUTPUT")
@@ -312,27 +345,29 @@ def main(argv=None):
     late = args.late or os.path.join(beside, f"{name}-late")
     bad = args.dlq or os.path.join(beside, f"{name}-dlq")
     try:
-        settings = oracle.settings_of(args, kafka=bool(args.kafka))
+        own_timestamps = bool(args.kafka) or os.path.isfile(args.input)
+        settings = oracle.settings_of(args, kafka=own_timestamps)
         progress("reading and judging the input")
         if args.kafka:
-            import kafka_redis  # needs confluent_kafka
-            judged = oracle.judge(kafka_redis.read_input(args.kafka, args.input), settings)
+            import kafka_topic  # needs confluent_kafka
+            judged = oracle.judge(kafka_topic.records(args.kafka, args.input), settings)
             progress("reading the output")
-            output = kafka_redis.read_output(args.kafka, args.output, late, bad, judged, settings)
+            output = read_topics(args.kafka, args.output, late, bad, judged, settings)
         else:
             judged = oracle.judge(oracle.read_input(args.input), settings)
             progress("reading the output")
             output = read_files(args.output, late, bad, judged, settings)
-    except (ValueError, OSError, file_log.FileLogError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError, file_log.FileLogError) as error:
         progress("")
         print(f"verify: {error}", file=sys.stderr)
         print("rows equal the oracle: no")
-        return 1 if isinstance(error, file_log.FileLogError) else 2
+        return 2 if isinstance(error, (ValueError, ImportError)) else 1
     good = report(judged, output, settings, not args.idle_may_happen, args.unfinished,
                   tell=progress)
     if args.redis:
-        import kafka_redis
-        good = kafka_redis.compare_redis(args.redis, args.redis_prefix, output, settings) and good
+        reader = RowReader(settings, Output())
+        good = redis_rows.compare(args.redis, args.redis_prefix, output, reader.parse,
+                                  settings) and good
     return 0 if good else 1
 
 
