@@ -6,7 +6,7 @@
 
 #include "connectors/kafka/admin_client_internal.h"
 #include "connectors/kafka/librdkafka_internal.h"
-#include "engine/base/hash.h"
+#include "engine/base/log.h"
 
 namespace tidemill::kafka {
 namespace {
@@ -55,13 +55,8 @@ Properties config_of(const rd_kafka_event_t& event) {
 
 }  // namespace
 
-std::uint64_t record_hash(std::string_view key, std::string_view value) {
-  return mix64(stable_hash(key) + 0x9e3779b97f4a7c15ULL) ^ stable_hash(value);
-}
-
-Admin::Admin(const ClientSettings& settings, const std::string& client_id, LogFunction log,
-             Duration timeout)
-    : client_(std::make_unique<Client>(settings, client_id, std::move(log), timeout)) {}
+Admin::Admin(const ClientSettings& settings, const std::string& client_id, Duration timeout)
+    : client_(std::make_unique<Client>(settings, client_id, timeout)) {}
 Admin::~Admin() = default;
 
 std::optional<TopicInfo> Admin::topic(const std::string& name) {
@@ -282,8 +277,7 @@ void Admin::set_group_offsets(const std::string& group,
     if (!before) return;
     client_->is_altering = false;
     if (const rd_kafka_resp_err_t error = rd_kafka_event_error(before.get())) {
-      client_->log(LogLevel::kWarning,
-                   "the group's offsets, for lag tools only, were not written: " + group + ": " +
+      log(LogLevel::kWarn, "kafka: the group's offsets, for lag tools only, were not written: " + group + ": " +
                        describe(error));
     }
   }

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "connectors/kafka/log.h"
 #include "connectors/kafka/settings.h"
 
 namespace tidemill::kafka {
@@ -50,13 +49,9 @@ enum class LogPoint {
   kHighWatermark  // where a read_uncommitted one does
 };
 
-// The hash of a record's key and value that tail fingerprints are made of.
-std::uint64_t record_hash(std::string_view key, std::string_view value);
-
 class Admin {
  public:
-  Admin(const ClientSettings& settings, const std::string& client_id, LogFunction log,
-        Duration timeout = 30s);
+  Admin(const ClientSettings& settings, const std::string& client_id, Duration timeout = 30s);
   ~Admin();
   Admin(const Admin&) = delete;
   Admin& operator=(const Admin&) = delete;

@@ -29,9 +29,8 @@ TopicPartition name_of(const rd_kafka_topic_partition_t& element) {
 }
 
 Admin::Client::Client(const ClientSettings& settings, const std::string& client_id,
-                      LogFunction log_function, Duration timeout_after)
-    : ClientEvents(std::move(log_function)),
-      timeout(timeout_after),
+                      Duration timeout_after)
+    : timeout(timeout_after),
       settings_(settings),
       client_id_(client_id),
       committed_(make_consumer(true)) {}

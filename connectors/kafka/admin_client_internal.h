@@ -28,8 +28,7 @@ class Admin::Client final : public ClientEvents {
   // False: enough.
   using Take = std::function<bool(const rd_kafka_message_t&)>;
 
-  Client(const ClientSettings& settings, const std::string& client_id, LogFunction log_function,
-         Duration timeout_after);
+  Client(const ClientSettings& settings, const std::string& client_id, Duration timeout_after);
 
   [[nodiscard]] rd_kafka_t* handle() const { return committed_.get(); }
   // Sees records of open transactions as well.

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <utility>
+
+#include "engine/base/log.h"
 
 namespace tidemill::kafka {
 namespace {
@@ -11,10 +12,9 @@ namespace {
 constexpr std::size_t kErrorText = 512;
 
 void on_log(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
-  auto* events = static_cast<ClientEvents*>(rd_kafka_opaque(handle));
   // Broken connections are reported as errors by librdkafka; they are everyday to us.
-  const LogLevel ours = level <= 4 ? LogLevel::kWarning : LogLevel::kDebug;
-  events->log(ours, std::string(rd_kafka_name(handle)) + ": " + facility + ": " + text);
+  const LogLevel ours = level <= 4 ? LogLevel::kWarn : LogLevel::kDebug;
+  log(ours, std::string("kafka: ") + rd_kafka_name(handle) + ": " + facility + ": " + text);
 }
 
 void on_error(rd_kafka_t*, int error, const char* reason, void* opaque) {
@@ -22,11 +22,6 @@ void on_error(rd_kafka_t*, int error, const char* reason, void* opaque) {
 }
 
 }  // namespace
-
-void log_to_stderr(LogLevel level, std::string_view text) {
-  if (level == LogLevel::kDebug) return;
-  std::fprintf(stderr, "kafka: %.*s\n", static_cast<int>(text.size()), text.data());
-}
 
 std::optional<rd_kafka_resp_err_t> ClientEvents::last_error() const {
   const std::lock_guard lock(mutex_);

@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 
-#include "connectors/kafka/log.h"
 #include "connectors/kafka/settings.h"
 #include "engine/base/error.h"
 
@@ -26,7 +25,11 @@ struct Destroy {
 
 using ConfPtr = std::unique_ptr<rd_kafka_conf_t, Destroy<rd_kafka_conf_destroy>>;
 using TopicConfPtr = std::unique_ptr<rd_kafka_topic_conf_t, Destroy<rd_kafka_topic_conf_destroy>>;
-using HandlePtr = std::unique_ptr<rd_kafka_t, Destroy<rd_kafka_destroy>>;
+// Without the consumer's good-bye to its group: it joins none, and that may hang.
+inline void destroy_handle(rd_kafka_t* handle) {
+  rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+using HandlePtr = std::unique_ptr<rd_kafka_t, Destroy<destroy_handle>>;
 using TopicPtr = std::unique_ptr<rd_kafka_topic_t, Destroy<rd_kafka_topic_destroy>>;
 using QueuePtr = std::unique_ptr<rd_kafka_queue_t, Destroy<rd_kafka_queue_destroy>>;
 using EventPtr = std::unique_ptr<rd_kafka_event_t, Destroy<rd_kafka_event_destroy>>;
@@ -38,7 +41,7 @@ using OptionsPtr = std::unique_ptr<rd_kafka_AdminOptions_t, Destroy<rd_kafka_Adm
 
 // What every handle's callbacks find behind its opaque pointer. Outlives the handle.
 struct ClientEvents {
-  explicit ClientEvents(LogFunction log_function) : log(std::move(log_function)) {}
+  ClientEvents() = default;
   virtual ~ClientEvents() = default;
   ClientEvents(const ClientEvents&) = delete;
   ClientEvents& operator=(const ClientEvents&) = delete;
@@ -47,8 +50,6 @@ struct ClientEvents {
   [[nodiscard]] std::optional<rd_kafka_resp_err_t> last_error() const;
   [[nodiscard]] std::string last_error_text() const;  // with a leading separator; empty if none
   void note_error(rd_kafka_resp_err_t error, std::string text);
-
-  const LogFunction log;
 
  private:
   mutable std::mutex mutex_;

@@ -3,6 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "engine/base/log.h"
+
 namespace tidemill::kafka {
 namespace {
 
@@ -14,21 +16,17 @@ constexpr Duration kStop = 5s;
 // How often the idle thread serves callbacks.
 constexpr Duration kServe = 50ms;
 
-Properties properties_of(const ProducerSettings& settings) { return producer_properties(settings); }
-
 }  // namespace
 
-TransactionalProducer::Calls::Calls(const ProducerSettings& settings, MetricRegistry& metrics,
-                                    LogFunction log_function)
-    : ClientEvents(std::move(log_function)),
-      name_(settings.client_id),
+TransactionalProducer::Calls::Calls(const ProducerSettings& settings, MetricRegistry& metrics)
+    : name_(settings.client_id),
       num_disconnects_(
           metrics.counter("kafka_producer_disconnects_total", {}, "Connections the producer lost")),
       num_abandoned_(metrics.counter("kafka_producer_abandoned_total", {},
                                      "Handles given up because a call did not return")),
       num_delivery_failures_(metrics.counter("kafka_delivery_failures_total", {},
                                              "Records the brokers refused or never acknowledged")) {
-  ConfPtr conf = make_conf(properties_of(settings), *this);
+  ConfPtr conf = make_conf(producer_properties(settings), *this);
   rd_kafka_conf_set_dr_msg_cb(conf.get(), on_delivery);
   rd_kafka_conf_interceptor_add_on_new(conf.get(), "tidemill", on_new, this);
   handle_ = make_handle(RD_KAFKA_PRODUCER, std::move(conf)).release();
@@ -92,7 +90,8 @@ void TransactionalProducer::Calls::abandon(const char* what) {
   // The one place where a thread is let go: it is inside a call that does not return, and it holds
   // everything it uses.
   thread_.detach();
-  log(LogLevel::kError, name_ + ": a call did not return, its producer is abandoned: " + what);
+  log(LogLevel::kError,
+      "kafka: " + name_ + ": a call did not return, its producer is abandoned: " + what);
 }
 
 void TransactionalProducer::Calls::run(const char* what, Duration limit, Work work) {
@@ -120,6 +119,7 @@ std::optional<Error> TransactionalProducer::Calls::repeat(const char* what, Dura
     const Deadline pause(kServe);
     const ErrorPtr error(slice(deadline.left_ms(kSlice)));
     if (!error) return std::nullopt;
+    rd_kafka_poll(handle_, 0);  // what the connections say belongs to the error
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error.get());
     if (!rd_kafka_error_is_retriable(error.get())) {
       return error_of(what, code, rd_kafka_error_string(error.get()));

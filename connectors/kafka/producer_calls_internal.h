@@ -32,7 +32,7 @@ class TransactionalProducer::Calls final : public ClientEvents {
     std::int32_t num_partitions = 0;
   };
 
-  Calls(const ProducerSettings& settings, MetricRegistry& metrics, LogFunction log_function);
+  Calls(const ProducerSettings& settings, MetricRegistry& metrics);
   // `self` is held by the thread.
   void start(const std::shared_ptr<Calls>& self);
   // Ends the thread and destroys the handle; gives both up if that does not work out.

@@ -100,7 +100,6 @@ Properties client_properties(const ClientSettings& settings, const std::string& 
       // The default ceiling of 10 s makes every blip of a coordinator a commit stall of 10 s.
       {"reconnect.backoff.ms", "20"},
       {"reconnect.backoff.max.ms", "500"},
-      {"retry.backoff.ms", "20"},
       {"log.connection.close", "false"},
       {"allow.auto.create.topics", "false"},
   };
@@ -211,6 +210,7 @@ Properties producer_properties(const ProducerSettings& settings) {
   Properties p = client_properties(settings.client, settings.client_id);
   p.merge(Properties{
       {"enable.idempotence", "true"},
+      {"retry.backoff.ms", "20"},
       {"linger.ms", "5"},
       {"batch.size", "1000000"},
       {"batch.num.messages", "100000"},
@@ -234,8 +234,6 @@ Properties producer_properties(const ProducerSettings& settings) {
 Properties consumer_properties(const SourceSettings& settings, std::size_t num_partitions) {
   const std::string client_id = settings.job + ".source";
   Properties p = lookup_properties(settings.client, client_id, settings.is_read_committed);
-  // assign() needs a group; never the job's, so that nothing done here can touch its offsets.
-  p["group.id"] = client_id + ".unused";
   // With one queue per partition librdkafka's limits hold for each of them. A limit below what one
   // second brings makes 2.0.2 stall for up to a second, hence the floor.
   constexpr std::size_t kFloor = 1024;  // KiB
@@ -253,6 +251,9 @@ Properties lookup_properties(const ClientSettings& settings, const std::string& 
                              bool is_read_committed) {
   Properties p = client_properties(settings, client_id);
   p.merge(Properties{
+      // assign() needs a group, and librdkafka crashes on some answers to a client without one
+      // (confluentinc/librdkafka#5040). Never the job's: nothing done here can touch its offsets.
+      {"group.id", client_id + ".unused"},
       {"isolation.level", is_read_committed ? "read_committed" : "read_uncommitted"},
       {"enable.auto.commit", "false"},
       {"enable.auto.offset.store", "false"},

@@ -93,7 +93,7 @@ Duration transaction_timeout_of(const ProducerSettings& settings);
 // Throws on a property that the protocol owns and on a secret in plain sight.
 Properties producer_properties(const ProducerSettings& settings);
 Properties consumer_properties(const SourceSettings& settings, std::size_t num_partitions);
-// A client for questions and for a few records from known places; it is in no group.
+// A client for questions and for a few records from known places; it joins no group.
 Properties lookup_properties(const ClientSettings& settings, const std::string& client_id,
                              bool is_read_committed);
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "connectors/kafka/murmur2.h"
+#include "connectors/formats/murmur2.h"
 #include "connectors/kafka/producer_calls_internal.h"
 
 namespace tidemill::kafka {
@@ -25,8 +25,8 @@ Duration call_deadline_of(const ProducerSettings& settings) {
 }  // namespace
 
 TransactionalProducer::TransactionalProducer(const ProducerSettings& settings,
-                                             MetricRegistry& metrics, LogFunction log)
-    : settings_(settings), calls_(std::make_shared<Calls>(settings, metrics, std::move(log))) {
+                                             MetricRegistry& metrics)
+    : settings_(settings), calls_(std::make_shared<Calls>(settings, metrics)) {
   calls_->start(calls_);
 }
 

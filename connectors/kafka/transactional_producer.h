@@ -14,7 +14,6 @@
 #include <string_view>
 #include <vector>
 
-#include "connectors/kafka/log.h"
 #include "connectors/kafka/settings.h"
 #include "engine/base/error.h"
 #include "engine/base/metrics.h"
@@ -61,7 +60,7 @@ class TransactionalProducer {
  public:
   // Connects to nothing yet. Without a transactional id init, begin and commit degrade to what
   // at-least-once needs: nothing, nothing, and waiting for every acknowledgement.
-  TransactionalProducer(const ProducerSettings& settings, MetricRegistry& metrics, LogFunction log);
+  TransactionalProducer(const ProducerSettings& settings, MetricRegistry& metrics);
   // Leaves an open transaction to the broker, which aborts it when the id is taken again or times
   // out. Takes at most some seconds.
   ~TransactionalProducer();

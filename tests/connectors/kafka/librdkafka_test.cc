@@ -9,12 +9,10 @@ namespace {
 
 using testing::HasSubstr;
 
-void no_log(LogLevel, std::string_view) {}
-
 ClientSettings client() { return {.brokers = "127.0.0.1:1"}; }
 
 TEST(MakeConf, AcceptsOurDefaultsForEveryKindOfClient) {
-  ClientEvents events(no_log);
+  ClientEvents events;
   ProducerSettings producer{.client = client(), .client_id = "j.0", .transactional_id = "j.0"};
   EXPECT_NO_THROW(make_handle(RD_KAFKA_PRODUCER, make_conf(producer_properties(producer), events)));
   producer.transaction_timeout = 1s;
@@ -27,7 +25,7 @@ TEST(MakeConf, AcceptsOurDefaultsForEveryKindOfClient) {
 }
 
 TEST(MakeConf, RefusesUnknownNamesAndBadValuesNamingThem) {
-  ClientEvents events(no_log);
+  ClientEvents events;
   const auto message = [&](const Properties& properties) -> std::string {
     try {
       make_conf(properties, events);
@@ -69,7 +67,7 @@ TEST(ErrorCodes, SayWhoCanAct) {
 }
 
 TEST(ClientEventsTest, KeepTheReasonAndNotItsConsequence) {
-  ClientEvents events(no_log);
+  ClientEvents events;
   EXPECT_EQ(events.last_error(), std::nullopt);
   EXPECT_EQ(events.last_error_text(), "");
   events.note_error(RD_KAFKA_RESP_ERR__TRANSPORT, "connection refused");
