@@ -96,4 +96,15 @@ class Sink {
 
 using SinkFactory = std::function<std::unique_ptr<Sink>(OperatorContext&)>;
 
+// What a connector gives to the job: how to build its subtasks, and what the coordinator does for it around commits.
+struct SinkSpec {
+  std::string kind;     // for people: "file sink"
+  SinkFactory make;
+  int parallelism = 0;  // 0: the job's
+  // After the commit of the checkpoint that prepared `prepared`, and again after a restore: idempotent. Coordinator's thread.
+  std::function<void(ByteView prepared)> publish = {};
+  // Before the tasks of an attempt are built, after `publish`: removes what attempts that never counted left behind.
+  std::function<void()> discard_unpublished = {};
+};
+
 }  // namespace tidemill

@@ -1,0 +1,61 @@
+// Collects nodes and edges while the DSL is being spoken. Runs nothing.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <typeindex>
+#include <utility>
+#include <vector>
+
+#include "engine/graph/graph.h"
+#include "engine/runtime/exchange.h"
+
+namespace tidemill {
+
+// An output port of a node: what a Stream stands for.
+struct PortRef {
+  NodeId node = 0;
+  std::size_t port = 0;
+};
+
+// Shared by all streams of one job definition; one thread.
+class GraphBuilder {
+ public:
+  NodeId add(Node node) {
+    node.id = static_cast<NodeId>(graph_.nodes.size());
+    if (node.name.empty()) node.name = node.kind + "-" + std::to_string(node.id);
+    graph_.nodes.push_back(std::move(node));
+    return graph_.nodes.back().id;
+  }
+
+  // Same subtask where the parallelism allows, chained; else in turn.
+  template <class T>
+  void connect(const std::vector<PortRef>& from, NodeId to, int input = 0) {
+    for (const PortRef& ref : from) {
+      Edge edge{ref.node, ref.port, to, input, Partitioning::kForward, typeid(T), {}};
+      edge.make_exchange = [](std::vector<Channel*> targets, std::uint32_t, int subtask) -> std::unique_ptr<ExchangeOutlet> {
+        if (targets.size() == 1) return std::make_unique<ForwardExchange<T>>(targets.front());
+        return std::make_unique<RebalanceExchange<T>>(std::move(targets), static_cast<std::size_t>(subtask));
+      };
+      graph_.edges.push_back(std::move(edge));
+    }
+  }
+
+  template <class T, class KeyFn>
+  void connect_by_key(const std::vector<PortRef>& from, NodeId to, const KeyFn& key, int input = 0) {
+    for (const PortRef& ref : from) {
+      Edge edge{ref.node, ref.port, to, input, Partitioning::kByKey, typeid(T), {}};
+      edge.make_exchange = [key](std::vector<Channel*> targets, std::uint32_t key_groups, int) -> std::unique_ptr<ExchangeOutlet> {
+        return std::make_unique<KeyExchange<T, KeyFn>>(std::move(targets), key_groups, key);
+      };
+      graph_.edges.push_back(std::move(edge));
+    }
+  }
+
+  [[nodiscard]] const Graph& graph() const { return graph_; }
+
+ private:
+  Graph graph_;
+};
+
+}  // namespace tidemill
