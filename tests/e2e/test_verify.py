@@ -1,5 +1,5 @@
-"""The proof over topics and Redis sees what is missing, doubled or wrong: what a right job would have
-written is written by hand, then spoiled."""
+"""The proof over topics and Redis sees what is missing, doubled or wrong: what a right job would write
+is written by hand, then spoiled."""
 
 import sys
 from pathlib import Path
