@@ -1,6 +1,7 @@
 #include "state/backend.h"
 
 #include "state/memory_backend.h"
+#include "state/rocksdb_backend.h"
 
 namespace tidemill {
 namespace {
@@ -20,13 +21,16 @@ StateId Backend::state_id(const StateName& name, std::string_view kind) {
   const auto it = registry_.find(name);
   if (it != registry_.end()) {
     if (it->second.kind != kind) {
-      throw Error(ErrorCode::kConfig, "state has another kind than in the checkpoint; give it a new name: " + name.op + "/" + name.state +
-                                          " is " + it->second.kind + ", the program wants " + std::string(kind));
+      throw Error(ErrorCode::kConfig,
+                  "state has another kind than in the checkpoint; give it a new name: " + name.op +
+                      "/" + name.state + " is " + it->second.kind + ", the program wants " +
+                      std::string(kind));
     }
     return it->second.id;
   }
   StateId next = 1;
-  for (const auto& [_, r] : registry_) next = std::max<StateId>(next, static_cast<StateId>(r.id + 1));
+  for (const auto& [_, r] : registry_)
+    next = std::max<StateId>(next, static_cast<StateId>(r.id + 1));
   if (next == 0xFFFF) throw Error(ErrorCode::kInternal, "job has too many states: 65534 at most");
   registry_.emplace(name, Registered{next, std::string(kind), false});
   return next;
@@ -55,7 +59,7 @@ void Backend::load_registry() {
   });
 }
 
-Run Backend::take_registry_changes() {
+SortedRun Backend::take_registry_changes() {
   const std::lock_guard lock(registry_mutex_);
   std::map<Bytes, Bytes> rows;
   for (auto& [name, r] : registry_) {
@@ -66,14 +70,16 @@ Run Backend::take_registry_changes() {
     append_sized(value, r.kind);
     rows.emplace(registry_key(kRegistry, name), std::move(value));
   }
-  Run run;
+  SortedRun run;
   for (const auto& [key, value] : rows) run.put(key, value);
   return run;
 }
 
-std::unique_ptr<Backend> make_backend(std::string_view kind, const BackendOptions&) {
+std::unique_ptr<Backend> make_backend(std::string_view kind, const BackendOptions& options) {
   if (kind == "memory") return std::make_unique<MemoryBackend>();
-  throw Error(ErrorCode::kConfig, "unknown state backend; use memory or rocksdb: " + std::string(kind));
+  if (kind == "rocksdb") return std::make_unique<RocksDbBackend>(options);
+  throw Error(ErrorCode::kConfig,
+              "unknown state backend; use memory or rocksdb: " + std::string(kind));
 }
 
 }  // namespace tidemill

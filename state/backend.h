@@ -1,5 +1,6 @@
-// The store under all keyed state of one process and attempt: an ordered map from bytes to bytes that can be snapshotted. The hot copy
-// lives in the state objects (keyed_store.h); they read it on a miss, spill into it, and stage what a checkpoint froze.
+// The store under all keyed state of one process and attempt: an ordered map from bytes to bytes
+// that can be snapshotted. The hot copy lives in the state objects (keyed_store.h); they read it on
+// a miss, spill into it, and stage what a checkpoint froze.
 #pragma once
 
 #include <atomic>
@@ -18,54 +19,9 @@
 #include "engine/base/bytes.h"
 #include "engine/checkpoint/snapshot_store.h"
 #include "state/key_encoding.h"
+#include "state/sorted_run.h"
 
 namespace tidemill {
-
-// A batch of changes in key order: range deletions, which come first, then puts and deletions of single keys.
-class Run {
- public:
-  struct Row {
-    ByteView key;
-    ByteView value;
-    bool is_delete = false;
-  };
-
-  // Requires: keys come in strictly ascending order.
-  void put(ByteView key, ByteView value) { append(key, value, false); }
-  void erase(ByteView key) { append(key, {}, true); }
-  // Deletes what the store holds in the range, not what this run puts there.
-  void erase_range(KeyRange range) { ranges_.push_back(std::move(range)); }
-
-  [[nodiscard]] bool empty() const { return places_.empty() && ranges_.empty(); }
-  [[nodiscard]] std::size_t size() const { return places_.size(); }
-  [[nodiscard]] std::size_t bytes() const { return bytes_.size() + places_.size() * sizeof(Place); }
-  [[nodiscard]] Row row(std::size_t i) const {
-    const Place& p = places_[i];
-    const ByteView all(bytes_);
-    return {all.substr(p.at, p.key_size), all.substr(p.at + p.key_size, p.value_size & kSizeMask), (p.value_size & kDelete) != 0};
-  }
-  [[nodiscard]] const std::vector<KeyRange>& ranges() const { return ranges_; }
-
- private:
-  struct Place {
-    std::uint64_t at;
-    std::uint32_t key_size;
-    std::uint32_t value_size;  // and the delete bit
-  };
-  static constexpr std::uint32_t kDelete = 1U << 31;
-  static constexpr std::uint32_t kSizeMask = kDelete - 1;
-
-  void append(ByteView key, ByteView value, bool is_delete) {
-    if (key.size() > kSizeMask || value.size() > kSizeMask) throw Error(ErrorCode::kInternal, "state value is larger than 2 GiB");
-    places_.push_back({bytes_.size(), static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(value.size()) | (is_delete ? kDelete : 0)});
-    bytes_.append(key);
-    bytes_.append(value);
-  }
-
-  Bytes bytes_;
-  std::vector<Place> places_;
-  std::vector<KeyRange> ranges_;
-};
 
 struct StateName {
   std::string op;
@@ -73,16 +29,18 @@ struct StateName {
   friend auto operator<=>(const StateName&, const StateName&) = default;
 };
 
-// Thread-safe. One per process and attempt; outlives every state object. Reads see what was spilled, and what was staged once its
-// checkpoint is linked, not before: who stages keeps the entries in memory until then.
+// Thread-safe. One per process and attempt; outlives every state object. Reads see what was
+// spilled, and what was staged once its checkpoint is linked, not before: who stages keeps the
+// entries in memory until then.
 class Backend : public SnapshotStore {
  public:
   // Returns false to stop the scan.
   using Visitor = std::function<bool(ByteView key, ByteView value)>;
   using Found = std::function<void(std::size_t index, ByteView value)>;
 
-  // The number of a state, the same for all subtasks and after every restore; made at the first call. Throws Error(kConfig) if the
-  // state exists with another `kind` (another class of state under the same name).
+  // The number of a state, the same for all subtasks and after every restore; made at the first
+  // call. Throws Error(kConfig) if the state exists with another `kind` (another class of state
+  // under the same name).
   StateId state_id(const StateName& name, std::string_view kind);
   // The states of the checkpoint it was restored from, and those made since.
   [[nodiscard]] std::vector<StateName> states() const;
@@ -90,25 +48,30 @@ class Backend : public SnapshotStore {
   [[nodiscard]] virtual bool get(ByteView key, Bytes& value) const = 0;
   // Calls `found` for each key that exists, in any order. Requires: keys in ascending order.
   virtual void multi_get(std::span<const ByteView> keys, const Found& found) const = 0;
-  // Visits [range.begin, range.end) in key order. The visitor must not call this backend's writing functions.
+  // Visits [range.begin, range.end) in key order. The visitor must not call this backend's writing
+  // functions.
   virtual void scan(const KeyRange& range, const Visitor& visitor) const = 0;
 
-  // Changes the store at once. Requires: nothing of the caller's is staged and not yet linked (is_linked), or the checkpoint would hold
-  // changes from after its barrier.
-  virtual void spill(const Run& run) = 0;
-  // Hands over part of what the caller froze for checkpoint `id`; becomes visible when `snapshot(id)` (or of a later id) links it. Parts
-  // of one checkpoint have no key in common.
-  virtual void stage(CheckpointId id, Run run) = 0;
+  // Changes the store at once. Requires: nothing of the caller's is staged and not yet linked
+  // (is_linked), or the checkpoint would hold changes from after its barrier.
+  virtual void spill(const SortedRun& run) = 0;
+  // Hands over part of what the caller froze for checkpoint `id`; becomes visible when
+  // `snapshot(id)` (or of a later id) links it. Parts of one checkpoint have no key in common.
+  virtual void stage(CheckpointId id, SortedRun run) = 0;
   // False while what is staged waits for the disk: drain later.
   [[nodiscard]] virtual bool has_stage_room() const { return true; }
-  // True once snapshot(id), or of a later id, has made its copy: spills may reach the store again, staged entries may be evicted.
-  [[nodiscard]] bool is_linked(CheckpointId id) const { return linked_.load(std::memory_order_acquire) > id; }
+  // True once snapshot(id), or of a later id, has made its copy: spills may reach the store again,
+  // staged entries may be evicted.
+  [[nodiscard]] bool is_linked(CheckpointId id) const {
+    return linked_.load(std::memory_order_acquire) > id;
+  }
 
  protected:
-  // Registry rows live under state id 0. What changed since the last call, to be written with the next snapshot.
+  // Registry rows live under state id 0. What changed since the last call, to be written with the
+  // next snapshot.
   static constexpr StateId kRegistry = 0;
   void load_registry();
-  Run take_registry_changes();
+  SortedRun take_registry_changes();
   void set_linked(CheckpointId id) { linked_.store(id + 1, std::memory_order_release); }
 
  private:
@@ -123,8 +86,8 @@ class Backend : public SnapshotStore {
 };
 
 struct BackendOptions {
-  std::filesystem::path dir;                     // working directory of the store; emptied at start. Memory: unused
-  std::size_t memory = std::size_t{256} << 20;   // budget of all tables, caches included
+  std::filesystem::path dir;  // working directory of the store; emptied at start. Memory: unused
+  std::size_t memory = std::size_t{256} << 20;  // budget of all tables, caches included
 };
 
 // `kind`: "memory" or "rocksdb". Throws Error(kConfig) for any other.

@@ -1,5 +1,6 @@
-// How a value becomes bytes in state, and back. Codec<T> knows numbers, bool, enums, EventTime, std::string, the usual containers, and
-// every struct with a BOOST_DESCRIBE_STRUCT line. Decoding damaged bytes throws Error(kCorrupt), never reads outside them.
+// How a value becomes bytes in state, and back. Codec<T> knows numbers, bool, enums, EventTime,
+// std::string, the usual containers, and every struct with a BOOST_DESCRIBE_STRUCT line. Decoding
+// damaged bytes throws Error(kCorrupt), never reads outside them.
 #pragma once
 
 #include <array>
@@ -35,12 +36,16 @@ template <class T>
 concept Described = std::is_class_v<T> && boost::describe::has_describe_members<T>::value;
 
 template <class T>
-using Members = boost::describe::describe_members<T, boost::describe::mod_public | boost::describe::mod_inherited>;
+using Members = boost::describe::describe_members<T, boost::describe::mod_public |
+                                                         boost::describe::mod_inherited>;
 
-// Reads the number of elements that follow; each takes at least one byte, so a damaged number cannot make us allocate the world.
+// Reads the number of elements that follow; each takes at least one byte, so a damaged number
+// cannot make us allocate the world.
 inline std::size_t read_count(ByteReader& in) {
   const std::uint64_t count = in.varint();
-  if (count > in.size()) throw Error(ErrorCode::kCorrupt, "stored bytes are truncated: container of " + std::to_string(count) + " elements");
+  if (count > in.size())
+    throw Error(ErrorCode::kCorrupt,
+                "stored bytes are truncated: container of " + std::to_string(count) + " elements");
   return static_cast<std::size_t>(count);
 }
 
@@ -48,10 +53,13 @@ inline std::size_t read_count(ByteReader& in) {
 
 template <class T>
 struct Codec {
-  static_assert(!std::is_same_v<T, std::string_view>, "tidemill: state cannot hold a view: use std::string.");
+  static_assert(!std::is_same_v<T, std::string_view>,
+                "tidemill: state cannot hold a view: use std::string.");
   static_assert(codec::kAlwaysFalse<T> || std::is_same_v<T, std::string_view>,
-                "tidemill: this type cannot be kept in state. A struct needs one line BOOST_DESCRIBE_STRUCT(Type, (), (fields...)) "
-                "after its definition; any other type a specialisation of tidemill::Codec with encode and decode.");
+                "tidemill: this type cannot be kept in state. A struct needs one line "
+                "BOOST_DESCRIBE_STRUCT(Type, (), (fields...)) "
+                "after its definition; any other type a specialisation of tidemill::Codec with "
+                "encode and decode.");
 };
 
 template <std::integral T>
@@ -79,22 +87,28 @@ struct Codec<T> {
 };
 
 template <class T>
-  requires std::is_enum_v<T>
+requires std::is_enum_v<T>
 struct Codec<T> {
   using Number = std::underlying_type_t<T>;
-  static void encode(Bytes& out, T value) { Codec<Number>::encode(out, static_cast<Number>(value)); }
+  static void encode(Bytes& out, T value) {
+    Codec<Number>::encode(out, static_cast<Number>(value));
+  }
   static T decode(ByteReader& in) { return static_cast<T>(Codec<Number>::decode(in)); }
 };
 
 template <>
 struct Codec<double> {
-  static void encode(Bytes& out, double value) { append_u64(out, std::bit_cast<std::uint64_t>(value)); }
+  static void encode(Bytes& out, double value) {
+    append_u64(out, std::bit_cast<std::uint64_t>(value));
+  }
   static double decode(ByteReader& in) { return std::bit_cast<double>(in.u64()); }
 };
 
 template <>
 struct Codec<float> {
-  static void encode(Bytes& out, float value) { append_u32(out, std::bit_cast<std::uint32_t>(value)); }
+  static void encode(Bytes& out, float value) {
+    append_u32(out, std::bit_cast<std::uint32_t>(value));
+  }
   static float decode(ByteReader& in) { return std::bit_cast<float>(in.u32()); }
 };
 
@@ -112,8 +126,12 @@ struct Codec<unsigned __int128> {
 
 template <>
 struct Codec<__int128> {
-  static void encode(Bytes& out, __int128 value) { Codec<unsigned __int128>::encode(out, static_cast<unsigned __int128>(value)); }
-  static __int128 decode(ByteReader& in) { return static_cast<__int128>(Codec<unsigned __int128>::decode(in)); }
+  static void encode(Bytes& out, __int128 value) {
+    Codec<unsigned __int128>::encode(out, static_cast<unsigned __int128>(value));
+  }
+  static __int128 decode(ByteReader& in) {
+    return static_cast<__int128>(Codec<unsigned __int128>::decode(in));
+  }
 };
 
 template <>
@@ -124,7 +142,9 @@ struct Codec<EventTime> {
 
 template <>
 struct Codec<Duration> {
-  static void encode(Bytes& out, Duration value) { Codec<std::int64_t>::encode(out, value.count()); }
+  static void encode(Bytes& out, Duration value) {
+    Codec<std::int64_t>::encode(out, value.count());
+  }
   static Duration decode(ByteReader& in) { return Duration(Codec<std::int64_t>::decode(in)); }
 };
 
@@ -165,7 +185,9 @@ struct Codec<std::tuple<Ts...>> {
     std::apply([&out](const Ts&... parts) { (Codec<Ts>::encode(out, parts), ...); }, value);
   }
   // Braces evaluate left to right.
-  static std::tuple<Ts...> decode(ByteReader& in) { return std::tuple<Ts...>{Codec<Ts>::decode(in)...}; }
+  static std::tuple<Ts...> decode(ByteReader& in) {
+    return std::tuple<Ts...>{Codec<Ts>::decode(in)...};
+  }
 };
 
 template <class T, std::size_t N>
@@ -230,7 +252,8 @@ struct Codec<std::set<K>> {
   }
 };
 
-// A layout version and the number of fields come first, so that a struct may grow: fields that the bytes do not have keep their default.
+// A layout version and the number of fields come first, so that a struct may grow: fields that the
+// bytes do not have keep their default.
 template <codec::Described T>
 struct Codec<T> {
   static constexpr std::uint8_t kLayout = 1;
@@ -245,12 +268,16 @@ struct Codec<T> {
   }
   static T decode(ByteReader& in) {
     if (const std::uint8_t layout = in.u8(); layout != kLayout) {
-      throw Error(ErrorCode::kCorrupt, "stored struct has an unknown layout: " + std::to_string(layout) + "; written by a newer version?");
+      throw Error(ErrorCode::kCorrupt,
+                  "stored struct has an unknown layout: " + std::to_string(layout) +
+                      "; written by a newer version?");
     }
     std::uint64_t stored = in.varint();
     if (stored > boost::mp11::mp_size<codec::Members<T>>::value) {
-      throw Error(ErrorCode::kCorrupt, "stored struct has more fields than the program knows: " + std::to_string(stored) +
-                                           "; a field was removed, or the checkpoint is from a newer version");
+      throw Error(
+          ErrorCode::kCorrupt,
+          "stored struct has more fields than the program knows: " + std::to_string(stored) +
+              "; a field was removed, or the checkpoint is from a newer version");
     }
     T value{};
     boost::mp11::mp_for_each<codec::Members<T>>([&](auto member) {
@@ -272,7 +299,9 @@ template <class T>
 T decode(ByteView bytes) {
   ByteReader in(bytes);
   T value = Codec<T>::decode(in);
-  if (!in.empty()) throw Error(ErrorCode::kCorrupt, "stored value is longer than its type: " + std::to_string(in.size()) + " bytes left over");
+  if (!in.empty())
+    throw Error(ErrorCode::kCorrupt, "stored value is longer than its type: " +
+                                         std::to_string(in.size()) + " bytes left over");
   return value;
 }
 

@@ -1,5 +1,6 @@
-// The layout of a backend key: [u16 state][8 bytes namespace, or none][u64 hash][key bytes], big-endian, so that byte order is
-// (state, namespace, hash) order: a closed window is one range, a key group of it a sub-range. Docs: docs/checkpoint_format.md.
+// The layout of a backend key: [u16 state][8 bytes namespace, or none][u64 hash][key bytes],
+// big-endian, so that byte order is (state, namespace, hash) order: a closed window is one range, a
+// key group of it a sub-range. Docs: docs/checkpoint_format.md.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +18,15 @@
 
 namespace tidemill {
 
-// The stable hash of every type that may be a key: integers, enums, EventTime, strings, pairs and tuples of these, described structs.
-// It decides key groups and storage order, so it may never change. `Hashable` types outside this list specialise KeyHash.
+// The stable hash of every type that may be a key: integers, enums, EventTime, strings, pairs and
+// tuples of these, described structs. It decides key groups and storage order, so it may never
+// change. `Hashable` types outside this list specialise KeyHash.
 template <class K>
 struct KeyHash {
-  static_assert(codec::kAlwaysFalse<K>, "tidemill: this type cannot be a key: use integers, strings, pairs or tuples of these, or a "
-                                        "struct with BOOST_DESCRIBE_STRUCT; otherwise specialise tidemill::KeyHash.");
+  static_assert(
+      codec::kAlwaysFalse<K>,
+      "tidemill: this type cannot be a key: use integers, strings, pairs or tuples of these, or a "
+      "struct with BOOST_DESCRIBE_STRUCT; otherwise specialise tidemill::KeyHash.");
 };
 
 template <class K>
@@ -33,7 +37,9 @@ inline std::uint64_t key_hash(std::string_view key) { return hash_bytes(key); }
 inline std::uint64_t key_hash(const char* key) { return hash_bytes(key); }
 
 namespace key_encoding {
-constexpr std::uint64_t combine(std::uint64_t seed, std::uint64_t next) { return mix64(seed * 0x9e3779b97f4a7c15ULL + next); }
+constexpr std::uint64_t combine(std::uint64_t seed, std::uint64_t next) {
+  return mix64(seed * 0x9e3779b97f4a7c15ULL + next);
+}
 }  // namespace key_encoding
 
 template <std::integral K>
@@ -41,9 +47,11 @@ struct KeyHash<K> {
   static constexpr std::uint64_t of(K key) { return stable_hash(key); }
 };
 template <class K>
-  requires std::is_enum_v<K>
+requires std::is_enum_v<K>
 struct KeyHash<K> {
-  static constexpr std::uint64_t of(K key) { return stable_hash(static_cast<std::underlying_type_t<K>>(key)); }
+  static constexpr std::uint64_t of(K key) {
+    return stable_hash(static_cast<std::underlying_type_t<K>>(key));
+  }
 };
 template <>
 struct KeyHash<EventTime> {
@@ -60,14 +68,19 @@ struct KeyHash<std::string_view> {
 template <class A, class B>
 struct KeyHash<std::pair<A, B>> {
   static std::uint64_t of(const std::pair<A, B>& key) {
-    return key_encoding::combine(key_encoding::combine(0, KeyHash<A>::of(key.first)), KeyHash<B>::of(key.second));
+    return key_encoding::combine(key_encoding::combine(0, KeyHash<A>::of(key.first)),
+                                 KeyHash<B>::of(key.second));
   }
 };
 template <class... Ts>
 struct KeyHash<std::tuple<Ts...>> {
   static std::uint64_t of(const std::tuple<Ts...>& key) {
     std::uint64_t hash = 0;
-    std::apply([&](const Ts&... parts) { ((hash = key_encoding::combine(hash, KeyHash<Ts>::of(parts))), ...); }, key);
+    std::apply(
+        [&](const Ts&... parts) {
+          ((hash = key_encoding::combine(hash, KeyHash<Ts>::of(parts))), ...);
+        },
+        key);
     return hash;
   }
 };
@@ -118,7 +131,8 @@ struct KeyRange {
 };
 
 // The keys of groups [begin, end) below `prefix`.
-inline KeyRange group_range(const Bytes& prefix, KeyGroup begin, KeyGroup end, std::uint32_t groups) {
+inline KeyRange group_range(const Bytes& prefix, KeyGroup begin, KeyGroup end,
+                            std::uint32_t groups) {
   KeyRange range{prefix, {}};
   append_u64(range.begin, first_hash_of(begin, groups));
   if (end >= groups) {

@@ -15,11 +15,16 @@ namespace tidemill {
 template <class K, class E>
 class KeyedList {
  public:
-  KeyedList(OperatorContext& ctx, const std::string& name) : store_(ctx, name, "list", Namespaces::kNone) {}
+  KeyedList(OperatorContext& ctx, const std::string& name)
+      : store_(ctx, name, "list", Namespaces::kNone) {}
 
-  void append(const K& key, std::uint64_t hash, E element) { store_.at(kOnly, key, hash).push_back(std::move(element)); }
+  void append(const K& key, std::uint64_t hash, E element) {
+    store_.at(kOnly, key, hash).push_back(std::move(element));
+  }
   // Null if the list is empty.
-  const std::vector<E>* find(const K& key, std::uint64_t hash) { return store_.find(kOnly, key, hash); }
+  const std::vector<E>* find(const K& key, std::uint64_t hash) {
+    return store_.find(kOnly, key, hash);
+  }
   // Returns the elements in the order they came, and forgets them.
   std::vector<E> drain(const K& key, std::uint64_t hash) {
     std::vector<E>* list = store_.find_for_update(kOnly, key, hash);

@@ -1,5 +1,5 @@
-// One subtask's share of one state: tables of (key, value), one per namespace, over the backend of the process. What KeyedValue,
-// WindowedValue and their like are made of.
+// One subtask's share of one state: tables of (key, value), one per namespace, over the backend of
+// the process. What KeyedValue, WindowedValue and their like are made of.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,15 @@ struct KeyRef {
 
 enum class Namespaces : std::uint8_t { kNone, kByTime };
 
-// One thread. The backend outlives it; the context attaches it to every checkpoint, so it does not move.
+// One thread. The backend outlives it; the context attaches it to every checkpoint, so it does not
+// move.
 template <class K, class V>
 class KeyedStore final : public Snapshotable {
  public:
   static constexpr EventTime kOnly{};  // the namespace of a store without namespaces
 
-  KeyedStore(OperatorContext& ctx, const std::string& name, std::string_view kind, Namespaces namespaces)
+  KeyedStore(OperatorContext& ctx, const std::string& name, std::string_view kind,
+             Namespaces namespaces)
       : backend_(ctx.resources().get<Backend>()),
         id_(backend_.state_id({ctx.name(), name}, kind)),
         groups_(ctx.key_groups()),
@@ -126,7 +128,7 @@ class KeyedStore final : public Snapshotable {
     dirty_.clear();
   }
   bool drain(StageSnapshot&, std::size_t) override {
-    if (!frozen_.empty()) backend_.stage(frozen_id_, std::exchange(frozen_, Run{}));
+    if (!frozen_.empty()) backend_.stage(frozen_id_, std::exchange(frozen_, SortedRun{}));
     return true;
   }
 
@@ -142,7 +144,9 @@ class KeyedStore final : public Snapshotable {
     std::unordered_map<K, Entry, Hash> entries;
   };
 
-  [[nodiscard]] Bytes prefix(EventTime ns) const { return has_namespaces_ ? key_prefix(id_, ns) : key_prefix(id_); }
+  [[nodiscard]] Bytes prefix(EventTime ns) const {
+    return has_namespaces_ ? key_prefix(id_, ns) : key_prefix(id_);
+  }
 
   void touch(EventTime ns, const K& key, std::uint64_t hash) {
     Bytes bytes = prefix(ns);
@@ -169,7 +173,7 @@ class KeyedStore final : public Snapshotable {
   const bool has_namespaces_;
   std::map<EventTime, Table> tables_;
   std::map<std::pair<EventTime, Bytes>, K> dirty_;
-  Run frozen_;
+  SortedRun frozen_;
   CheckpointId frozen_id_ = 0;
 };
 

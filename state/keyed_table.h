@@ -16,11 +16,16 @@ namespace tidemill {
 template <class K, class F, class V>
 class KeyedTable {
  public:
-  KeyedTable(OperatorContext& ctx, const std::string& name) : store_(ctx, name, "table", Namespaces::kNone) {}
+  KeyedTable(OperatorContext& ctx, const std::string& name)
+      : store_(ctx, name, "table", Namespaces::kNone) {}
 
-  void put(const K& key, std::uint64_t hash, const F& field, V value) { store_.at(kOnly, key, hash).insert_or_assign(field, std::move(value)); }
+  void put(const K& key, std::uint64_t hash, const F& field, V value) {
+    store_.at(kOnly, key, hash).insert_or_assign(field, std::move(value));
+  }
   // The value of the field; V{} if it has none yet. Counts as a write.
-  V& at(const K& key, std::uint64_t hash, const F& field) { return store_.at(kOnly, key, hash)[field]; }
+  V& at(const K& key, std::uint64_t hash, const F& field) {
+    return store_.at(kOnly, key, hash)[field];
+  }
   // Null if there is none.
   const V* get(const K& key, std::uint64_t hash, const F& field) {
     const auto* fields = store_.find(kOnly, key, hash);
@@ -45,10 +50,12 @@ class KeyedTable {
 
   // Calls fn(const F&, const V&) for the fields in [begin, end) in order, until it returns false.
   template <class Fn>
-  void scan(const K& key, std::uint64_t hash, const F& begin, const std::optional<F>& end, Fn&& fn) {
+  void scan(const K& key, std::uint64_t hash, const F& begin, const std::optional<F>& end,
+            Fn&& fn) {
     const auto* fields = store_.find(kOnly, key, hash);
     if (fields == nullptr) return;
-    for (auto it = fields->lower_bound(begin); it != fields->end() && (!end || it->first < *end); ++it) {
+    for (auto it = fields->lower_bound(begin); it != fields->end() && (!end || it->first < *end);
+         ++it) {
       if (!fn(it->first, it->second)) return;
     }
   }

@@ -28,23 +28,25 @@ void MemoryBackend::multi_get(std::span<const ByteView> keys, const Found& found
 
 void MemoryBackend::scan(const KeyRange& range, const Visitor& visitor) const {
   const std::shared_lock lock(mutex_);
-  for (auto it = rows_.lower_bound(range.begin); it != rows_.end() && (range.end.empty() || it->first < range.end); ++it) {
+  for (auto it = rows_.lower_bound(range.begin);
+       it != rows_.end() && (range.end.empty() || it->first < range.end); ++it) {
     if (!visitor(it->first, it->second)) return;
   }
 }
 
-void MemoryBackend::spill(const Run& run) {
+void MemoryBackend::spill(const SortedRun& run) {
   const std::unique_lock lock(mutex_);
   apply_locked(run);
 }
 
-void MemoryBackend::stage(CheckpointId id, Run run) {
+void MemoryBackend::stage(CheckpointId id, SortedRun run) {
   const std::unique_lock lock(mutex_);
   staged_.emplace(id, std::move(run));
 }
 
-std::vector<StoredFile> MemoryBackend::snapshot(CheckpointId id, const std::filesystem::path& folder) {
-  Run registry = take_registry_changes();
+std::vector<StoredFile> MemoryBackend::snapshot(CheckpointId id,
+                                                const std::filesystem::path& folder) {
+  SortedRun registry = take_registry_changes();
   Bytes content(kMagic);
   {
     const std::unique_lock lock(mutex_);
@@ -55,12 +57,13 @@ std::vector<StoredFile> MemoryBackend::snapshot(CheckpointId id, const std::file
       const auto [begin, next] = staged_.equal_range(first->first);
       for (auto it = begin; it != next; ++it) {
         for (const KeyRange& r : it->second.ranges()) {
-          rows_.erase(rows_.lower_bound(r.begin), r.end.empty() ? rows_.end() : rows_.lower_bound(r.end));
+          rows_.erase(rows_.lower_bound(r.begin),
+                      r.end.empty() ? rows_.end() : rows_.lower_bound(r.end));
         }
       }
       for (auto it = begin; it != next; ++it) {
         for (std::size_t i = 0; i < it->second.size(); ++i) {
-          const Run::Row row = it->second.row(i);
+          const SortedRun::Row row = it->second.row(i);
           if (row.is_delete) {
             rows_.erase(Bytes(row.key));
           } else {
@@ -83,13 +86,15 @@ std::vector<StoredFile> MemoryBackend::snapshot(CheckpointId id, const std::file
   return {{kFileName, content.size(), hash_bytes(content)}};
 }
 
-void MemoryBackend::restore(const std::filesystem::path& folder, const std::vector<StoredFile>& files) {
+void MemoryBackend::restore(const std::filesystem::path& folder,
+                            const std::vector<StoredFile>& files) {
   if (folder.empty()) return;
   verify_files(folder, files);
   const Bytes content = read_file(folder / kFileName);
   ByteReader in(content);
   if (in.size() < kMagic.size() || in.take(kMagic.size()) != kMagic) {
-    throw Error(ErrorCode::kCorrupt, "checkpoint file is not a memory snapshot: " + (folder / kFileName).string());
+    throw Error(ErrorCode::kCorrupt,
+                "checkpoint file is not a memory snapshot: " + (folder / kFileName).string());
   }
   {
     const std::unique_lock lock(mutex_);
@@ -104,12 +109,12 @@ void MemoryBackend::restore(const std::filesystem::path& folder, const std::vect
   load_registry();
 }
 
-void MemoryBackend::apply_locked(const Run& run) {
+void MemoryBackend::apply_locked(const SortedRun& run) {
   for (const KeyRange& r : run.ranges()) {
     rows_.erase(rows_.lower_bound(r.begin), r.end.empty() ? rows_.end() : rows_.lower_bound(r.end));
   }
   for (std::size_t i = 0; i < run.size(); ++i) {
-    const Run::Row row = run.row(i);
+    const SortedRun::Row row = run.row(i);
     if (row.is_delete) {
       rows_.erase(Bytes(row.key));
     } else {

@@ -1,4 +1,5 @@
-// The reference backend: an ordered map in memory. A snapshot is one checksummed file with everything in it.
+// The reference backend: an ordered map in memory. A snapshot is one checksummed file with
+// everything in it.
 #pragma once
 
 #include <map>
@@ -16,17 +17,17 @@ class MemoryBackend final : public Backend {
   [[nodiscard]] bool get(ByteView key, Bytes& value) const override;
   void multi_get(std::span<const ByteView> keys, const Found& found) const override;
   void scan(const KeyRange& range, const Visitor& visitor) const override;
-  void spill(const Run& run) override;
-  void stage(CheckpointId id, Run run) override;
+  void spill(const SortedRun& run) override;
+  void stage(CheckpointId id, SortedRun run) override;
   std::vector<StoredFile> snapshot(CheckpointId id, const std::filesystem::path& folder) override;
   void restore(const std::filesystem::path& folder, const std::vector<StoredFile>& files) override;
 
  private:
-  void apply_locked(const Run& run);
+  void apply_locked(const SortedRun& run);
 
   mutable std::shared_mutex mutex_;
   std::map<Bytes, Bytes, std::less<>> rows_;
-  std::multimap<CheckpointId, Run> staged_;
+  std::multimap<CheckpointId, SortedRun> staged_;
 };
 
 }  // namespace tidemill

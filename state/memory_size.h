@@ -1,4 +1,5 @@
-// Estimates the heap bytes behind a value, beyond sizeof: what the memory budget charges (docs/operations.md). Exact to allocator overhead.
+// Estimates the heap bytes behind a value, beyond sizeof: what the memory budget charges
+// (docs/operations.md). Exact to allocator overhead.
 #pragma once
 
 #include <array>
@@ -53,14 +54,17 @@ struct HeapSize<std::optional<T>> {
 template <class A, class B>
 struct HeapSize<std::pair<A, B>> {
   static constexpr bool kHasHeap = tidemill::kHasHeap<A> || tidemill::kHasHeap<B>;
-  static std::size_t of(const std::pair<A, B>& value) { return memory_size(value.first) + memory_size(value.second); }
+  static std::size_t of(const std::pair<A, B>& value) {
+    return memory_size(value.first) + memory_size(value.second);
+  }
 };
 
 template <class... Ts>
 struct HeapSize<std::tuple<Ts...>> {
   static constexpr bool kHasHeap = (tidemill::kHasHeap<Ts> || ...);
   static std::size_t of(const std::tuple<Ts...>& value) {
-    return std::apply([](const Ts&... parts) { return (std::size_t{0} + ... + memory_size(parts)); }, value);
+    return std::apply(
+        [](const Ts&... parts) { return (std::size_t{0} + ... + memory_size(parts)); }, value);
   }
 };
 
@@ -116,13 +120,15 @@ struct HeapSize<std::set<K>> {
 template <codec::Described T>
 struct HeapSize<T> {
   template <class Member>
-  using OwnsHeap = std::bool_constant<tidemill::kHasHeap<std::remove_cvref_t<decltype(std::declval<T>().*Member::pointer)>>>;
+  using OwnsHeap = std::bool_constant<
+      tidemill::kHasHeap<std::remove_cvref_t<decltype(std::declval<T>().*Member::pointer)>>>;
   static constexpr bool kHasHeap = boost::mp11::mp_any_of<codec::Members<T>, OwnsHeap>::value;
 
   static std::size_t of(const T& value) {
     std::size_t total = 0;
     if constexpr (kHasHeap) {
-      boost::mp11::mp_for_each<codec::Members<T>>([&](auto member) { total += memory_size(value.*member.pointer); });
+      boost::mp11::mp_for_each<codec::Members<T>>(
+          [&](auto member) { total += memory_size(value.*member.pointer); });
     }
     return total;
   }

@@ -13,8 +13,9 @@
 
 namespace tidemill {
 
-// One value per subtask; T{} at first. After a restore nobody's value is chosen for you: `restored` has those of all former subtasks
-// (as many as there were), each subtask sees all of them and picks or merges. One thread.
+// One value per subtask; T{} at first. After a restore nobody's value is chosen for you: `restored`
+// has those of all former subtasks (as many as there were), each subtask sees all of them and picks
+// or merges. One thread.
 template <class T>
 class OperatorState final : public Snapshotable {
  public:
@@ -48,7 +49,8 @@ class OperatorState final : public Snapshotable {
   Bytes frozen_;
 };
 
-// An EventTime for each key group of this subtask; it moves with the group when the parallelism changes. One thread.
+// An EventTime for each key group of this subtask; it moves with the group when the parallelism
+// changes. One thread.
 class KeyGroupClocks final : public Snapshotable {
  public:
   KeyGroupClocks(OperatorContext& ctx, std::string name, EventTime initial = EventTime::min())
@@ -65,7 +67,9 @@ class KeyGroupClocks final : public Snapshotable {
     return times_[group - groups_.begin];
   }
   // The earliest of all; EventTime::max() for a subtask without groups.
-  [[nodiscard]] EventTime min() const { return times_.empty() ? EventTime::max() : *std::ranges::min_element(times_); }
+  [[nodiscard]] EventTime min() const {
+    return times_.empty() ? EventTime::max() : *std::ranges::min_element(times_);
+  }
 
   void freeze(CheckpointId) override { frozen_ = times_; }
   // [first group][(number of groups, their time)...]: one pair when all clocks agree.
@@ -90,7 +94,9 @@ class KeyGroupClocks final : public Snapshotable {
     while (!in.empty()) {
       const std::uint64_t end = group + in.varint();
       const EventTime time = Codec<EventTime>::decode(in);
-      if (end > groups_.groups) throw Error(ErrorCode::kCorrupt, "checkpoint part names key groups that do not exist: " + name_);
+      if (end > groups_.groups)
+        throw Error(ErrorCode::kCorrupt,
+                    "checkpoint part names key groups that do not exist: " + name_);
       for (; group < end; ++group) {
         if (groups_.contains(static_cast<KeyGroup>(group))) times_[group - groups_.begin] = time;
       }

@@ -1,19 +1,17 @@
 #include "state/stored_files.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <fcntl.h>
 #include <memory>
 #include <mutex>
+#include <sys/stat.h>
 #include <thread>
-
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "engine/base/error.h"
@@ -27,7 +25,8 @@ namespace {
 
 class OpenFile {
  public:
-  OpenFile(const std::filesystem::path& path, int flags) : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+  OpenFile(const std::filesystem::path& path, int flags)
+      : path_(path), fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
     if (fd_ < 0) fail("file cannot be opened", path);
   }
   ~OpenFile() {
@@ -79,17 +78,21 @@ Bytes read_file(const std::filesystem::path& path) {
   const OpenFile file(path, O_RDONLY);
   Bytes content;
   std::array<char, 65536> piece;
-  while (const std::size_t n = file.read(piece.data(), piece.size())) content.append(piece.data(), n);
+  while (const std::size_t n = file.read(piece.data(), piece.size()))
+    content.append(piece.data(), n);
   return content;
 }
 
-void sync_folder(const std::filesystem::path& folder) { OpenFile(folder, O_RDONLY | O_DIRECTORY).sync(); }
+void sync_folder(const std::filesystem::path& folder) {
+  OpenFile(folder, O_RDONLY | O_DIRECTORY).sync();
+}
 void sync_file(const std::filesystem::path& path) { OpenFile(path, O_RDONLY).sync(); }
 
 StoredFile stored_file(const std::filesystem::path& folder, const std::string& name) {
   const std::filesystem::path path = folder / name;
   const OpenFile file(path, O_RDONLY);
-  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
+                                                                       XXH3_freeState);
   XXH3_64bits_reset(state.get());
   std::vector<char> piece(std::size_t{1} << 20);
   StoredFile stored{name, 0, 0};
@@ -101,18 +104,21 @@ StoredFile stored_file(const std::filesystem::path& folder, const std::string& n
   return stored;
 }
 
-void verify_files(const std::filesystem::path& folder, const std::vector<StoredFile>& files, int threads) {
+void verify_files(const std::filesystem::path& folder, const std::vector<StoredFile>& files,
+                  int threads) {
   const auto verify = [&folder](const StoredFile& expected) {
     const std::filesystem::path path = folder / expected.name;
     std::error_code ec;
     const auto size = std::filesystem::file_size(path, ec);
     if (ec) throw Error(ErrorCode::kCorrupt, "checkpoint file is missing: " + path.string());
     if (size != expected.size) {
-      throw Error(ErrorCode::kCorrupt,
-                  "checkpoint file has the wrong size: " + path.string() + ": " + std::to_string(size) + " instead of " + std::to_string(expected.size));
+      throw Error(ErrorCode::kCorrupt, "checkpoint file has the wrong size: " + path.string() +
+                                           ": " + std::to_string(size) + " instead of " +
+                                           std::to_string(expected.size));
     }
     if (stored_file(folder, expected.name).checksum != expected.checksum) {
-      throw Error(ErrorCode::kCorrupt, "checkpoint file is damaged (checksum differs): " + path.string());
+      throw Error(ErrorCode::kCorrupt,
+                  "checkpoint file is damaged (checksum differs): " + path.string());
     }
   };
   std::atomic<std::size_t> next{0};

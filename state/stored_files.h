@@ -1,4 +1,5 @@
-// The files of a checkpoint: written so that they are on the disk, read and verified so that damage is found before anybody uses them.
+// The files of a checkpoint: written so that they are on the disk, read and verified so that damage
+// is found before anybody uses them.
 #pragma once
 
 #include <filesystem>
@@ -20,8 +21,9 @@ void sync_file(const std::filesystem::path& path);
 // Size and checksum (XXH3-64) of a file, read in pieces.
 [[nodiscard]] StoredFile stored_file(const std::filesystem::path& folder, const std::string& name);
 
-// Throws Error(kCorrupt) naming the first file that is missing, has another size, or another checksum. Reads all of them, on up to
-// `threads` threads.
-void verify_files(const std::filesystem::path& folder, const std::vector<StoredFile>& files, int threads = 1);
+// Throws Error(kCorrupt) naming the first file that is missing, has another size, or another
+// checksum. Reads all of them, on up to `threads` threads.
+void verify_files(const std::filesystem::path& folder, const std::vector<StoredFile>& files,
+                  int threads = 1);
 
 }  // namespace tidemill

@@ -1,4 +1,5 @@
-// Event-time timers per key, as state: in every checkpoint, moved with their key group, deduplicated by (time, key, tag).
+// Event-time timers per key, as state: in every checkpoint, moved with their key group,
+// deduplicated by (time, key, tag).
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,9 @@ class Timers final : public Snapshotable {
   using Tag = std::uint64_t;
 
   Timers(OperatorContext& ctx, const std::string& name)
-      : backend_(ctx.resources().get<Backend>()), id_(backend_.state_id({ctx.name(), name}, "timers")), groups_(ctx.key_groups()) {
+      : backend_(ctx.resources().get<Backend>()),
+        id_(backend_.state_id({ctx.name(), name}, "timers")),
+        groups_(ctx.key_groups()) {
     load();
     ctx.attach(*this);
   }
@@ -33,16 +36,19 @@ class Timers final : public Snapshotable {
 
   // Setting the same (time, key, tag) again changes nothing.
   void set(EventTime time, const K& key, std::uint64_t hash, Tag tag = 0) {
-    if (timers_[key_group_of(hash, groups_.groups)].insert({time, key, tag, hash}).second) changes_[stored_key(time, key, hash, tag)] = true;
+    if (timers_[key_group_of(hash, groups_.groups)].insert({time, key, tag, hash}).second)
+      changes_[stored_key(time, key, hash, tag)] = true;
   }
   // Nothing happens if there is none.
   void erase(EventTime time, const K& key, std::uint64_t hash, Tag tag = 0) {
-    if (timers_[key_group_of(hash, groups_.groups)].erase({time, key, tag, hash}) != 0) changes_[stored_key(time, key, hash, tag)] = false;
+    if (timers_[key_group_of(hash, groups_.groups)].erase({time, key, tag, hash}) != 0)
+      changes_[stored_key(time, key, hash, tag)] = false;
   }
 
-  // Fires the timers of `group` with time < until, in the order (time, key, tag), at most `budget` of them: fn(EventTime, const K&,
-  // hash, Tag). A fired timer is gone before its callback runs; a callback may set timers, also ones that are due already, and erase
-  // them. kMore: the budget is used up and more are due.
+  // Fires the timers of `group` with time < until, in the order (time, key, tag), at most `budget`
+  // of them: fn(EventTime, const K&, hash, Tag). A fired timer is gone before its callback runs; a
+  // callback may set timers, also ones that are due already, and erase them. kMore: the budget is
+  // used up and more are due.
   template <class F>
   Progress fire_due(KeyGroup group, EventTime until, std::size_t budget, F&& fn) {
     auto& due = timers_[group];
@@ -73,7 +79,7 @@ class Timers final : public Snapshotable {
     changes_.clear();
   }
   bool drain(StageSnapshot&, std::size_t) override {
-    if (!frozen_.empty()) backend_.stage(frozen_id_, std::exchange(frozen_, Run{}));
+    if (!frozen_.empty()) backend_.stage(frozen_id_, std::exchange(frozen_, SortedRun{}));
     return true;
   }
 
@@ -83,7 +89,9 @@ class Timers final : public Snapshotable {
     K key;
     Tag tag;
     std::uint64_t hash;
-    friend bool operator<(const Timer& a, const Timer& b) { return std::tie(a.time, a.key, a.tag) < std::tie(b.time, b.key, b.tag); }
+    friend bool operator<(const Timer& a, const Timer& b) {
+      return std::tie(a.time, a.key, a.tag) < std::tie(b.time, b.key, b.tag);
+    }
   };
 
   // [state][time][hash][tag][key] -> nothing.
@@ -113,7 +121,7 @@ class Timers final : public Snapshotable {
   const KeyGroupRange groups_;
   std::map<KeyGroup, std::set<Timer>> timers_;
   std::map<Bytes, bool> changes_;
-  Run frozen_;
+  SortedRun frozen_;
   CheckpointId frozen_id_ = 0;
 };
 

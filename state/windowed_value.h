@@ -1,5 +1,5 @@
-// One value per key and namespace, where a namespace is an instant: the end of a window or slice. Each has its own table, so closing a
-// window drops a table instead of deleting keys.
+// One value per key and namespace, where a namespace is an instant: the end of a window or slice.
+// Each has its own table, so closing a window drops a table instead of deleting keys.
 #pragma once
 
 #include <cstdint>
@@ -15,20 +15,26 @@ namespace tidemill {
 template <class K, class V>
 class WindowedValue {
  public:
-  WindowedValue(OperatorContext& ctx, const std::string& name) : store_(ctx, name, "windowed", Namespaces::kByTime) {}
+  WindowedValue(OperatorContext& ctx, const std::string& name)
+      : store_(ctx, name, "windowed", Namespaces::kByTime) {}
 
   // The value of the key in namespace `ns`; V{} if it has none yet. Counts as a write.
   V& at(EventTime ns, const K& key, std::uint64_t hash) { return store_.at(ns, key, hash); }
-  const V* find(EventTime ns, const K& key, std::uint64_t hash) { return store_.find(ns, key, hash); }
-  V* find_for_update(EventTime ns, const K& key, std::uint64_t hash) { return store_.find_for_update(ns, key, hash); }
+  const V* find(EventTime ns, const K& key, std::uint64_t hash) {
+    return store_.find(ns, key, hash);
+  }
+  V* find_for_update(EventTime ns, const K& key, std::uint64_t hash) {
+    return store_.find_for_update(ns, key, hash);
+  }
   bool erase(EventTime ns, const K& key, std::uint64_t hash) { return store_.erase(ns, key, hash); }
   void prefetch(EventTime ns, std::span<const KeyRef<K>> keys) { store_.prefetch(ns, keys); }
 
   // The namespaces of this subtask that hold something, in order; also right after a restore.
   [[nodiscard]] std::vector<EventTime> namespaces() const { return store_.namespaces(); }
 
-  // Calls fn(const K&, hash, const V&) for each key of the group in `ns`, in no particular order; with a callback that takes V& each
-  // one counts as a write. The callback leaves this object alone.
+  // Calls fn(const K&, hash, const V&) for each key of the group in `ns`, in no particular order;
+  // with a callback that takes V& each one counts as a write. The callback leaves this object
+  // alone.
   template <class F>
   void for_each(EventTime ns, KeyGroup group, F&& fn) {
     store_.for_each(ns, group, fn);

@@ -1,10 +1,12 @@
-// One attempt of one operator over a backend, without a runtime: builds contexts, takes checkpoints, restores with another parallelism.
+// One attempt of one operator over a backend, without a runtime: builds contexts, takes
+// checkpoints, restores with another parallelism.
 #pragma once
 
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -15,12 +17,16 @@
 
 namespace tidemill::testing {
 
-// A folder of its own under the system's temporary one; removed at the end.
+// A folder of its own, removed at the end; in memory where the system has such a place, since
+// nothing here survives a power loss anyway and fsync on a shared disk would take most of the time.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::random_device random;
-    path_ = std::filesystem::temp_directory_path() / ("tidemill-state-" + std::to_string(random()) + std::to_string(random()));
+    const std::filesystem::path memory = "/dev/shm";
+    const auto parent =
+        ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
+    path_ = parent / ("tidemill-state-" + std::to_string(random()) + std::to_string(random()));
     std::filesystem::create_directories(path_);
   }
   ~TemporaryFolder() {
@@ -47,7 +53,9 @@ struct TakenCheckpoint {
 template <class Op>
 class Attempt {
  public:
-  Attempt(std::unique_ptr<Backend> backend, int parallelism, std::uint32_t groups, const TakenCheckpoint* from) : backend_(std::move(backend)) {
+  Attempt(std::unique_ptr<Backend> backend, int parallelism, std::uint32_t groups,
+          const TakenCheckpoint* from)
+      : backend_(std::move(backend)) {
     if (from != nullptr) {
       backend_->restore(from->folder, from->files);
       restored_ = from->parts;
@@ -57,8 +65,8 @@ class Attempt {
     resources_.lend<Backend>(*backend_);
     for (int s = 0; s < parallelism; ++s) {
       contexts_.push_back(std::make_unique<OperatorContext>(
-          OperatorContext::Place{"op", s, parallelism, key_groups_of(s, parallelism, groups)}, resources_, metrics_, clock_,
-          from == nullptr ? nullptr : &restored_));
+          OperatorContext::Place{"op", s, parallelism, key_groups_of(s, parallelism, groups)},
+          resources_, metrics_, clock_, from == nullptr ? nullptr : &restored_));
       ops_.push_back(std::make_unique<Op>(*contexts_.back()));
     }
     snapshots_.resize(ops_.size());
@@ -67,11 +75,14 @@ class Attempt {
 
   Op& op(std::size_t subtask) { return *ops_[subtask]; }
   Op& op_of(std::uint64_t hash) {
-    return *ops_[static_cast<std::size_t>(subtask_of(key_group_of(hash, groups()), groups(), static_cast<int>(ops_.size())))];
+    return *ops_[static_cast<std::size_t>(
+        subtask_of(key_group_of(hash, groups()), groups(), static_cast<int>(ops_.size())))];
   }
   [[nodiscard]] std::size_t size() const { return ops_.size(); }
   [[nodiscard]] std::uint32_t groups() const { return contexts_.front()->key_groups().groups; }
-  [[nodiscard]] KeyGroupRange groups_of(std::size_t subtask) const { return contexts_[subtask]->key_groups(); }
+  [[nodiscard]] KeyGroupRange groups_of(std::size_t subtask) const {
+    return contexts_[subtask]->key_groups();
+  }
   Backend& backend() { return *backend_; }
 
   // The barrier passes one subtask.
@@ -86,7 +97,9 @@ class Attempt {
   bool drain(std::size_t subtask, std::size_t max_entries) {
     if (is_drained_[subtask]) return true;
     const auto& parts = contexts_[subtask]->snapshotables();
-    if (next_part_[subtask] < parts.size() && parts[next_part_[subtask]]->drain(snapshots_[subtask], max_entries)) ++next_part_[subtask];
+    if (next_part_[subtask] < parts.size() &&
+        parts[next_part_[subtask]]->drain(snapshots_[subtask], max_entries))
+      ++next_part_[subtask];
     is_drained_[subtask] = next_part_[subtask] == parts.size();
     return is_drained_[subtask];
   }

@@ -24,7 +24,13 @@ BOOST_DESCRIBE_STRUCT(Seen, (), (country, at, times))
 
 struct Everything {
   explicit Everything(OperatorContext& ctx)
-      : seen(ctx, "seen"), panes(ctx, "panes"), rows(ctx, "rows"), list(ctx, "list"), timers(ctx, "timers"), total(ctx, "total"), clocks(ctx, "clocks") {}
+      : seen(ctx, "seen"),
+        panes(ctx, "panes"),
+        rows(ctx, "rows"),
+        list(ctx, "list"),
+        timers(ctx, "timers"),
+        total(ctx, "total"),
+        clocks(ctx, "clocks") {}
   KeyedValue<std::string, Seen> seen;
   WindowedValue<std::uint64_t, std::int64_t> panes;
   KeyedTable<std::string, EventTime, std::string> rows;
@@ -66,7 +72,8 @@ TEST_P(Roundtrip, RestoresEveryKindOfStateWithAnyParallelism) {
     for (std::size_t s = 0; s < 2; ++s) {
       *run.op(s).total = 10 + static_cast<std::int64_t>(s);
       const KeyGroupRange own = run.groups_of(s);
-      for (KeyGroup g = own.begin; g < own.end; ++g) run.op(s).clocks[g] = EventTime{static_cast<std::int64_t>(g) / 3};
+      for (KeyGroup g = own.begin; g < own.end; ++g)
+        run.op(s).clocks[g] = EventTime{static_cast<std::int64_t>(g) / 3};
       run.op(s).panes.drop(EventTime{2000});
     }
     run.checkpoint(0, folder_.path() / "0");
@@ -95,12 +102,14 @@ TEST_P(Roundtrip, RestoresEveryKindOfStateWithAnyParallelism) {
       });
       EXPECT_EQ(fields, (std::vector<std::string>{"early", user}));
       const auto id = static_cast<std::uint64_t>(i);
-      const auto* pane = run.op_of(key_hash(id)).panes.find(EventTime{1000 * (i % 4)}, id, key_hash(id));
+      const auto* pane =
+          run.op_of(key_hash(id)).panes.find(EventTime{1000 * (i % 4)}, id, key_hash(id));
       EXPECT_EQ(pane == nullptr, i % 4 == 2);
       if (pane != nullptr) {
         EXPECT_EQ(*pane, i);
       }
-      EXPECT_EQ(run.op_of(key_hash(i)).list.drain(i, key_hash(i)), (std::vector<std::string>{"a", "b"}));
+      EXPECT_EQ(run.op_of(key_hash(i)).list.drain(i, key_hash(i)),
+                (std::vector<std::string>{"a", "b"}));
     }
     for (std::size_t s = 0; s < run.size(); ++s) {
       Everything& op = run.op(s);
@@ -110,12 +119,14 @@ TEST_P(Roundtrip, RestoresEveryKindOfStateWithAnyParallelism) {
       for (KeyGroup g = own.begin; g < own.end; ++g) {
         EXPECT_EQ(op.clocks[g], EventTime{static_cast<std::int64_t>(g) / 3});
         EventTime last = EventTime::min();
-        while (op.timers.fire_due(g, EventTime{20}, 3, [&](EventTime t, const std::string&, std::uint64_t hash, std::uint64_t) {
-          EXPECT_EQ(key_group_of(hash, 16), g);
-          EXPECT_GE(t, last);
-          last = t;
-          ++fired;
-        }) == Progress::kMore) {
+        while (op.timers.fire_due(
+                   g, EventTime{20}, 3,
+                   [&](EventTime t, const std::string&, std::uint64_t hash, std::uint64_t) {
+                     EXPECT_EQ(key_group_of(hash, 16), g);
+                     EXPECT_GE(t, last);
+                     last = t;
+                     ++fired;
+                   }) == Progress::kMore) {
         }
         EXPECT_GE(op.timers.next_due(g), EventTime{20});
       }
@@ -124,7 +135,7 @@ TEST_P(Roundtrip, RestoresEveryKindOfStateWithAnyParallelism) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Roundtrip, ::testing::Values("memory"));
+INSTANTIATE_TEST_SUITE_P(Backends, Roundtrip, ::testing::Values("memory", "rocksdb"));
 
 }  // namespace
 }  // namespace tidemill

@@ -1,0 +1,438 @@
+#include "state/rocksdb_backend.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
+#include <thread>
+#include <utility>
+
+#include "engine/base/fault.h"
+#include "state/stored_files.h"
+#include "state/work_folder.h"
+
+namespace tidemill {
+namespace {
+
+namespace fs = std::filesystem;
+using rocksdb::Slice;
+using rocksdb::Status;
+
+constexpr const char* kCheckpointFolder = "db";
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+// Files are cut at a namespace once they have this size, so that a dropped namespace is whole
+// files, and at any key at the other.
+constexpr std::uint64_t kCutAtNamespace = kMiB;
+constexpr std::uint64_t kCutAnywhere = 64 * kMiB;
+
+void check(const Status& status, const char* what) {
+  if (status.ok()) return;
+  throw Error(status.IsCorruption() ? ErrorCode::kCorrupt : ErrorCode::kIo,
+              std::string(what) + ": " + status.ToString());
+}
+
+Slice slice(ByteView bytes) { return {bytes.data(), bytes.size()}; }
+ByteView view(const Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+rocksdb::Options make_options(std::size_t memory) {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.max_open_files =
+      -1;  // index and filter blocks stay with the open files, outside the cache
+  options.write_buffer_size = kMiB;  // nothing is ever written through the memtable
+  options.compression = rocksdb::kLZ4Compression;
+  options.max_background_jobs = 2;
+  options.bytes_per_sync = kMiB;
+  options.target_file_size_base = 64 * kMiB;
+  options.level_compaction_dynamic_level_bytes = true;
+  options.level0_file_num_compaction_trigger = 12;
+  // Out of reach: with them in reach CreateCheckpoint and ingestion wait for compactions.
+  options.level0_slowdown_writes_trigger = 1 << 20;
+  options.level0_stop_writes_trigger = 1 << 20;
+  options.soft_pending_compaction_bytes_limit = 0;
+  options.hard_pending_compaction_bytes_limit = 0;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.keep_log_file_num = 1;
+  options.info_log_level = rocksdb::WARN_LEVEL;
+  rocksdb::BlockBasedTableOptions table;
+  table.format_version = 5;
+  table.block_size = std::size_t{8} << 10;
+  table.checksum = rocksdb::kXXH3;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.block_cache = rocksdb::NewLRUCache(std::max<std::size_t>(memory / 4, 8 * kMiB));
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+// Where [u16 state][u64 namespace] ends; keys of states without namespaces are cut within their
+// hashes, which harms nothing.
+ByteView namespace_of(ByteView key) { return key.substr(0, 10); }
+
+// Writes rows that come in key order into as many files as the cuts ask for.
+class FileWriter {
+ public:
+  FileWriter(const rocksdb::Options& options, std::function<std::string()> next_path)
+      : options_(options), next_path_(std::move(next_path)) {}
+
+  void add(const SortedRun::Row& row) {
+    if (writer_ && is_cut_before(row.key)) finish();
+    if (!writer_) start();
+    check(row.is_delete ? writer_->Delete(slice(row.key))
+                        : writer_->Put(slice(row.key), slice(row.value)),
+          "state file cannot be written");
+    last_namespace_.assign(namespace_of(row.key));
+  }
+  // The files, durable.
+  std::vector<std::string> take() {
+    if (writer_) finish();
+    return std::move(paths_);
+  }
+
+ private:
+  [[nodiscard]] bool is_cut_before(ByteView key) {
+    const std::uint64_t size = writer_->FileSize();
+    return size >= kCutAnywhere ||
+           (size >= kCutAtNamespace && namespace_of(key) != last_namespace_);
+  }
+  void start() {
+    paths_.push_back(next_path_());
+    writer_.emplace(rocksdb::EnvOptions(), options_);
+    check(writer_->Open(paths_.back()), "state file cannot be made");
+  }
+  void finish() {
+    check(writer_->Finish(), "state file cannot be written");
+    writer_.reset();
+  }
+
+  const rocksdb::Options& options_;
+  std::function<std::string()> next_path_;
+  std::optional<rocksdb::SstFileWriter> writer_;
+  std::vector<std::string> paths_;
+  Bytes last_namespace_;
+};
+
+}  // namespace
+
+// The database and what waits for its checkpoint. Runs of one checkpoint collect in memory; when
+// they are many, a thread of its own turns them into files, so that no more than `stage_memory_`
+// (and what comes while it works) is ever held twice.
+class RocksDbBackend::Store {
+ public:
+  explicit Store(const BackendOptions& options)
+      : options_(make_options(options.memory)),
+        folder_(options.dir),
+        stage_memory_(std::clamp(options.memory / 32, kMiB, 16 * kMiB)) {
+    fs::create_directory(database_path());
+    fs::create_directory(folder_.path() / "ingest");
+    writer_ = std::jthread([this](const std::stop_token& stop) { write_staged(stop); });
+  }
+  ~Store() {
+    writer_.request_stop();
+    writer_.join();
+    if (db_) rocksdb::CancelAllBackgroundWork(db_.get(), true);
+  }
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  [[nodiscard]] fs::path database_path() const { return folder_.path() / "db"; }
+
+  void open() {
+    rocksdb::DB* db = nullptr;
+    check(rocksdb::DB::Open(options_, database_path().string(), &db),
+          "state database cannot be opened");
+    db_.reset(db);
+  }
+  [[nodiscard]] rocksdb::DB& db() const {
+    TM_CHECK(db_ != nullptr);  // restore() comes first
+    return *db_;
+  }
+
+  void spill(const SortedRun& run) {
+    FileWriter files(options_, [this] { return next_path(); });
+    for (std::size_t i = 0; i < run.size(); ++i) files.add(run.row(i));
+    ingest(merge_ranges({&run, 1}), files.take());
+  }
+
+  void stage(CheckpointId id, SortedRun run) {
+    const std::lock_guard lock(mutex_);
+    rethrow_locked();
+    Staged& staged = staged_[id];
+    unwritten_bytes_ += run.bytes();
+    staged.runs.push_back(std::move(run));
+    if (unwritten_bytes_ > stage_memory_) wake_.notify_one();
+  }
+  [[nodiscard]] bool has_room() const {
+    const std::lock_guard lock(mutex_);
+    rethrow_locked();
+    return unwritten_bytes_ + writing_bytes_ <= 2 * stage_memory_;
+  }
+
+  // Everything staged for checkpoints up to `id` becomes part of the database.
+  void ingest_staged(CheckpointId id) {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      rethrow_locked();
+      const auto first = staged_.begin();
+      if (first == staged_.end() || first->first > id) return;
+      idle_.wait(lock, [&] { return !is_writing_; });
+      rethrow_locked();
+      Staged staged = std::move(first->second);
+      staged_.erase(first);
+      for (const SortedRun& run : staged.runs) unwritten_bytes_ -= run.bytes();
+      lock.unlock();
+      FileWriter files(options_, [this] { return next_path(); });
+      merge_rows(staged.runs, [&](const SortedRun::Row& row) { files.add(row); });
+      for (std::string& path : files.take()) staged.files.push_back(std::move(path));
+      for (SortedRun& run : staged.runs) staged.ranges.push_back(std::move(run));
+      ingest(merge_ranges(staged.ranges), staged.files);
+    }
+  }
+
+  std::map<std::string, StoredFile>
+      known_files;  // tables never change; their checksums are computed once. Coordinator's thread.
+
+ private:
+  struct Staged {
+    std::vector<SortedRun> runs;
+    std::vector<SortedRun> ranges;  // of the runs that are in files already: emptied of rows
+    std::vector<std::string> files;
+  };
+
+  [[nodiscard]] std::string next_path() {
+    return (folder_.path() / "ingest" / (std::to_string(next_file_++) + ".sst")).string();
+  }
+
+  void rethrow_locked() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+  // First the deletions of whole ranges, then the files, each file's changes newer than all before.
+  void ingest(const std::vector<KeyRange>& ranges, const std::vector<std::string>& files) {
+    erase_ranges(ranges);
+    if (files.empty()) return;
+    rocksdb::IngestExternalFileOptions how;
+    how.move_files = true;
+    how.write_global_seqno = false;
+    how.snapshot_consistency = false;
+    check(db().IngestExternalFile(files, how), "state files cannot be added to the database");
+  }
+
+  void erase_ranges(const std::vector<KeyRange>& ranges) {
+    if (ranges.empty()) return;
+    std::vector<Slice> bounds;
+    bounds.reserve(ranges.size() * 2);
+    std::vector<rocksdb::RangePtr> whole;
+    static const Bytes kEnd(16, '\xFF');
+    for (const KeyRange& r : ranges) {
+      bounds.push_back(slice(r.begin));
+      bounds.push_back(slice(r.end.empty() ? kEnd : r.end));
+    }
+    for (std::size_t i = 0; i < bounds.size(); i += 2)
+      whole.emplace_back(&bounds[i], &bounds[i + 1]);
+    // Files that lie wholly inside go at once, without a compaction; a range deletion covers the
+    // rest, if there is a rest.
+    check(rocksdb::DeleteFilesInRanges(&db(), db().DefaultColumnFamily(), whole.data(),
+                                       whole.size(), false),
+          "state files of a dropped range cannot be removed");
+    std::vector<std::size_t> rest;
+    for (std::size_t i = 0; i < bounds.size(); i += 2) {
+      if (has_rows(bounds[i], bounds[i + 1])) rest.push_back(i);
+    }
+    if (rest.empty()) return;
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options_);
+    const std::string path = next_path();
+    check(writer.Open(path), "state file cannot be made");
+    for (const std::size_t i : rest)
+      check(writer.DeleteRange(bounds[i], bounds[i + 1]), "state file cannot be written");
+    check(writer.Finish(), "state file cannot be written");
+    ingest({}, {path});
+  }
+
+  [[nodiscard]] bool has_rows(const Slice& begin, const Slice& end) const {
+    rocksdb::ReadOptions read;
+    read.iterate_upper_bound = &end;
+    const std::unique_ptr<rocksdb::Iterator> it(db().NewIterator(read));
+    it->Seek(begin);
+    check(it->status(), "state cannot be read");
+    return it->Valid();
+  }
+
+  void write_staged(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, stop, [&] { return unwritten_bytes_ > stage_memory_ && !failure_; });
+      if (stop.stop_requested()) return;
+      const auto fullest =
+          std::ranges::max_element(staged_, {}, [](const auto& s) { return s.second.runs.size(); });
+      const CheckpointId id = fullest->first;
+      std::vector<SortedRun> runs = std::exchange(fullest->second.runs, {});
+      for (const SortedRun& run : runs) writing_bytes_ += run.bytes();
+      unwritten_bytes_ -= writing_bytes_;
+      is_writing_ = true;
+      lock.unlock();
+      std::vector<std::string> files;
+      std::exception_ptr failure;
+      try {
+        FileWriter writer(options_, [this] { return next_path(); });
+        merge_rows(runs, [&](const SortedRun::Row& row) { writer.add(row); });
+        files = writer.take();
+        for (SortedRun& run : runs) run.clear_rows();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      failure_ = failure;
+      Staged& staged = staged_[id];
+      std::ranges::move(files, std::back_inserter(staged.files));
+      std::ranges::move(runs, std::back_inserter(staged.ranges));
+      writing_bytes_ = 0;
+      is_writing_ = false;
+      idle_.notify_all();
+    }
+  }
+
+  const rocksdb::Options options_;
+  WorkFolder folder_;
+  const std::size_t stage_memory_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::atomic<std::uint64_t> next_file_{0};
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::condition_variable idle_;
+  std::map<CheckpointId, Staged> staged_;
+  std::size_t unwritten_bytes_ = 0;
+  std::size_t writing_bytes_ = 0;
+  bool is_writing_ = false;
+  std::exception_ptr failure_;
+  std::jthread writer_;  // last: stops before anything it uses goes
+};
+
+RocksDbBackend::RocksDbBackend(const BackendOptions& options)
+    : store_(std::make_unique<Store>(options)) {}
+RocksDbBackend::~RocksDbBackend() = default;
+
+bool RocksDbBackend::get(ByteView key, Bytes& value) const {
+  rocksdb::PinnableSlice found;
+  const Status status =
+      store_->db().Get({}, store_->db().DefaultColumnFamily(), slice(key), &found);
+  if (status.IsNotFound()) return false;
+  check(status, "state cannot be read");
+  value.assign(found.data(), found.size());
+  return true;
+}
+
+void RocksDbBackend::multi_get(std::span<const ByteView> keys, const Found& found) const {
+  constexpr std::size_t kPiece = 256;
+  std::array<Slice, kPiece> wanted;
+  std::array<rocksdb::PinnableSlice, kPiece> values;
+  std::array<Status, kPiece> statuses;
+  rocksdb::DB& db = store_->db();
+  for (std::size_t begin = 0; begin < keys.size(); begin += kPiece) {
+    const std::size_t n = std::min(kPiece, keys.size() - begin);
+    for (std::size_t i = 0; i < n; ++i) wanted[i] = slice(keys[begin + i]);
+    db.MultiGet({}, db.DefaultColumnFamily(), n, wanted.data(), values.data(), statuses.data(),
+                true);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!statuses[i].IsNotFound()) {
+        check(statuses[i], "state cannot be read");
+        found(begin + i, view(values[i]));
+      }
+      values[i].Reset();
+    }
+  }
+}
+
+void RocksDbBackend::scan(const KeyRange& range, const Visitor& visitor) const {
+  const Slice end = slice(range.end);
+  rocksdb::ReadOptions read;
+  read.fill_cache = false;
+  if (!range.end.empty()) read.iterate_upper_bound = &end;
+  const std::unique_ptr<rocksdb::Iterator> it(store_->db().NewIterator(read));
+  for (it->Seek(slice(range.begin)); it->Valid(); it->Next()) {
+    if (!visitor(view(it->key()), view(it->value()))) return;
+  }
+  check(it->status(), "state cannot be read");
+}
+
+void RocksDbBackend::spill(const SortedRun& run) { store_->spill(run); }
+void RocksDbBackend::stage(CheckpointId id, SortedRun run) { store_->stage(id, std::move(run)); }
+bool RocksDbBackend::has_stage_room() const { return store_->has_room(); }
+
+std::vector<StoredFile> RocksDbBackend::snapshot(CheckpointId id, const fs::path& folder) {
+  if (SortedRun registry = take_registry_changes(); !registry.empty())
+    stage(id, std::move(registry));
+  TM_CRASH_POINT("state.staged");
+  store_->ingest_staged(id);
+  TM_CRASH_POINT("state.ingested");
+
+  const fs::path target = folder / kCheckpointFolder;
+  rocksdb::Checkpoint* made = nullptr;
+  check(rocksdb::Checkpoint::Create(&store_->db(), &made),
+        "checkpoint of the state database failed");
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  // 0: any other number leaves out what is not flushed when there is no write-ahead log.
+  check(checkpoint->CreateCheckpoint(target.string(), 0),
+        "checkpoint of the state database failed");
+  set_linked(id);
+  TM_CRASH_POINT("state.linked");
+
+  std::vector<StoredFile> files;
+  std::map<std::string, StoredFile> known;
+  for (const auto& entry : fs::directory_iterator(target)) {
+    const std::string name =
+        std::string(kCheckpointFolder) + "/" + entry.path().filename().string();
+    const bool is_table = entry.path().extension() == ".sst";
+    const auto it = store_->known_files.find(name);
+    if (is_table && it != store_->known_files.end()) {
+      files.push_back(it->second);
+    } else {
+      if (!is_table) sync_file(entry.path());
+      files.push_back(stored_file(folder, name));
+    }
+    if (is_table) known.emplace(name, files.back());
+  }
+  store_->known_files = std::move(known);
+  std::ranges::sort(files, {}, &StoredFile::name);
+  sync_folder(target);
+  sync_folder(folder);
+  return files;
+}
+
+void RocksDbBackend::restore(const fs::path& folder, const std::vector<StoredFile>& files) {
+  if (!folder.empty()) {
+    verify_files(folder, files, 4);
+    for (const StoredFile& file : files) {
+      const fs::path from = folder / file.name;
+      const fs::path to = store_->database_path() / from.filename();
+      // Tables never change, so they are linked; what RocksDB may rewrite or rename is copied.
+      std::error_code ec;
+      if (from.extension() == ".sst") {
+        fs::create_hard_link(from, to, ec);
+        store_->known_files.emplace(file.name, file);
+      }
+      if (from.extension() != ".sst" || ec) {
+        fs::copy_file(from, to, fs::copy_options::overwrite_existing, ec);
+        if (ec)
+          throw Error(ErrorCode::kIo,
+                      "checkpoint file cannot be copied: " + from.string() + ": " + ec.message());
+      }
+    }
+  }
+  store_->open();
+  if (!folder.empty()) load_registry();
+}
+
+}  // namespace tidemill

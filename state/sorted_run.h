@@ -1,0 +1,79 @@
+// A batch of changes on its way from a state object into a backend.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/base/error.h"
+#include "state/key_encoding.h"
+
+namespace tidemill {
+
+// A batch of changes in key order: range deletions, which come first, then puts and deletions of
+// single keys.
+class SortedRun {
+ public:
+  struct Row {
+    ByteView key;
+    ByteView value;
+    bool is_delete = false;
+  };
+
+  // Requires: keys come in strictly ascending order.
+  void put(ByteView key, ByteView value) { append(key, value, false); }
+  void erase(ByteView key) { append(key, {}, true); }
+  // Deletes what the store holds in the range, not what this run puts there.
+  void erase_range(KeyRange range) { ranges_.push_back(std::move(range)); }
+
+  // Keeps the range deletions only.
+  void clear_rows() {
+    bytes_ = {};
+    places_ = {};
+  }
+
+  [[nodiscard]] bool empty() const { return places_.empty() && ranges_.empty(); }
+  [[nodiscard]] std::size_t size() const { return places_.size(); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_.size() + places_.size() * sizeof(Place); }
+  [[nodiscard]] Row row(std::size_t i) const {
+    const Place& p = places_[i];
+    const ByteView all(bytes_);
+    return {all.substr(p.at, p.key_size), all.substr(p.at + p.key_size, p.value_size & kSizeMask),
+            (p.value_size & kDelete) != 0};
+  }
+  [[nodiscard]] const std::vector<KeyRange>& ranges() const { return ranges_; }
+
+ private:
+  struct Place {
+    std::uint64_t at;
+    std::uint32_t key_size;
+    std::uint32_t value_size;  // and the delete bit
+  };
+  static constexpr std::uint32_t kDelete = 1U << 31;
+  static constexpr std::uint32_t kSizeMask = kDelete - 1;
+
+  void append(ByteView key, ByteView value, bool is_delete) {
+    if (key.size() > kSizeMask || value.size() > kSizeMask)
+      throw Error(ErrorCode::kInternal, "state value is larger than 2 GiB");
+    places_.push_back({bytes_.size(), static_cast<std::uint32_t>(key.size()),
+                       static_cast<std::uint32_t>(value.size()) | (is_delete ? kDelete : 0)});
+    bytes_.append(key);
+    bytes_.append(value);
+  }
+
+  Bytes bytes_;
+  std::vector<Place> places_;
+  std::vector<KeyRange> ranges_;
+};
+
+// Visits the rows of all runs in key order. Requires: no two runs have a key in common.
+void merge_rows(std::span<const SortedRun> runs,
+                const std::function<void(const SortedRun::Row&)>& visit);
+
+// The union of the ranges, as few as possible, in key order.
+[[nodiscard]] std::vector<KeyRange> merge_ranges(std::span<const SortedRun> runs);
+
+}  // namespace tidemill
