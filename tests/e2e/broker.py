@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
+                                   NewTopic)
 
 from process import ChildProcess, free_port, wait_until
 
@@ -202,10 +203,28 @@ class Cluster:
         wait_until(lambda: self._has_leaders(name, partitions), 30, f"topic {name} has leaders")
         return name
 
+    def set_topic(self, name, **config):
+        """Changes settings of a topic, named as in create_topic."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[
+            ConfigEntry(k.replace("_", "."), str(v),
+                        incremental_operation=AlterConfigOpType.SET)
+            for k, v in config.items()])
+        self.admin.incremental_alter_configs([resource])[resource].result(30)
+
     def delete_topic(self, name):
         self.admin.delete_topics([name])[name].result(30)
         wait_until(lambda: name not in self.admin.list_topics(timeout=10).topics, 30,
                    f"topic {name} is deleted")
+
+    def leader(self, topic, partition):
+        """The node that leads this partition now."""
+        leader = self.admin.list_topics(topic, timeout=10).topics[topic].partitions[partition].leader
+        return next(node for node in self.nodes if node.node_id == leader)
+
+    def delete_before(self, topic, partition, offset):
+        """As retention would: the partition starts at that offset afterwards."""
+        place = TopicPartition(topic, partition, offset)
+        assert self.admin.delete_records([place])[place].result(30).low_watermark == offset
 
     def end_offsets(self, topic, committed=True):
         """The end of every partition: the last stable offset, or (committed=False) the high

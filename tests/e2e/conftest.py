@@ -13,6 +13,7 @@ import pytest
 from broker import Cluster
 from fault_proxy import FaultProxy
 from redis_server import RedisServer
+from small_disk import mount_small, unmount
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +32,10 @@ def scratch():
 
 @pytest.fixture(scope="session")
 def _shared_kafka(scratch):
-    cluster = Cluster(scratch / "kafka")
+    # Everybody may do everything, except with what a test puts an ACL on.
+    cluster = Cluster(scratch / "kafka", properties={
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true"})
     yield cluster.start()
     cluster.stop()
 
@@ -68,6 +72,15 @@ def redis_server(tmp_path):
     server = RedisServer(tmp_path / "redis")
     yield server.start()
     server.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 16 MB."""
+    folder = tmp_path / "disk"
+    mount_small(folder, 16)
+    yield folder
+    unmount(folder)
 
 
 @pytest.fixture

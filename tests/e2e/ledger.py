@@ -53,7 +53,7 @@ class InputLedger:
         self.topic = topic
         self.records = []
         self.failure = None
-        self._partitions = partitions
+        self._partitions = self._pinned_partitions = partitions
         self._keys = [f"k{i}" for i in range(keys)]
         self._rng = random.Random(seed)
         self._file = open(path, "w", encoding="utf-8")
@@ -61,10 +61,8 @@ class InputLedger:
         self._written = 0
         self._stop = threading.Event()
         self._thread = None
-        self._producer = Producer({
-            "bootstrap.servers": cluster.address, "transactional.id": f"upstream-{topic}",
-            "linger.ms": 1, "log_level": 0, "transaction.timeout.ms": 60_000})
-        self._producer.init_transactions(30)
+        self._cluster = cluster
+        self._producer = self._make_producer()
 
     @property
     def committed(self):
@@ -96,6 +94,12 @@ class InputLedger:
         self._thread.start()
         return self
 
+    def add_partitions(self, partitions):
+        """The topic has that many now: keys that move use all of them from here on."""
+        self._partitions = partitions
+        # A client learns of new partitions late; a new one knows them at once.
+        self._producer = self._make_producer()
+
     def finish(self):
         """Ends the input; what was written stays known."""
         self._stop.set()
@@ -106,6 +110,13 @@ class InputLedger:
         if self.failure is not None:
             raise self.failure
         return self
+
+    def _make_producer(self):
+        producer = Producer({
+            "bootstrap.servers": self._cluster.address, "transactional.id": f"upstream-{self.topic}",
+            "linger.ms": 1, "log_level": 0, "transaction.timeout.ms": 60_000})
+        producer.init_transactions(30)
+        return producer
 
     def _transaction(self, size):
         aborted = self._rng.random() < 0.15
@@ -129,7 +140,7 @@ class InputLedger:
         key = self._keys[number]
         moves = number % 2 == 1
         partition = (self._rng.randrange(self._partitions) if moves
-                     else number // 2 % self._partitions)
+                     else number // 2 % self._pinned_partitions)
         sequence[key] = seq = sequence.get(key, 0) + 1
         self._written += 1
         identity = f"{self._written}-{self._rng.getrandbits(48):012x}"

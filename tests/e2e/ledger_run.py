@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ledger_checker
-from job import FINISHED, Job, ledger_config
+from control_topic import control_topic
+from job import FINISHED, Job, binary, ledger_config
 from ledger import InputLedger, Tail, read_topic
 from process import wait_until
 
@@ -37,11 +38,13 @@ class LedgerRun:
 
     def __init__(self, cluster, name, folder, seed=1, program="ledger_job_testing", brokers=None,
                  partitions=4, interval="200ms", configure=None):
+        binary(program)  # a missing one is told before anything else is started
         self.cluster = cluster
         self.name = name
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.source = cluster.create_topic(f"{name}-in", partitions)
+        # Tests may write an input larger than any client sends by default.
+        self.source = cluster.create_topic(f"{name}-in", partitions, max_message_bytes=4_000_000)
         self.sink = cluster.create_topic(f"{name}-out", 2)
         self.input = InputLedger(cluster, self.source, self.folder / "ledger.jsonl", seed,
                                  partitions)
@@ -78,6 +81,20 @@ class LedgerRun:
             return False
 
         wait_until(there, deadline_s, f"{rows} rows committed (there are {self.tail.count})")
+
+    def wait_for_commits(self, count, deadline_s=30):
+        """Until the control topic holds that many commit records more than none."""
+        topic = control_topic(self.name)
+
+        def there():
+            if not self.job.child.running():
+                raise AssertionError(f"the job ended without a commit:\n{self.job.child.tail()}")
+            if topic not in self.cluster.admin.list_topics(timeout=10).topics:
+                return False
+            # Every commit leaves a record and its transaction's marker.
+            return self.cluster.end_offsets(topic)[0] >= 2 * count
+
+        wait_until(there, deadline_s, f"{count} commit records", 0.1)
 
     def finish(self, job=None, deadline_s=60, strict_epochs=True):
         """Ends the input, lets the job (started if it does not run) commit all of it, stops it,

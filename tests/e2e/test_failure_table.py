@@ -1,0 +1,267 @@
+"""One test for each row of the failure table (exactly-once.md 4.3), named after its letter: the
+exit code and the message, or what the job does and logs where it goes on. Rows J to Q are in
+test_failure_table_run_time.py."""
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import NewPartitions
+
+import control_topic
+import ledger_checker
+from job import FINISHED, REFUSED
+from ledger import read_topic
+from ledger_run import LedgerRun
+from process import wait_until
+
+
+@pytest.fixture
+def fresh(kafka, name, tmp_path):
+    """A job that has never run; its source looks for new partitions every 200 ms."""
+    def settings(config):
+        config["source"]["kafka"]["discovery_interval"] = "200ms"
+
+    made = LedgerRun(kafka, name, tmp_path, configure=settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stopped(fresh):
+    """A job that has processed 1000 records and was stopped; 300 more wait."""
+    fresh.input.write(1000)
+    fresh.job.start()
+    fresh.wait_total(1000)
+    assert fresh.job.stop() == FINISHED, fresh.job.child.tail()
+    fresh.input.write(300)
+    return fresh
+
+
+def refuses(run, *texts, flags=()):
+    """The start ends with 3, says all of this, and writes no output."""
+    ends = run.cluster.end_offsets(run.sink)
+    exit_code = run.job.run(*flags, deadline_s=30)
+    log = run.job.log
+    assert exit_code == REFUSED, f"exit {exit_code}\n{run.job.child.tail()}"
+    for text in texts:
+        assert text in log, f"{text!r} is not in:\n{run.job.child.tail()}"
+    assert run.cluster.end_offsets(run.sink) == ends, "a refused start wrote output"
+    return log
+
+
+def last_checkpoint(run):
+    return run.job.manifests()[-1].parent.name
+
+
+def assert_clean(run):
+    verdict = run.finish()
+    assert verdict.ok, f"{verdict}\n{run.job.child.tail()}"
+
+
+def check_without(run, is_gone):
+    """The verdict on the output when the inputs that `is_gone` selects were never to be seen."""
+    outputs = read_topic(run.cluster, run.sink)
+    inputs = [r for r in run.input.records if not is_gone(r)]
+    return ledger_checker.check(inputs, outputs), run.tail.finish(outputs)
+
+
+def test_row_A_first_start_commits_its_start_positions_before_any_record(fresh):
+    fresh.job.start()
+    fresh.wait_for_commits(1)
+    fresh.input.write(500)
+    assert_clean(fresh)
+
+
+def test_row_A_a_start_at_latest_is_resolved_once(kafka, name, tmp_path):
+    """Killed before any record was committed, it goes on where it first started, not at the latest
+    of then: there is no gap."""
+    def at_latest(config):
+        config["source"]["kafka"]["start"] = "latest"
+
+    run = LedgerRun(kafka, name, tmp_path, configure=at_latest)
+    try:
+        run.input.write(300)
+        before = {(r.partition, r.offset) for r in run.input.records}
+        run.job.start()
+        run.wait_for_commits(1)
+        run.job.kill()
+        run.input.write(200).finish()
+        run.job.start()
+        run.wait_total(200)
+        assert run.job.stop() == FINISHED
+        report, tail = check_without(run, lambda r: (r.partition, r.offset) in before)
+        assert report.ok and not tail, report
+    finally:
+        run.close()
+
+
+def test_row_B_checkpoints_without_a_commit_record(stopped):
+    checkpoint = last_checkpoint(stopped)
+    stopped.cluster.delete_topic(control_topic.control_topic(stopped.name))
+    refuses(stopped, "commit record missing", checkpoint, f"--assume-committed {checkpoint}")
+    stopped.job.start("--assume-committed", checkpoint)
+    stopped.wait_total(1300)
+    assert_clean(stopped)
+
+
+def test_row_B_an_empty_control_topic_is_a_missing_record(stopped):
+    name = control_topic.control_topic(stopped.name)
+    stopped.cluster.delete_topic(name)
+    stopped.cluster.create_topic(name, cleanup_policy="compact")
+    refuses(stopped, "commit record missing", "--assume-committed")
+
+
+def test_row_B_another_job_name_over_the_same_checkpoints(stopped):
+    """The wrong name finds checkpoints and no record of its own."""
+    stopped.config["job"] += "-renamed"
+    refuses(stopped, "commit record missing")
+
+
+def test_row_C_a_partition_added_while_the_job_was_down_starts_at_its_earliest(stopped):
+    stopped.cluster.admin.create_partitions([NewPartitions(stopped.source, 6)])[
+        stopped.source].result(20)
+    stopped.input.add_partitions(6)
+    stopped.input.write(600)
+    assert any(r.partition == 5 for r in stopped.input.committed)
+    assert_clean(stopped)
+
+
+def test_row_D_an_unreadable_record(stopped):
+    checkpoint = last_checkpoint(stopped)
+    last = control_topic.records(stopped.cluster, stopped.name)[-1]
+    control_topic.append(stopped.cluster, stopped.name, last.key, b"\x00\xffnot a commit record")
+    refuses(stopped, "--restore", "--accept-duplicates", control_topic.control_topic(stopped.name))
+    # The checkpoint is the last committed one, so here nothing is doubled by going on.
+    stopped.job.start("--restore", checkpoint, "--accept-duplicates")
+    stopped.wait_total(1300)
+    assert_clean(stopped)
+
+
+def test_row_D_a_deleted_record(stopped):
+    """A tombstone of the slot's key, as a cleaning tool would write it."""
+    last = control_topic.records(stopped.cluster, stopped.name)[-1]
+    control_topic.append(stopped.cluster, stopped.name, last.key, None)
+    refuses(stopped, control_topic.control_topic(stopped.name))
+
+
+def test_row_D_the_record_of_another_job(stopped, kafka, tmp_path):
+    other = LedgerRun(kafka, f"{stopped.name}-other", tmp_path / "other")
+    try:
+        other.input.write(100)
+        other.job.start()
+        other.wait_total(100)
+        assert other.job.stop() == FINISHED
+    finally:
+        other.close()
+    foreign = control_topic.records(kafka, other.name)[-1]
+    control_topic.append(kafka, stopped.name, foreign.key, foreign.value)
+    refuses(stopped, "--restore", "--accept-duplicates")
+
+
+def test_row_D_an_older_record_written_again(stopped):
+    """Its checkpoint may still be there, but outputs after it are committed. The sequence of the
+    topic alone cannot tell; group offsets ahead of the record do."""
+    records = control_topic.records(stopped.cluster, stopped.name)
+    older = records[-2]
+    control_topic.append(stopped.cluster, stopped.name, older.key, older.value)
+    refuses(stopped, "--restore", "--accept-duplicates")
+
+
+def test_row_D_group_offsets_of_our_lineage_ahead_of_the_record(stopped):
+    offsets = group_offsets(stopped)
+    ahead = [TopicPartition(p.topic, p.partition, p.offset + 1, metadata=p.metadata)
+             for p in offsets]
+    set_group_offsets(stopped, ahead)
+    refuses(stopped, stopped.source, "--restore", "--accept-duplicates")
+    set_group_offsets(stopped, offsets)
+    assert_clean(stopped)
+
+
+def group_offsets(run):
+    """What lag tools see; written after the commit, so it is waited for."""
+    def read():
+        answer = run.cluster.admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(run.name)])[run.name].result(20)
+        return [p for p in answer.topic_partitions if p.offset >= 0 and p.metadata]
+
+    return wait_until(read, 10, f"offsets of the group {run.name}")
+
+
+def set_group_offsets(run, offsets):
+    run.cluster.admin.alter_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(run.name, offsets)])[run.name].result(20)
+
+
+def test_row_E_the_named_checkpoint_is_missing(stopped):
+    """Never an older one: output after it is committed. The offsets it needed are listed."""
+    folder = stopped.job.manifests()[-1].parent
+    assert len(stopped.job.manifests()) >= 2, "an older checkpoint is there to be tempted by"
+    needed = [f"{p.partition}={p.offset}" for p in group_offsets(stopped)]
+    kept = folder.rename(stopped.folder / "kept")
+    refuses(stopped, folder.name, *needed)
+    kept.rename(folder)
+    assert_clean(stopped)
+
+
+def test_row_F_records_deleted_before_they_were_read(stopped):
+    """Retention has removed unread records: how many of which partition, and the flag to go on."""
+    partition, new_start = 1, stopped.cluster.end_offsets(stopped.source)[1]
+    committed = {p.partition: p.offset for p in group_offsets(stopped)}[partition]
+    stopped.cluster.delete_before(stopped.source, partition, new_start)
+    log = refuses(stopped, f"--accept-loss {stopped.source}:{partition}")
+    assert str(committed) in log and str(new_start) in log, "the lost offsets are named"
+    lost = {(r.partition, r.offset) for r in stopped.input.records
+            if r.partition == partition and committed <= r.offset < new_start}
+    assert lost
+    refuses(stopped, f"{stopped.source}:{partition}",
+            flags=("--accept-loss", f"{stopped.source}:0"))
+    stopped.job.start("--accept-loss", f"{stopped.source}:{partition}")
+    stopped.input.write(100).finish()
+    stopped.wait_total(sum((r.partition, r.offset) not in lost for r in stopped.input.committed))
+    assert stopped.job.stop() == FINISHED
+    report, tail = check_without(stopped, lambda r: (r.partition, r.offset) in lost)
+    assert report.ok and not tail, report
+    audit = (stopped.job.checkpoints / "audit.log").read_text()
+    assert f"{stopped.source}:{partition}" in audit
+
+
+def test_row_T_a_log_that_ends_before_the_committed_offset(stopped):
+    """As after an unclean leader election that lost the log's end."""
+    recreate_source(stopped, records=5)
+    log = refuses(stopped, stopped.source)
+    assert "truncat" in log.lower() or "end" in log.lower()
+
+
+def test_row_G_a_topic_that_was_re_created_and_has_grown_again(stopped):
+    """All offsets lie within the new log; the records there are others."""
+    recreate_source(stopped, records=3000)
+    refuses(stopped, stopped.source)
+
+
+def recreate_source(run, records):
+    run.cluster.delete_topic(run.source)
+    run.cluster.create_topic(run.source, 4)
+    run.input.write(records)
+
+
+def test_row_H_partitions_added_while_the_job_runs(fresh):
+    fresh.input.write(500)
+    fresh.job.start()
+    fresh.wait_total(500)
+    fresh.cluster.admin.create_partitions([NewPartitions(fresh.source, 6)])[
+        fresh.source].result(20)
+    fresh.input.add_partitions(6)
+    fresh.input.write(500)
+    assert any(r.partition == 5 for r in fresh.input.committed)
+    fresh.wait_total(1000)
+    assert "partition" in fresh.job.log and fresh.source in fresh.job.log, "it warns"
+    assert_clean(fresh)
+
+
+def test_row_I_the_input_topic_is_deleted_while_the_job_runs(fresh):
+    fresh.input.write(500)
+    fresh.job.start()
+    fresh.wait_total(500)
+    fresh.cluster.delete_topic(fresh.source)
+    exit_code = fresh.job.child.wait(60)
+    assert exit_code == REFUSED, f"exit {exit_code}\n{fresh.job.child.tail()}"
+    assert fresh.source in fresh.job.log
