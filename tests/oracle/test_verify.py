@@ -196,3 +196,22 @@ def test_murmur2_is_that_of_java():
                            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
                            (b"abc", 479470107)):
         assert verify.murmur2(text) == expected & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("made", ["on_watermark"], indirect=True)
+def test_a_stopped_run_owes_what_its_watermark_has_settled(run, capsys):
+    run.flags = list(run.flags)
+    judged = oracle.judge(oracle.read_input(run.input), run.rules)
+    settled = judged.watermark(run.rules) - run.rules.lateness
+    for p in range(3):
+        path = os.path.join(run.output, f"partition-{p}")
+        lines = [text for _, text in file_log.read_partition(path)
+                 if oracle.parse_iso(json.loads(text)["computed_at"]) < settled]
+        shutil.rmtree(path)
+        writer = file_log.PartitionWriter(run.output, p)
+        writer.append(lines)
+        writer.close()
+    run.flags.append("--unfinished")
+    assert run.verify(capsys)[0] == 0
+    run.flags.remove("--unfinished")
+    assert run.verify(capsys)[0] == 1
