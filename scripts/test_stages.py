@@ -28,9 +28,8 @@ class Count:
     def __init__(self, passed=0, failed=0):
         self.passed, self.failed = passed, failed
 
-    def __iadd__(self, other):
-        self.passed, self.failed = self.passed + other.passed, self.failed + other.failed
-        return self
+    def __add__(self, other):
+        return Count(self.passed + other.passed, self.failed + other.failed)
 
     def __str__(self):
         return f"{self.passed} passed, {self.failed} failed"
@@ -84,7 +83,10 @@ def count_ctest(results, exit_code):
     count = Count()
     report = results / "ctest.xml"
     for test in xml.etree.ElementTree.parse(report).iter("testcase") if report.exists() else ():
-        status = test.get("status")
+        skipped = test.find("skipped")
+        # ctest also calls skipped what it could not start
+        never_ran = skipped is not None and not skipped.get("message", "").startswith("SKIP_")
+        status = "fail" if never_ran else test.get("status")
         cases = results / f"{test.get('name')}.xml"
         try:
             inside = count_cases(cases) if cases.exists() else Count(passed=int(status == "run"))
@@ -125,27 +127,39 @@ def known_targets(preset):
 
 
 def programs_of(tests, preset):
-    """The programs under build/PRESET that these tests run or name in their arguments or environment, as build targets."""
-    folder = f"{ROOT}/build/{preset}/"
-    words = []
-    for test in tests:
-        words += test.get("command", [])
-        for one in test.get("properties", []):
-            words += one["value"] if one["name"] == "ENVIRONMENT" else []
-    found = {word[word.index(folder) + len(folder):] for word in words if folder in word}
+    """The programs under build/PRESET that these tests run or name in their arguments or environment, as build targets.
+
+    Read from the files that CMake writes for ctest: ctest itself hides the command of a program that is not built yet.
+    """
+    folder = ROOT / "build" / preset
+    found = set()
+    for file in folder.rglob("CTestTestfile.cmake"):
+        for line in file.read_text().splitlines():
+            match = re.match(r"(?:add_test|set_tests_properties)\((?:\[=*\[)?(.+?)(?:\]=*\])? ", line)
+            if match and match[1] in tests:
+                found.update(re.findall(re.escape(f"{folder}/") + r'([^\s";:,]+)', line))
     return sorted(found & known_targets(preset))
 
 
 # --- the stages ---
 
+# Every test has one of these labels, or nothing would run it.
+LABELS = {"unit", "operator", "architecture", "scenario", "simulation", "e2e", "threads", "fuzz"}
 
-def ctest(preset, labels):
-    """Builds what the tests with one of these labels need and runs them."""
+
+def labels_of_tests(preset, *select):
+    """The name of each selected test and its labels."""
+    listing = run("ctest", "--test-dir", f"build/{preset}", *select, "--show-only=json-v1", stdout=subprocess.PIPE)
+    return {test["name"]: {label for one in test.get("properties", []) if one["name"] == "LABELS" for label in one["value"]}
+            for test in json.loads(listing.stdout)["tests"]}
+
+
+def ctest(preset, *labels, inside=()):
+    """Builds what the tests with one of these labels need and runs them, as the last words of the command `inside`."""
     if not configure(preset):
         return failure(f"cmake --preset {preset}")
     select = ["--test-dir", f"build/{preset}", "-L", f"^({'|'.join(labels)})$"]
-    listing = run("ctest", *select, "--show-only=json-v1", stdout=subprocess.PIPE)
-    tests = json.loads(listing.stdout)["tests"]
+    tests = labels_of_tests(preset, *select[2:])
     if not tests:
         say(f"no tests are labelled {' or '.join(labels)} yet")
         return Count()
@@ -156,28 +170,56 @@ def ctest(preset, labels):
     shutil.rmtree(results, ignore_errors=True)
     # Newer kernels place memory where the thread sanitizer of g++ 12 does not expect it, unless told not to.
     fixed_addresses = ["setarch", "-R"] if preset == "tsan" and run("setarch", "-R", "true").returncode == 0 else []
-    result = run(*fixed_addresses, "ctest", *select, "-j", str(CORES), "--output-on-failure", "--output-junit", results / "ctest.xml",
+    result = run(*fixed_addresses, *inside, "ctest", *select, "-j", str(CORES), "--output-on-failure", "--output-junit", results / "ctest.xml",
                  env={**SANITIZER_OPTIONS, **os.environ})
     return count_ctest(results, result.returncode)
 
 
+def tests_python():
+    """The Python that has the packages of tests/requirements.txt; a path that cannot be run if it cannot be made."""
+    return f"{run(ROOT / 'scripts/venv', stdout=subprocess.PIPE).stdout.strip() or '/no-venv'}/bin/python"
+
+
+def pytest(*folders):
+    """Runs the tests in these folders, test_*.py."""
+    report = ROOT / "build/release/test-results/pytest.xml"
+    report.unlink(missing_ok=True)
+    result = run("env", tests_python(), "-B", "-m", "pytest", "-p", "no:cacheprovider", "--tb=short",
+                 f"--junitxml={report}", *folders)
+    count = count_cases(report) if report.exists() else Count()
+    if result.returncode != 0 and not count.failed:
+        count.failed = 1
+    return count
+
+
+def python_test_folders():
+    """Folders under tests/ with test_*.py."""
+    return sorted({str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")})
+
+
 def unit():
-    count = ctest("release", ["unit", "operator", "architecture"])
+    count = ctest("release", "unit", "operator", "architecture")
+    for name, labels in labels_of_tests("release").items():
+        if not labels & LABELS:
+            count += failure(f"the test {name} has none of the labels {', '.join(sorted(LABELS))}: no stage runs it")
     if "all_verify_interface_header_sets" in known_targets("release"):
         say("compiling every header alone")
         headers_pass = build("release", ["all_verify_interface_header_sets"])
         count += Count(passed=1) if headers_pass else failure("a header does not stand alone")
+    folders = [folder for folder in python_test_folders() if not folder.startswith("tests/e2e")]
+    if folders:
+        count += pytest("-q", *folders)
     return count
 
 
 def scenario():
-    files = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/scenarios/**/*.scenario"))
+    count = ctest("release", "scenario")
+    files = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("tests/scenarios/*.scenario"))
     if not files:
         say("there are no scenario files yet")
-        return Count()
-    if not configure("release") or not build("release", ["bin/tidemill"]):
-        return failure("the build of bin/tidemill")
-    count = Count()
+        return count
+    if not build("release", ["bin/tidemill"]):
+        return count + failure("the build of bin/tidemill")
     for backend, parallelism, restart in product(("memory", "rocksdb"), ("1", "3"), ([], ["--restart-everywhere"])):
         options = ["--backend", backend, "--parallelism", parallelism, *restart]
         result = run("build/release/bin/tidemill", "scenario", *options, *files, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -190,37 +232,31 @@ def scenario():
 
 
 def simulation():
-    return ctest("release", ["simulation"])
+    return ctest("release", "simulation")
 
 
 def e2e():
-    if not list(ROOT.glob("tests/e2e/**/test_*.py")):
-        say("there are no end-to-end tests yet")
-        return Count()
+    # The tests find every program in build/release/bin.
     if not configure("release") or not build("release"):
         return failure("the build of release")
-    environment = run(ROOT / "scripts/venv", stdout=subprocess.PIPE)
-    if environment.returncode != 0:
-        return failure("scripts/venv")
-    report = ROOT / "build/release/test-results/e2e.xml"
-    report.unlink(missing_ok=True)
-    result = run(f"{environment.stdout.strip()}/bin/python", "-m", "pytest", "tests/e2e", "-v", "--tb=short", f"--junitxml={report}")
-    count = count_cases(report) if report.exists() else Count()
-    if result.returncode not in (0, 5) and not count.failed:  # 5: no test was selected
-        count.failed = 1
-    return count
+    count = ctest("release", "e2e", inside=("env", tests_python(), "-B", "scripts/test_servers.py"))
+    folders = [folder for folder in python_test_folders() if folder.startswith("tests/e2e")]
+    if not folders:
+        say("there are no end-to-end tests in Python yet")
+        return count
+    return count + pytest("-v", *folders)
 
 
 def address_sanitizer():
-    return ctest("asan", ["unit", "operator", "simulation"])
+    return ctest("asan", "unit", "operator", "simulation")
 
 
 def thread_sanitizer():
-    return ctest("tsan", ["threads"])
+    return ctest("tsan", "threads")
 
 
 def fuzz():
-    return ctest("fuzz", ["fuzz"])
+    return ctest("fuzz", "fuzz")
 
 
 STAGES = {"unit": [unit], "scenario": [scenario], "simulation": [simulation], "e2e": [e2e]}

@@ -17,6 +17,8 @@ CLEAN = {
     "connectors/kafka/source.cc": '#include "connectors/kafka/handle.h"\n#include "connectors/formats/json.h"\n',
     "jobs/clicks/main.cc": '#include "connectors/formats/json.h"\nusing Other = lib::Handler::Type;  // class Manager\n',
     "tests/state/a_test.cc": '#include <rocksdb/db.h>\n#include "connectors/kafka/handle.h"\n',
+    "tests/state/b_test.py": "",
+    "tests/state/CMakeLists.txt": "tidemill_test(NAME a_test SOURCES a_test.cc)\nforeach(script b_test)\n",
     "build/release/generated.cc": '#include "nowhere.h"\n',
 }
 
@@ -39,6 +41,7 @@ PLANTED = {
     "a file name": ("state/table_utils.h", "\n", "state/table_utils.h:1: this file name"),
     "a class name": ("tests/bad.cc", "\nclass TableManager {\n", "tests/bad.cc:2: the name TableManager"),
     "a namespace": ("state/bad.cc", "namespace tidemill::helpers {\n", "state/bad.cc:1: the name tidemill::helpers"),
+    "a forgotten test": ("tests/operators/bad_test.cc", "", "tests/operators/bad_test.cc:1: no CMakeLists.txt"),
     "an unknown folder": ("misc/bad.cc", "\n", "misc/bad.cc:1: this folder is not on the staircase"),
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds the staircase: who may include whom, where each library may be named, how long a file may be, which words are banned.
+"""Holds the staircase: who may include whom, where each library may be named, how long a file may be, which words are banned,
+and that no test is forgotten.
 
     tests/architecture/layers_test.py [ROOT]     prints one line a violation, "file:line: what is wrong"; exit 1 if there is one
 
@@ -14,7 +15,7 @@ from pathlib import Path
 STEPS = {
     "engine/base": 1, "engine/data": 2, "engine/time": 3, "engine/operator": 4, "engine/graph": 5, "engine/runtime": 6,
     "engine/checkpoint": 7, "state": 8,
-    "connectors/formats": 9, "connectors/*": 10, "operators": 10, "testing": 11,
+    "connectors/formats": 9, "connectors/*": 10, "operators": 10, "testing": 11, "app": 11,
     "service": 12, "jobs/*": 12, "examples": 12,
 }
 ANYTHING_GOES = ("tests", "bench")
@@ -49,7 +50,18 @@ def step_of(folder):
     return STEPS.get(folder) or STEPS[folder.rsplit("/", 1)[0] + "/*"]
 
 
+def forgotten_tests(root):
+    """x_test.cc and x_test.py are run by ctest, which knows what a CMakeLists.txt names; test_x.py by pytest, which finds all."""
+    words = set()
+    for cmake in root.glob("tests/**/CMakeLists.txt"):
+        words.update(re.findall(r"\w+", cmake.read_text()))
+    for path in sorted(root.glob("tests/**/*_test.*")):
+        if path.suffix in (".cc", ".py") and path.stem not in words:
+            yield f"{path.relative_to(root).as_posix()}:1: no CMakeLists.txt under tests/ names this test: nothing runs it"
+
+
 def violations(root):
+    yield from forgotten_tests(root)
     files = {}  # path -> [(line number, '<' or '"', included name)]
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()

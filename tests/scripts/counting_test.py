@@ -19,7 +19,9 @@ FAILURE = '<failure message="expected 1"/>'
 
 
 def ctest_xml(*tests):
-    cases = "".join(f'<testcase name="{name}" status="{status}"/>' for name, status in tests)
+    """`tests` are (name, status) or (name, "notrun", why)."""
+    cases = "".join(f'<testcase name="{name}" status="{status}">{"".join(f"<skipped message={why!r}/>" for why in whys)}</testcase>'
+                    for name, status, *whys in tests)
     return f"<testsuite>{cases}</testsuite>"
 
 
@@ -49,11 +51,15 @@ class CountingTest(unittest.TestCase):
         self.assertEqual(self.ctest(8, ctest=ctest_xml(("x", "fail")), x=GTEST.format(failure="")), "2 passed, 1 failed")
 
     def test_a_skipped_program_is_neither(self):
-        self.assertEqual(self.ctest(0, ctest=ctest_xml(("x", "run"), ("y", "notrun"))), "1 passed, 0 failed")
+        self.assertEqual(self.ctest(0, ctest=ctest_xml(("x", "run"), ("y", "notrun", "SKIP_RETURN_CODE=77"))), "1 passed, 0 failed")
+
+    def test_a_program_that_cannot_be_started_is_a_failure(self):
+        missing = "Unable to find executable"
+        self.assertEqual(self.ctest(8, ctest=ctest_xml(("x", "notrun", missing), ("y", "notrun", missing))), "0 passed, 2 failed")
 
     def test_a_run_that_failed_as_a_whole_is_a_failure(self):
         self.assertEqual(self.ctest(8), "0 passed, 1 failed")
-        self.assertEqual(self.ctest(8, ctest=ctest_xml(("x", "run"), ("y", "notrun"))), "1 passed, 1 failed")
+        self.assertEqual(self.ctest(8, ctest=ctest_xml(("x", "run"))), "1 passed, 1 failed")
 
     def test_pytest_errors_are_failures(self):
         report = self.results / "e2e.xml"
