@@ -60,7 +60,7 @@ _told = {"at": 0.0, "text": ""}
 
 
 def tell(text, done=False):
-    """Where we are, on stderr: in place on a terminal, else a line every 5 s and one when `done`."""
+    """Where we are, on stderr: in place on a terminal, else every 5 s and when `done`."""
     now = time.monotonic()
     if sys.stderr.isatty():
         end = "\n" if done else ""
