@@ -1,6 +1,7 @@
 """What the e2e tests share: one broker, one fault proxy before it, one Redis. Topics, groups and
 transactional ids are each test's own."""
 
+import hashlib
 import re
 import shutil
 import signal
@@ -86,4 +87,5 @@ def small_disk(tmp_path):
 @pytest.fixture
 def name(request):
     """A name no other test uses: for topics, groups, jobs."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "-", request.node.name)[:80]
+    distinct = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:6]
+    return re.sub(r"[^a-zA-Z0-9_-]", "-", request.node.name)[:80] + f"-{distinct}"

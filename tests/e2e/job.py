@@ -81,8 +81,7 @@ class Job:
         """Starts the program; its output goes to a log file of its own."""
         if self.child is not None and self.child.running():
             raise RuntimeError("the job already runs")
-        env = {k: v for k, v in os.environ.items() if not k.startswith("TIDEMILL_")}
-        env |= environment or {}
+        env = self._environment() | (environment or {})
         if crash_at is not None:
             env["TIDEMILL_CRASH_AT"] = crash_at
         if broken is not None:
@@ -101,7 +100,8 @@ class Job:
     def ask(self, *flags, deadline_s=60):
         """Runs a command of the program that only tells something: (exit code, stdout)."""
         done = subprocess.run(self._command(*flags), capture_output=True, text=True,
-                              timeout=deadline_s, cwd=self.folder, check=False)
+                              timeout=deadline_s, cwd=self.folder, env=self._environment(),
+                              check=False)
         return done.returncode, done.stdout
 
     @property
@@ -136,6 +136,11 @@ class Job:
                        if p.is_file() and p.name.lower().startswith("manifest")
                        and "-" not in p.name),  # RocksDB's own files are MANIFEST-000123
                       key=lambda p: p.stat().st_mtime_ns)
+
+    @staticmethod
+    def _environment():
+        """Ours without what a job would take for settings."""
+        return {k: v for k, v in os.environ.items() if not k.startswith("TIDEMILL_")}
 
     def _command(self, *flags):
         file = self.folder / "job.yaml"

@@ -2,6 +2,8 @@
 exit code and the message, or what the job does and logs where it goes on. Rows J to Q are in
 test_failure_table_run_time.py."""
 
+import json
+
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import NewPartitions
@@ -111,8 +113,10 @@ def test_row_B_an_empty_control_topic_is_a_missing_record(stopped):
 
 
 def test_row_B_another_job_name_over_the_same_checkpoints(stopped):
-    """The wrong name finds checkpoints and no record of its own."""
+    """A renamed job finds checkpoints, if its folder was renamed too, and no record of its own."""
+    folder = stopped.job.manifests()[-1].parent.parent
     stopped.config["job"] += "-renamed"
+    folder.rename(folder.parent / stopped.config["job"])
     refuses(stopped, "commit record missing")
 
 
@@ -123,6 +127,22 @@ def test_row_C_a_partition_added_while_the_job_was_down_starts_at_its_earliest(s
     stopped.input.write(600)
     assert any(r.partition == 5 for r in stopped.input.committed)
     assert_clean(stopped)
+
+
+def test_row_C_the_record_names_not_all_partitions_of_the_manifest(stopped):
+    last = control_topic.records(stopped.cluster, stopped.name)[-1]
+    record = json.loads(last.value)
+    del record["sources"][0]["splits"][0]
+    control_topic.append(stopped.cluster, stopped.name, last.key, json.dumps(record))
+    refuses(stopped, last_checkpoint(stopped))
+
+
+def test_row_D_offsets_of_the_record_were_edited(stopped):
+    last = control_topic.records(stopped.cluster, stopped.name)[-1]
+    record = json.loads(last.value)
+    record["sources"][0]["splits"][0]["offset"] += 1
+    control_topic.append(stopped.cluster, stopped.name, last.key, json.dumps(record))
+    refuses(stopped, "disagree", last_checkpoint(stopped), "--restore", "--accept-duplicates")
 
 
 def test_row_D_an_unreadable_record(stopped):
@@ -191,14 +211,16 @@ def set_group_offsets(run, offsets):
         [ConsumerGroupTopicPartitions(run.name, offsets)])[run.name].result(20)
 
 
-def test_row_E_the_named_checkpoint_is_missing(stopped):
+@pytest.mark.parametrize("missing", ["folder", "manifest"])
+def test_row_E_the_named_checkpoint_is_missing(stopped, missing):
     """Never an older one: output after it is committed. The offsets it needed are listed."""
-    folder = stopped.job.manifests()[-1].parent
+    manifest = stopped.job.manifests()[-1]
     assert len(stopped.job.manifests()) >= 2, "an older checkpoint is there to be tempted by"
     needed = [f"{p.partition}={p.offset}" for p in group_offsets(stopped)]
-    kept = folder.rename(stopped.folder / "kept")
-    refuses(stopped, folder.name, *needed)
-    kept.rename(folder)
+    gone = manifest if missing == "manifest" else manifest.parent
+    kept = gone.rename(stopped.folder / "kept")
+    refuses(stopped, manifest.parent.name, *needed)
+    kept.rename(gone)
     assert_clean(stopped)
 
 
@@ -220,7 +242,7 @@ def test_row_F_records_deleted_before_they_were_read(stopped):
     assert stopped.job.stop() == FINISHED
     report, tail = check_without(stopped, lambda r: (r.partition, r.offset) in lost)
     assert report.ok and not tail, report
-    audit = (stopped.job.checkpoints / "audit.log").read_text()
+    audit = next(stopped.job.checkpoints.rglob("audit.log")).read_text()
     assert f"{stopped.source}:{partition}" in audit
 
 

@@ -166,7 +166,7 @@ def test_row_N_a_disk_that_stays_full_stops_the_job(make, small_disk):
     assert_clean(run, strict_epochs=False)
 
 
-@pytest.mark.parametrize("jump", ["+1h", "-1h"])
+@pytest.mark.parametrize("jump", ["+1h", "-1h"], ids=["forward", "back"])
 def test_row_O_the_wall_clock_jumps(make, tmp_path, jump):
     """libfaketime moves the wall clock of the running job; deadlines do not notice."""
     library = subprocess.run(["sh", "-c", "ls /usr/lib/*/faketime/libfaketimeMT.so.1"],
