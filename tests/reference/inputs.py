@@ -100,8 +100,6 @@ class Inputs:
         for one in speakers:
             if one.greatest is not None:
                 one.watermark = max(one.watermark, add(one.greatest, 1))
-        self.merge()
-        for one in speakers:
             one.state = FINISHED
         self.merge()
 

@@ -23,8 +23,8 @@ MUTANTS = [
     ("inputs.py", "one.watermark = max(one.watermark, time)", "one.watermark = time"),
     ("inputs.py", "one.watermark = max(one.watermark, add(one.greatest, 1))", "one.watermark = add(one.greatest, 1)"),
     ("inputs.py", "one.watermark = max(one.watermark, add(one.greatest, 1))", "pass"),
-    ("inputs.py", "one.watermark = max(one.watermark, add(one.greatest, 1))\n        self.merge()",
-     "one.watermark = max(one.watermark, add(one.greatest, 1))"),
+    ("inputs.py", "            one.state = FINISHED\n        self.merge()",
+     "            self.merge()\n            one.state = FINISHED\n        self.merge()"),
     ("inputs.py", "        self.flow.batch(records)\n        if self.disorder is not None:\n"
      "            one.watermark = max(one.watermark, add(one.greatest, -self.disorder))\n        self.merge()",
      "        if self.disorder is not None:\n"
