@@ -52,6 +52,8 @@ class Script:
             return self.stage(kind, self.common() + self.lateness())
         first = self.stage(kind, self.common() + self.lateness(), before_another=True)
         second = self.pick("tumbling", "sliding", "trailing", "trailing", "watermarks")
+        if " early=" in first and second == "trailing":
+            second = "tumbling"  # where the early row of one window stands to the close of another is nobody's business
         return first + " | " + ("watermarks" if second == "watermarks" else self.stage(second, []).removeprefix("pipeline "))
 
     def stage(self, kind, parameters, before_another=False):
