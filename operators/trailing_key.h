@@ -1,0 +1,334 @@
+// What a trailing window keeps of one key: slices shared by all its windows, and a running total
+// per window derived from them.
+//
+// A record of time t counts in window w at instant T if t <= T < leave_w(t) = ceil(t / r) * r + w,
+// r being the resolution of w: slices are left-open, (k r, (k+1) r]. Records are kept in slices as
+// fine as the greatest common divisor of the resolutions; slices that all windows which still count
+// them lose at the same instants are merged, so a key keeps about one slice per resolution step.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "engine/base/time.h"
+#include "operators/accumulator.h"
+#include "state/codec.h"
+#include "state/memory_size.h"
+
+namespace tidemill {
+
+// A window that looks back `size` from each instant; its tail is exact to `resolution`.
+struct Trailing {
+  Duration size;
+  Duration resolution;
+
+  // One sixtieth, at least a second.
+  static constexpr Duration auto_resolution(Duration size) {
+    return std::max<Duration>(Duration(1000), size / 60);
+  }
+};
+
+// The windows of a trailing operator. Immutable.
+class TrailingLayout {
+ public:
+  // Throws Error(kConfig) if there is no window, or a length is not positive.
+  explicit TrailingLayout(std::vector<Trailing> windows) : windows_(std::move(windows)) {
+    if (windows_.empty())
+      throw Error(ErrorCode::kConfig, "a trailing aggregate needs at least one window");
+    for (const Trailing& w : windows_) {
+      if (w.size <= Duration::zero() || w.resolution <= Duration::zero()) {
+        throw Error(ErrorCode::kConfig,
+                    "size and resolution of a trailing window must be positive: " +
+                        std::to_string(w.size.count()) + " ms, " +
+                        std::to_string(w.resolution.count()) + " ms");
+      }
+      slice_ = Duration(std::gcd(slice_.count(), w.resolution.count()));
+    }
+  }
+
+  [[nodiscard]] const std::vector<Trailing>& windows() const { return windows_; }
+  [[nodiscard]] std::size_t size() const { return windows_.size(); }
+  // The end of the finest slice that holds t, itself in it.
+  [[nodiscard]] EventTime slice_end(EventTime t) const { return ceil_to(t, slice_); }
+  // The first instant at which a record of time t, or a slice ending at t, no longer counts in
+  // window `w`.
+  [[nodiscard]] EventTime leave(std::size_t w, EventTime t) const {
+    return ceil_to(t, windows_[w].resolution) + windows_[w].size;
+  }
+
+ private:
+  std::vector<Trailing> windows_;
+  Duration slice_{0};
+};
+
+// One key's content as of its instant. Plain state: only slices and times are stored; totals are
+// built again when first needed.
+template <class A>
+class TrailingKey {
+ public:
+  // A record that waits for its instant to take effect.
+  struct Waiting {
+    Stamp stamp;
+    A one;  // it alone, added to nothing
+  };
+
+  // The greatest instant so far: rows never go back behind it. EventTime::min(): nothing has
+  // happened yet.
+  EventTime instant = EventTime::min();
+  // The timer that will wake this key; EventTime::max(): none.
+  EventTime timer = EventTime::max();
+  // In the order of their stamps, ties by arrival.
+  std::vector<Waiting> waiting;
+
+  // Call before anything else in a batch or callback: a value that comes from storage has no
+  // totals.
+  void prepare(const TrailingLayout& layout) {
+    if (totals_.empty()) rebuild(layout);
+  }
+
+  // Moves on to `to` (never back): slices that have left by then are taken out of their windows.
+  void advance(const TrailingLayout& layout, EventTime to) {
+    if (to <= instant) return;
+    instant = to;
+    if (to < next_leave_) return;
+    bool has_emptied = false;
+    for (std::size_t w = 0; w < totals_.size(); ++w) {
+      Total& total = totals_[w];
+      std::size_t end = total.first;
+      while (end < slices_.size() && layout.leave(w, slices_[end].end) <= to) ++end;
+      if (end == total.first) continue;
+      take_out(total, end);
+      has_emptied = has_emptied || end == slices_.size();
+    }
+    if (has_emptied || slices_.size() >= compact_at_) compact(layout);
+    find_next_leave(layout);
+  }
+
+  // Adds a record to the slice of its time and to the windows that count it at the key's instant:
+  // `add_to(A&)` for each of them. Requires: time <= instant.
+  template <class AddTo>
+  void add(const TrailingLayout& layout, EventTime time, AddTo&& add_to) {
+    const EventTime end = layout.slice_end(time);
+    std::size_t place = slices_.size();
+    while (place > 0 && slices_[place - 1].end >= end) --place;
+    const bool is_new = place == slices_.size() || slices_[place].end != end;
+    bool counts = false;
+    for (std::size_t w = 0; w < totals_.size(); ++w) {
+      const EventTime leave = layout.leave(w, end);
+      if (leave > instant) {
+        add_to(totals_[w].content);
+        next_leave_ = std::min(next_leave_, leave);
+        counts = true;
+      } else if (is_new) {
+        ++totals_[w].first;
+      }
+    }
+    if (!counts) {
+      if (is_new) {
+        for (Total& total : totals_) --total.first;
+      }
+      return;
+    }
+    if (is_new)
+      slices_.insert(slices_.begin() + static_cast<std::ptrdiff_t>(place), Slice{end, A{}});
+    add_to(slices_[place].content);
+  }
+
+  // The next instant at which a slice leaves a window; EventTime::max() if nothing is counted.
+  [[nodiscard]] EventTime next_leave() const { return next_leave_; }
+  [[nodiscard]] bool is_empty() const { return next_leave_ == EventTime::max(); }
+  // What window `w` counts at the key's instant.
+  [[nodiscard]] const A& total(std::size_t w) const { return totals_[w].content; }
+  [[nodiscard]] std::size_t num_slices() const { return slices_.size(); }
+
+ private:
+  friend struct Codec<TrailingKey>;
+  friend struct HeapSize<TrailingKey>;
+
+  struct Slice {
+    EventTime end;
+    A content;
+  };
+  // A window's share, derived from the slices: those from `first` on count.
+  struct Total {
+    A content{};
+    std::size_t first = 0;
+  };
+  static constexpr std::size_t kFewSlices = 8;
+
+  // Slices [total.first, end) leave the window.
+  void take_out(Total& total, std::size_t end) {
+    const std::size_t begin = std::exchange(total.first, end);
+    if (end == slices_.size()) {
+      total.content = A{};
+      return;
+    }
+    if constexpr (Evictable<A>) {
+      if (end - begin == 1) {
+        evict_from(total.content, slices_[begin].content);
+        return;
+      }
+      // Together they are older than all the rest; after `compact` each alone need not be.
+      A leaving = slices_[begin].content;
+      for (std::size_t i = begin + 1; i < end; ++i) leaving.merge(slices_[i].content);
+      evict_from(total.content, leaving);
+    } else {
+      total.content = A{};
+      for (std::size_t i = end; i < slices_.size(); ++i) total.content.merge(slices_[i].content);
+    }
+  }
+
+  void rebuild(const TrailingLayout& layout) {
+    totals_.resize(layout.size());
+    for (std::size_t w = 0; w < layout.size(); ++w) {
+      Total& total = totals_[w];
+      while (total.first < slices_.size() && layout.leave(w, slices_[total.first].end) <= instant)
+        ++total.first;
+      for (std::size_t i = total.first; i < slices_.size(); ++i)
+        total.content.merge(slices_[i].content);
+    }
+    compact_at_ = 2 * slices_.size() + kFewSlices;
+    find_next_leave(layout);
+  }
+
+  void find_next_leave(const TrailingLayout& layout) {
+    next_leave_ = EventTime::max();
+    for (std::size_t w = 0; w < totals_.size(); ++w) {
+      const std::size_t first = totals_[w].first;
+      if (first < slices_.size())
+        next_leave_ = std::min(next_leave_, layout.leave(w, slices_[first].end));
+    }
+  }
+
+  // The first slice that any window counts.
+  [[nodiscard]] std::size_t live() const {
+    std::size_t first = totals_.empty() ? 0 : slices_.size();
+    for (const Total& total : totals_) first = std::min(first, total.first);
+    return first;
+  }
+
+  // Whether every window that counts slice i - 1 or i counts both and loses them at the same
+  // instant.
+  [[nodiscard]] bool leaves_with_previous(const TrailingLayout& layout, std::size_t i,
+                                          EventTime previous_end) const {
+    for (std::size_t w = 0; w < totals_.size(); ++w) {
+      if (totals_[w].first > i) continue;
+      if (totals_[w].first == i || layout.leave(w, previous_end) != layout.leave(w, slices_[i].end))
+        return false;
+    }
+    return true;
+  }
+
+  // Drops slices that no window counts and merges neighbours that leave together.
+  void compact(const TrailingLayout& layout) {
+    std::vector<std::size_t> moved(slices_.size() + 1);  // where each slice goes
+    const std::size_t begin = live();
+    std::size_t kept = 0;
+    for (std::size_t i = begin; i < slices_.size(); ++i) {
+      if (i > begin && leaves_with_previous(layout, i, slices_[kept - 1].end)) {
+        slices_[kept - 1].content.merge(slices_[i].content);
+        slices_[kept - 1].end = slices_[i].end;
+      } else {
+        if (kept != i) slices_[kept] = std::move(slices_[i]);
+        ++kept;
+      }
+      moved[i] = kept - 1;
+    }
+    moved[slices_.size()] = kept;
+    for (Total& total : totals_) total.first = moved[total.first];
+    slices_.erase(slices_.begin() + static_cast<std::ptrdiff_t>(kept), slices_.end());
+    if (slices_.capacity() > 4 * kept + kFewSlices) slices_.shrink_to_fit();
+    compact_at_ = 2 * kept + kFewSlices;
+  }
+
+  std::vector<Slice> slices_;  // in the order of their ends
+  std::vector<Total> totals_;
+  EventTime next_leave_ = EventTime::max();
+  std::size_t compact_at_ = kFewSlices;
+};
+
+// [instant][timer, 0: none][number of slices, each end as the distance from the one before][number
+// waiting].
+template <class A>
+struct Codec<TrailingKey<A>> {
+  using Value = TrailingKey<A>;
+
+  static void encode(Bytes& out, const Value& value) {
+    append_varint(out, zigzag(value.instant.ms));
+    append_distance(out, value.instant, value.timer);
+    const std::size_t live = value.live();
+    append_varint(out, value.slices_.size() - live);
+    EventTime previous = value.instant;
+    for (std::size_t i = live; i < value.slices_.size(); ++i) {
+      append_distance(out, previous, value.slices_[i].end);
+      previous = value.slices_[i].end;
+      Codec<A>::encode(out, value.slices_[i].content);
+    }
+    append_varint(out, value.waiting.size());
+    for (const auto& w : value.waiting) {
+      append_varint(out, zigzag(w.stamp.time.ms));
+      append_varint(out, zigzag(w.stamp.order.partition));
+      append_varint(out, zigzag(w.stamp.order.offset));
+      Codec<A>::encode(out, w.one);
+    }
+  }
+
+  static Value decode(ByteReader& in) {
+    Value value;
+    value.instant = {unzigzag(in.varint())};
+    value.timer = read_distance(in, value.instant);
+    EventTime previous = value.instant;
+    for (std::size_t left = codec::read_count(in); left > 0; --left) {
+      previous = read_distance(in, previous);
+      value.slices_.push_back({previous, Codec<A>::decode(in)});
+    }
+    for (std::size_t left = codec::read_count(in); left > 0; --left) {
+      Stamp stamp;
+      stamp.time = {unzigzag(in.varint())};
+      stamp.order.partition = static_cast<std::int32_t>(unzigzag(in.varint()));
+      stamp.order.offset = unzigzag(in.varint());
+      value.waiting.push_back({stamp, Codec<A>::decode(in)});
+    }
+    return value;
+  }
+
+ private:
+  // Modulo 2^64, so that no pair of times overflows.
+  static void append_distance(Bytes& out, EventTime from, EventTime to) {
+    append_varint(out, zigzag(static_cast<std::int64_t>(static_cast<std::uint64_t>(to.ms) -
+                                                        static_cast<std::uint64_t>(from.ms))));
+  }
+  static EventTime read_distance(ByteReader& in, EventTime from) {
+    const auto distance = static_cast<std::uint64_t>(unzigzag(in.varint()));
+    return {static_cast<std::int64_t>(static_cast<std::uint64_t>(from.ms) + distance)};
+  }
+};
+
+// An estimate: every slice is charged what the newest one owns, so that charging does not cost more
+// than the update.
+template <class A>
+struct HeapSize<TrailingKey<A>> {
+  static constexpr bool kHasHeap = true;
+  static std::size_t of(const TrailingKey<A>& value) {
+    using Key = TrailingKey<A>;
+    std::size_t total = value.slices_.capacity() * sizeof(typename Key::Slice) +
+                        value.totals_.capacity() * sizeof(typename Key::Total) +
+                        value.waiting.capacity() * sizeof(typename Key::Waiting);
+    if constexpr (tidemill::kHasHeap<A>) {
+      if (!value.slices_.empty())
+        total += value.slices_.size() * memory_size(value.slices_.back().content);
+      if (!value.waiting.empty())
+        total += value.waiting.size() * memory_size(value.waiting.back().one);
+      for (const auto& t : value.totals_) total += memory_size(t.content);
+    }
+    return total;
+  }
+};
+
+}  // namespace tidemill
