@@ -35,16 +35,19 @@ struct EventTimeSettings {
 };
 
 template <class T, class Raw, class Decode, class TimeOf, class Generator = BoundedDisorder>
-SourceStreams<T> add_source(const std::shared_ptr<GraphBuilder>& graph, std::string name, const SourceSpec<Raw>& spec,
-                            const SourceSettings& settings, Decode decode, TimeOf time_of, EventTimeSettings<Generator> event_time) {
+SourceStreams<T> add_source(const std::shared_ptr<GraphBuilder>& graph, std::string name,
+                            const SourceSpec<Raw>& spec, const SourceSettings& settings,
+                            Decode decode, TimeOf time_of,
+                            EventTimeSettings<Generator> event_time) {
   Node node;
   node.name = std::move(name);
   node.kind = spec.kind;
   node.is_stateful = true;
   node.make_source = [=](OperatorContext& ctx) -> std::unique_ptr<SourceDriver> {
-    auto watermarks = ctx.resources().get<SourceRegistry>().of(ctx.name(), ctx.clock(), event_time.drift);
-    return std::make_unique<SourceStage<Raw, T, Decode, TimeOf, Generator>>(ctx, settings, std::move(watermarks), spec.make, decode, time_of,
-                                                                           event_time.generator);
+    auto watermarks =
+        ctx.resources().get<SourceRegistry>().of(ctx.name(), ctx.clock(), event_time.drift);
+    return std::make_unique<SourceStage<Raw, T, Decode, TimeOf, Generator>>(
+        ctx, settings, std::move(watermarks), spec.make, decode, time_of, event_time.generator);
   };
   const NodeId id = graph->add(std::move(node));
   return {{graph, {{id, 0}}}, {graph, {{id, 1}}}, {graph, {{id, 2}}}};

@@ -1,5 +1,6 @@
-// The DSL: streams in, streams out. A Stream<T> is a handle on an output of a node in a graph that is being described; nothing runs until
-// the environment does. Handles are cheap to copy; a stream may be read by any number of consumers.
+// The DSL: streams in, streams out. A Stream<T> is a handle on an output of a node in a graph that
+// is being described; nothing runs until the environment does. Handles are cheap to copy; a stream
+// may be read by any number of consumers.
 #pragma once
 
 #include <functional>
@@ -23,23 +24,30 @@ class Stream {
  public:
   using value_type = T;
 
-  Stream(std::shared_ptr<GraphBuilder> graph, std::vector<PortRef> from) : graph_(std::move(graph)), from_(std::move(from)) {}
+  Stream(std::shared_ptr<GraphBuilder> graph, std::vector<PortRef> from)
+      : graph_(std::move(graph)), from_(std::move(from)) {}
 
   // F: U(const T&), a member pointer, or anything std::invoke takes.
   template <class F>
   auto map(F f) const {
     using U = std::decay_t<std::invoke_result_t<F&, const T&>>;
-    return attach<U>("map", [f](OperatorContext& ctx) { return std::make_unique<MapOperator<T, U, F>>(ctx, f); });
+    return attach<U>("map", [f](OperatorContext& ctx) {
+      return std::make_unique<MapOperator<T, U, F>>(ctx, f);
+    });
   }
   // Keeps the records for which `predicate` holds.
   template <class F>
   Stream<T> filter(F predicate) const {
-    return attach<T>("filter", [predicate](OperatorContext& ctx) { return std::make_unique<FilterOperator<T, F>>(ctx, predicate); });
+    return attach<T>("filter", [predicate](OperatorContext& ctx) {
+      return std::make_unique<FilterOperator<T, F>>(ctx, predicate);
+    });
   }
   // F: void(const T&, emit) where emit(U) may be called any number of times.
   template <class U, class F>
   Stream<U> flat_map(F f) const {
-    return attach<U>("flat map", [f](OperatorContext& ctx) { return std::make_unique<FlatMapOperator<T, U, F>>(ctx, f); });
+    return attach<U>("flat map", [f](OperatorContext& ctx) {
+      return std::make_unique<FlatMapOperator<T, U, F>>(ctx, f);
+    });
   }
 
   // Both streams as one; order between them is as they come.
@@ -49,16 +57,19 @@ class Stream {
     return {graph_, std::move(all)};
   }
 
-  // KeyFn: K(const T&) or a member pointer; K is an integer or a string (or anything stable_hash takes).
+  // KeyFn: K(const T&) or a member pointer; K is an integer or a string (or anything stable_hash
+  // takes).
   template <class KeyFn>
-  KeyedStream<T, KeyFn> key_by(KeyFn key) const {
-    return {graph_, from_, std::move(key)};
-  }
+  KeyedStream<T, KeyFn> key_by(KeyFn key) const;  // operators/keyed_stream.h
 
-  // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name` identifies its state.
+  // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
+  // identifies its state.
   template <class Op, class... Args>
   Stream<typename Op::Out> process(std::string name, Args... args) const {
-    const NodeId id = graph_->add(stateful(std::move(name), "process", [args...](OperatorContext& ctx) { return std::make_unique<Op>(ctx, args...); }));
+    const NodeId id =
+        graph_->add(stateful(std::move(name), "process", [args...](OperatorContext& ctx) {
+          return std::make_unique<Op>(ctx, args...);
+        }));
     graph_->template connect<T>(from_, id);
     return {graph_, {{id, 0}}};
   }
@@ -73,7 +84,9 @@ class Stream {
     node.parallelism = spec.parallelism;
     node.publish = spec.publish;
     node.discard_unpublished = spec.discard_unpublished;
-    node.make_operator = [spec, encode](OperatorContext& ctx) { return std::make_unique<SinkStage<T, Encode>>(ctx, spec, encode); };
+    node.make_operator = [spec, encode](OperatorContext& ctx) {
+      return std::make_unique<SinkStage<T, Encode>>(ctx, spec, encode);
+    };
     graph_->template connect<T>(from_, graph_->add(std::move(node)));
   }
 
@@ -81,7 +94,8 @@ class Stream {
   [[nodiscard]] const std::vector<PortRef>& from() const { return from_; }
 
  protected:
-  static Node stateful(std::string name, std::string kind, std::function<std::unique_ptr<Operator>(OperatorContext&)> make) {
+  static Node stateful(std::string name, std::string kind,
+                       std::function<std::unique_ptr<Operator>(OperatorContext&)> make) {
     Node node;
     node.name = std::move(name);
     node.kind = std::move(kind);
@@ -92,7 +106,8 @@ class Stream {
 
  private:
   template <class U>
-  Stream<U> attach(std::string kind, std::function<std::unique_ptr<Operator>(OperatorContext&)> make) const {
+  Stream<U> attach(std::string kind,
+                   std::function<std::unique_ptr<Operator>(OperatorContext&)> make) const {
     Node node;
     node.kind = std::move(kind);
     node.make_operator = std::move(make);

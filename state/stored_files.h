@@ -1,22 +1,14 @@
-// The files of a checkpoint: written so that they are on the disk, read and verified so that damage
-// is found before anybody uses them.
+// The files of a checkpoint: verified so that damage is found before anybody uses them.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "engine/base/bytes.h"
+#include "engine/base/files.h"
 #include "engine/checkpoint/snapshot_store.h"
 
 namespace tidemill {
-
-// Writes, fsyncs and closes. Throws Error(kIo) with the path and the reason.
-void write_file(const std::filesystem::path& path, ByteView content);
-[[nodiscard]] Bytes read_file(const std::filesystem::path& path);
-// Makes the names in a folder durable.
-void sync_folder(const std::filesystem::path& folder);
-void sync_file(const std::filesystem::path& path);
 
 // Size and checksum (XXH3-64) of a file, read in pieces.
 [[nodiscard]] StoredFile stored_file(const std::filesystem::path& folder, const std::string& name);

@@ -1,23 +1,23 @@
 #include "connectors/file/file_sink.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <memory>
 #include <set>
 #include <string>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
 #include "connectors/formats/murmur2.h"
 #include "engine/base/bytes.h"
 #include "engine/base/error.h"
+#include "engine/base/files.h"
 
 namespace tidemill {
 namespace fs = std::filesystem;
@@ -30,21 +30,14 @@ constexpr const char* kPartSuffix = ".part";
   throw Error(ErrorCode::kIo, what + ": " + path.string() + ": " + std::strerror(error));
 }
 
-fs::path partition_folder(const fs::path& dir, std::int32_t partition) { return dir / ("partition-" + std::to_string(partition)); }
+fs::path partition_folder(const fs::path& dir, std::int32_t partition) {
+  return dir / ("partition-" + std::to_string(partition));
+}
 
 std::string file_name(std::int64_t first_offset) {
   char name[32];
   std::snprintf(name, sizeof name, "%020lld.jsonl", static_cast<long long>(first_offset));
   return name;
-}
-
-void sync_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) fail("cannot open a folder for fsync", folder);
-  const int result = ::fsync(fd);
-  const int error = errno;
-  ::close(fd);
-  if (result != 0) fail("cannot fsync a folder", folder, error);
 }
 
 // The offset behind the last visible line: the last file's name and its lines.
@@ -59,7 +52,9 @@ std::int64_t visible_end(const fs::path& folder) {
   std::int64_t first = 0;
   const auto [at, parse_error] = std::from_chars(last.data(), last.data() + last.size(), first);
   if (parse_error != std::errc() || file_name(first) != last) {
-    throw Error(ErrorCode::kConfig, "the sink's directory holds files that it did not write: " + (folder / last).string() + "; choose another sinks.file.dir");
+    throw Error(ErrorCode::kConfig, "the sink's directory holds files that it did not write: " +
+                                        (folder / last).string() +
+                                        "; choose another sinks.file.dir");
   }
   std::ifstream in(folder / last, std::ios::binary);
   std::vector<char> buffer(kWriteBytes);
@@ -79,7 +74,9 @@ class FileSink final : public Sink, private Snapshotable {
       partition.folder = partition_folder(settings.dir, p);
       std::error_code error;
       fs::create_directories(partition.folder, error);
-      if (error) throw Error(ErrorCode::kConfig, "cannot create the sink's directory: " + partition.folder.string() + ": " + error.message());
+      if (error)
+        throw Error(ErrorCode::kConfig, "cannot create the sink's directory: " +
+                                            partition.folder.string() + ": " + error.message());
       partition.next_offset = visible_end(partition.folder);
       partitions_.push_back(std::move(partition));
     }
@@ -190,7 +187,8 @@ void publish(const FileSinkSettings& settings, ByteView prepared) {
     const fs::path final = folder / in.sized();
     if (::rename(part.c_str(), final.c_str()) != 0) {
       if (errno != ENOENT || !fs::exists(final)) {
-        throw Error(ErrorCode::kRefused, "a committed output file is missing: " + part.string() + "; it was removed after it was written");
+        throw Error(ErrorCode::kRefused, "a committed output file is missing: " + part.string() +
+                                             "; it was removed after it was written");
       }
       continue;  // published before a crash
     }
@@ -205,7 +203,8 @@ void discard_unpublished(const FileSinkSettings& settings) {
   for (std::int32_t p = 0; p < settings.partitions; ++p) {
     std::vector<fs::path> left_over;
     for (const auto& entry : fs::directory_iterator(partition_folder(settings.dir, p), ignored)) {
-      if (entry.path().filename().string().ends_with(kPartSuffix)) left_over.push_back(entry.path());
+      if (entry.path().filename().string().ends_with(kPartSuffix))
+        left_over.push_back(entry.path());
     }
     for (const fs::path& path : left_over) fs::remove(path, ignored);
   }
@@ -217,7 +216,9 @@ SinkSpec file_sink(FileSinkSettings settings) {
   SinkSpec spec;
   spec.kind = "file sink";
   spec.parallelism = 1;
-  spec.make = [settings](OperatorContext& ctx) { return std::make_unique<FileSink>(ctx, settings); };
+  spec.make = [settings](OperatorContext& ctx) {
+    return std::make_unique<FileSink>(ctx, settings);
+  };
   spec.publish = [settings](ByteView prepared) { publish(settings, prepared); };
   spec.discard_unpublished = [settings] { discard_unpublished(settings); };
   return spec;

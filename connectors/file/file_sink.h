@@ -1,4 +1,5 @@
-// Writes a file log, exactly once: rows go to hidden files that are renamed once the checkpoint that covers them is committed (README.md).
+// Writes a file log, exactly once: rows go to hidden files that are renamed once the checkpoint
+// that covers them is committed (README.md).
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ struct FileSinkSettings {
   bool is_durable = true;  // false leaves out fsync (simulations only)
 };
 
-// Rows of one key go to one partition, in order; rows without a key to partition 0. One subtask writes all partitions.
-// Throws Error(kConfig) if the directory cannot be made.
+// Rows of one key go to one partition, in order; rows without a key to partition 0. One subtask
+// writes all partitions. Throws Error(kConfig) if the directory cannot be made.
 SinkSpec file_sink(FileSinkSettings settings);
 
 }  // namespace tidemill

@@ -29,8 +29,13 @@ struct Split {
 
 class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
  public:
-  FileReader(OperatorContext& ctx, const FileSourceSettings& settings, const std::vector<SplitPosition>& positions)
-      : settings_(settings), clock_(ctx.clock()), subtask_(ctx.subtask()), parallelism_(ctx.parallelism()), is_restored_(ctx.is_restored()) {
+  FileReader(OperatorContext& ctx, const FileSourceSettings& settings,
+             const std::vector<SplitPosition>& positions)
+      : settings_(settings),
+        clock_(ctx.clock()),
+        subtask_(ctx.subtask()),
+        parallelism_(ctx.parallelism()),
+        is_restored_(ctx.is_restored()) {
     for (const ByteView part : ctx.restored(kStopPart)) {
       ByteReader in(part);
       while (!in.empty()) {
@@ -52,7 +57,8 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
         if (is_mine(p) && !has(p)) add(p, {});
       }
     }
-    const std::size_t each = std::max<std::size_t>(1, max_records / std::max<std::size_t>(1, splits_.size()));
+    const std::size_t each =
+        std::max<std::size_t>(1, max_records / std::max<std::size_t>(1, splits_.size()));
     for (std::size_t n = 0; n < splits_.size(); ++n) {
       const std::size_t i = (first_ + n) % splits_.size();
       if (statuses_[i].is_paused || statuses_[i].state == SplitState::kFinished) continue;
@@ -64,12 +70,16 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
   std::vector<SplitStatus>& splits() override { return statuses_; }
 
  private:
-  [[nodiscard]] bool is_mine(std::int32_t partition) const { return partition % parallelism_ == subtask_; }
+  [[nodiscard]] bool is_mine(std::int32_t partition) const {
+    return partition % parallelism_ == subtask_;
+  }
   [[nodiscard]] bool has(std::int32_t partition) const {
-    return std::any_of(splits_.begin(), splits_.end(), [&](const Split& s) { return s.partition == partition; });
+    return std::any_of(splits_.begin(), splits_.end(),
+                       [&](const Split& s) { return s.partition == partition; });
   }
 
-  void read(std::size_t i, SourceBatch<RawRecord>& out, std::size_t max_records, std::chrono::nanoseconds now) {
+  void read(std::size_t i, SourceBatch<RawRecord>& out, std::size_t max_records,
+            std::chrono::nanoseconds now) {
     Split& split = splits_[i];
     SplitStatus& status = statuses_[i];
     if (status.state == SplitState::kAtEnd) {
@@ -96,7 +106,8 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
         out.keep_alive.push_back(split.reader->chunk());
       }
       record.is_padded = true;
-      out.append(record, {static_cast<std::uint32_t>(i), split.partition, split.reader->line() - 1, EventTime::min()});
+      out.append(record, {static_cast<std::uint32_t>(i), split.partition, split.reader->line() - 1,
+                          EventTime::min()});
     }
     status.next_offset = split.reader->line();
   }
@@ -137,14 +148,19 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
     std::string_view line;
     while (split.reader->line() < position.offset) {
       if (!split.reader->next(line)) {
-        throw Error(ErrorCode::kRefused, "the file log is shorter than what was read of it: " + folder.string() + " has " +
-                                             std::to_string(split.reader->line()) + " lines, line " + std::to_string(position.offset) +
-                                             " comes next; bring the files back");
+        throw Error(ErrorCode::kRefused,
+                    "the file log is shorter than what was read of it: " + folder.string() +
+                        " has " + std::to_string(split.reader->line()) + " lines, line " +
+                        std::to_string(position.offset) + " comes next; bring the files back");
       }
     }
-    if (position.tail_offset >= 0 && position.tail_offset == position.offset - 1 && hash_bytes(line) != position.tail_hash) {
-      throw Error(ErrorCode::kRefused, "the file log is not the one that was read: line " + std::to_string(position.tail_offset) + " of " +
-                                           folder.string() + " has changed; bring the files back, or start anew under another name (--as)");
+    if (position.tail_offset >= 0 && position.tail_offset == position.offset - 1 &&
+        hash_bytes(line) != position.tail_hash) {
+      throw Error(
+          ErrorCode::kRefused,
+          "the file log is not the one that was read: line " +
+              std::to_string(position.tail_offset) + " of " + folder.string() +
+              " has changed; bring the files back, or start anew under another name (--as)");
     }
   }
 
@@ -153,12 +169,16 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
       case FilePosition::Kind::kNone:
       case FilePosition::Kind::kEarliest: return;
       case FilePosition::Kind::kLatest: skip_to(split, folder, count_lines(folder)); return;
-      case FilePosition::Kind::kTime: skip_to(split, folder, find_time(folder, settings_.start.time)); return;
+      case FilePosition::Kind::kTime:
+        skip_to(split, folder, find_time(folder, settings_.start.time));
+        return;
       case FilePosition::Kind::kOffsets: {
         const auto it = settings_.start.offsets.find(split.partition);
         if (it == settings_.start.offsets.end()) {
-          throw Error(ErrorCode::kConfig, "--from-offsets names no offset for partition " + std::to_string(split.partition) + " of " +
-                                              settings_.dir.string() + "; every partition needs one");
+          throw Error(ErrorCode::kConfig, "--from-offsets names no offset for partition " +
+                                              std::to_string(split.partition) + " of " +
+                                              settings_.dir.string() +
+                                              "; every partition needs one");
         }
         skip_to(split, folder, it->second);
         return;
@@ -180,8 +200,10 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
       case FilePosition::Kind::kOffsets: {
         const auto it = settings_.stop.offsets.find(split.partition);
         if (it == settings_.stop.offsets.end()) {
-          throw Error(ErrorCode::kConfig, "--until-offsets names no offset for partition " + std::to_string(split.partition) + " of " +
-                                              settings_.dir.string() + "; every partition needs one");
+          throw Error(ErrorCode::kConfig, "--until-offsets names no offset for partition " +
+                                              std::to_string(split.partition) + " of " +
+                                              settings_.dir.string() +
+                                              "; every partition needs one");
         }
         split.stop = it->second;
         return;
@@ -193,8 +215,10 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
     std::string_view line;
     while (split.reader->line() < offset) {
       if (!split.reader->next(line)) {
-        throw Error(ErrorCode::kConfig, "the start position is behind the end of the file log: line " + std::to_string(offset) + " of " +
-                                            folder.string() + ", which has " + std::to_string(split.reader->line()));
+        throw Error(ErrorCode::kConfig,
+                    "the start position is behind the end of the file log: line " +
+                        std::to_string(offset) + " of " + folder.string() + ", which has " +
+                        std::to_string(split.reader->line()));
       }
     }
   }
@@ -262,7 +286,8 @@ std::vector<std::int32_t> list_file_partitions(const fs::path& dir) {
     if (parse_error == std::errc() && at == end && number >= 0) found.push_back(number);
   }
   if (error) {
-    throw Error(ErrorCode::kConfig, "cannot read the file log: " + dir.string() + ": " + error.message() +
+    throw Error(ErrorCode::kConfig, "cannot read the file log: " + dir.string() + ": " +
+                                        error.message() +
                                         "; it needs a directory with partition-0, partition-1, …");
   }
   std::sort(found.begin(), found.end());
@@ -270,7 +295,8 @@ std::vector<std::int32_t> list_file_partitions(const fs::path& dir) {
 }
 
 ReaderFactory<RawRecord> file_source(FileSourceSettings settings) {
-  return [settings = std::move(settings)](OperatorContext& ctx, const std::vector<SplitPosition>& positions) {
+  return [settings = std::move(settings)](OperatorContext& ctx,
+                                          const std::vector<SplitPosition>& positions) {
     return std::make_unique<FileReader>(ctx, settings, positions);
   };
 }

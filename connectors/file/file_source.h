@@ -1,4 +1,5 @@
-// Reads a file log: DIR/partition-P/*.jsonl, one record a line, offset = line number since the partition's first file (README.md).
+// Reads a file log: DIR/partition-P/*.jsonl, one record a line, offset = line number since the
+// partition's first file (README.md).
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,12 @@
 
 namespace tidemill {
 
-// Where to begin at a first start, and where to end. Resolved once to line numbers, which are part of the first checkpoint.
+// Where to begin at a first start, and where to end. Resolved once to line numbers, which are part
+// of the first checkpoint.
 struct FilePosition {
   enum class Kind { kNone, kEarliest, kLatest, kTime, kOffsets };
   Kind kind = Kind::kNone;
-  EventTime time{};                                 // kTime: the first record at or after it
+  EventTime time{};                                // kTime: the first record at or after it
   std::map<std::int32_t, std::int64_t> offsets{};  // kOffsets: by partition
 };
 
@@ -35,10 +37,12 @@ struct FileSourceSettings {
 
 // A source's name in positions and rejected records: the directory's last part.
 std::string file_topic(const std::filesystem::path& dir);
-// The partitions that are there, in number order. Throws Error(kConfig) if the directory cannot be read.
+// The partitions that are there, in number order. Throws Error(kConfig) if the directory cannot be
+// read.
 std::vector<std::int32_t> list_file_partitions(const std::filesystem::path& dir);
 
-// Throws Error(kConfig) for settings that cannot work, Error(kRefused) when lines it has to go on behind are gone.
+// Throws Error(kConfig) for settings that cannot work, Error(kRefused) when lines it has to go on
+// behind are gone.
 ReaderFactory<RawRecord> file_source(FileSourceSettings settings);
 
 }  // namespace tidemill

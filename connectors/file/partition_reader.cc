@@ -1,11 +1,10 @@
 #include "connectors/file/partition_reader.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -19,7 +18,8 @@ constexpr std::size_t kPadding = 64;
 
 }  // namespace
 
-PartitionReader::PartitionReader(fs::path folder, std::size_t max_line_bytes) : folder_(std::move(folder)), max_line_bytes_(max_line_bytes) {
+PartitionReader::PartitionReader(fs::path folder, std::size_t max_line_bytes)
+    : folder_(std::move(folder)), max_line_bytes_(max_line_bytes) {
   refresh();
 }
 
@@ -34,10 +34,14 @@ void PartitionReader::refresh() {
     std::string name = entry.path().filename().string();
     if (name.ends_with(".jsonl") && !name.starts_with(".")) names.push_back(std::move(name));
   }
-  if (error) throw Error(ErrorCode::kIo, "cannot list a partition of the file log: " + folder_.string() + ": " + error.message());
+  if (error)
+    throw Error(ErrorCode::kIo, "cannot list a partition of the file log: " + folder_.string() +
+                                    ": " + error.message());
   std::sort(names.begin(), names.end());
   // Files that were read keep their place; a log only grows at its end.
-  const auto first_new = next_file_ == 0 ? names.begin() : std::upper_bound(names.begin(), names.end(), files_[next_file_ - 1]);
+  const auto first_new = next_file_ == 0
+                             ? names.begin()
+                             : std::upper_bound(names.begin(), names.end(), files_[next_file_ - 1]);
   files_.resize(next_file_);
   files_.insert(files_.end(), first_new, names.end());
 }
@@ -48,7 +52,9 @@ bool PartitionReader::open_next_file() {
   if (!has_later_file()) return false;
   const fs::path path = folder_ / files_[next_file_];
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw Error(ErrorCode::kIo, "cannot open a file of the file log: " + path.string() + ": " + std::strerror(errno));
+  if (fd < 0)
+    throw Error(ErrorCode::kIo, "cannot open a file of the file log: " + path.string() + ": " +
+                                    std::strerror(errno));
   if (fd_ >= 0) ::close(fd_);
   fd_ = fd;
   ++next_file_;
@@ -60,8 +66,10 @@ bool PartitionReader::fill() {
   if (fd_ < 0) return false;
   const std::size_t unread = chunk_ ? chunk_->size - at_ : 0;
   if (unread > max_line_bytes_) {
-    throw Error(ErrorCode::kBadData, "a line of the file log is longer than " + std::to_string(max_line_bytes_) + " bytes: " + folder_.string() +
-                                         " line " + std::to_string(line_) + "; split it or take it out");
+    throw Error(ErrorCode::kBadData, "a line of the file log is longer than " +
+                                         std::to_string(max_line_bytes_) +
+                                         " bytes: " + folder_.string() + " line " +
+                                         std::to_string(line_) + "; split it or take it out");
   }
   // A long line doubles the room each time, so that it is copied a constant number of times.
   auto more = std::make_shared<FileChunk>();
@@ -72,7 +80,9 @@ bool PartitionReader::fill() {
   do {
     n = ::read(fd_, more->bytes.data() + unread, room);
   } while (n < 0 && errno == EINTR);
-  if (n < 0) throw Error(ErrorCode::kIo, "cannot read the file log: " + folder_.string() + ": " + std::strerror(errno));
+  if (n < 0)
+    throw Error(ErrorCode::kIo,
+                "cannot read the file log: " + folder_.string() + ": " + std::strerror(errno));
   if (n == 0) return false;
   more->size = unread + static_cast<std::size_t>(n);
   chunk_ = std::move(more);

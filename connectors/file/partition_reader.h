@@ -24,7 +24,8 @@ class PartitionReader {
   PartitionReader(const PartitionReader&) = delete;
   PartitionReader& operator=(const PartitionReader&) = delete;
 
-  // The next complete line, without its newline; false: none is there now. The view lives as long as `chunk()` of this moment.
+  // The next complete line, without its newline; false: none is there now. The view lives as long
+  // as `chunk()` of this moment.
   bool next(std::string_view& line);
   [[nodiscard]] const std::shared_ptr<FileChunk>& chunk() const { return chunk_; }
 

@@ -1,5 +1,6 @@
-// Byte strings and the integer encodings that every stored format uses: big-endian integers whose byte order is their numeric order,
-// and LEB128 varints. Readers throw Error(kCorrupt) instead of reading past the end.
+// Byte strings and the integer encodings that every stored format uses: big-endian integers whose
+// byte order is their numeric order, and LEB128 varints. Readers throw Error(kCorrupt) instead of
+// reading past the end.
 #pragma once
 
 #include <bit>
@@ -26,8 +27,12 @@ inline void append_u32(Bytes& out, std::uint32_t value) {
 inline void append_u8(Bytes& out, std::uint8_t value) { out.push_back(static_cast<char>(value)); }
 
 // Flips the sign bit, so that negative numbers sort before positive ones.
-constexpr std::uint64_t ordered(std::int64_t value) { return static_cast<std::uint64_t>(value) ^ (1ULL << 63); }
-constexpr std::int64_t unordered(std::uint64_t value) { return static_cast<std::int64_t>(value ^ (1ULL << 63)); }
+constexpr std::uint64_t ordered(std::int64_t value) {
+  return static_cast<std::uint64_t>(value) ^ (1ULL << 63);
+}
+constexpr std::int64_t unordered(std::uint64_t value) {
+  return static_cast<std::int64_t>(value ^ (1ULL << 63));
+}
 
 inline void append_varint(Bytes& out, std::uint64_t value) {
   while (value >= 0x80) {
@@ -36,8 +41,12 @@ inline void append_varint(Bytes& out, std::uint64_t value) {
   }
   out.push_back(static_cast<char>(value));
 }
-constexpr std::uint64_t zigzag(std::int64_t v) { return (static_cast<std::uint64_t>(v) << 1) ^ static_cast<std::uint64_t>(v >> 63); }
-constexpr std::int64_t unzigzag(std::uint64_t v) { return static_cast<std::int64_t>(v >> 1) ^ -static_cast<std::int64_t>(v & 1); }
+constexpr std::uint64_t zigzag(std::int64_t v) {
+  return (static_cast<std::uint64_t>(v) << 1) ^ static_cast<std::uint64_t>(v >> 63);
+}
+constexpr std::int64_t unzigzag(std::uint64_t v) {
+  return static_cast<std::int64_t>(v >> 1) ^ -static_cast<std::int64_t>(v & 1);
+}
 
 // Reads what the append functions wrote, front to back. The viewed bytes must outlive it.
 class ByteReader {
@@ -69,7 +78,8 @@ class ByteReader {
   }
   ByteView take(std::size_t n) {
     if (n > rest_.size()) {
-      throw Error(ErrorCode::kCorrupt, "stored bytes are truncated: wanted " + std::to_string(n) + ", have " + std::to_string(rest_.size()));
+      throw Error(ErrorCode::kCorrupt, "stored bytes are truncated: wanted " + std::to_string(n) +
+                                           ", have " + std::to_string(rest_.size()));
     }
     const ByteView head = rest_.substr(0, n);
     rest_.remove_prefix(n);

@@ -1,4 +1,5 @@
-// The two clocks a task may read. Deadlines use the monotonic one; only what a user asked to be processing time uses wall time.
+// The two clocks a task may read. Deadlines use the monotonic one; only what a user asked to be
+// processing time uses wall time.
 #pragma once
 
 #include <atomic>
@@ -25,14 +26,18 @@ class SystemClock final : public Clock {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return {std::chrono::duration_cast<std::chrono::milliseconds>(now).count()};
   }
-  [[nodiscard]] std::chrono::nanoseconds monotonic() const override { return std::chrono::steady_clock::now().time_since_epoch(); }
+  [[nodiscard]] std::chrono::nanoseconds monotonic() const override {
+    return std::chrono::steady_clock::now().time_since_epoch();
+  }
 };
 
 // Both clocks are one counter that moves only when told to.
 class ManualClock final : public Clock {
  public:
   void advance(Duration by) { now_ms_.fetch_add(by.count(), std::memory_order_relaxed); }
-  [[nodiscard]] EventTime processing_time() const override { return {now_ms_.load(std::memory_order_relaxed)}; }
+  [[nodiscard]] EventTime processing_time() const override {
+    return {now_ms_.load(std::memory_order_relaxed)};
+  }
   [[nodiscard]] std::chrono::nanoseconds monotonic() const override {
     return std::chrono::milliseconds(now_ms_.load(std::memory_order_relaxed));
   }

@@ -1,5 +1,6 @@
-// The one exception type, and the check for broken invariants. Who can act decides the form: nobody -> TM_CHECK; the supervisor ->
-// throw Error; the caller -> a return value; the user, later -> a counter and a side output.
+// The one exception type, and the check for broken invariants. Who can act decides the form: nobody
+// -> TM_CHECK; the supervisor -> throw Error; the caller -> a return value; the user, later -> a
+// counter and a side output.
 #pragma once
 
 #include <cstdio>
@@ -11,18 +12,18 @@
 namespace tidemill {
 
 enum class ErrorCode {
-  kConfig,   // wrong usage or configuration: exit 2
-  kRefused,  // would lose or double data: exit 3
-  kCorrupt,  // a checkpoint file is damaged: exit 3
-  kBadData,  // a record under policy `fail`: exit 1, a restart would meet it again
-  kIo,       // disk, network, server: the supervisor restarts the job
-  kFenced,   // another instance took over or our transaction timed out: restart
-  kUser,     // a user's function threw
-  kInternal, // a bug that is safe to stop on
+  kConfig,    // wrong usage or configuration: exit 2
+  kRefused,   // would lose or double data: exit 3
+  kCorrupt,   // a checkpoint file is damaged: exit 3
+  kBadData,   // a record under policy `fail`: exit 1, a restart would meet it again
+  kIo,        // disk, network, server: the supervisor restarts the job
+  kFenced,    // another instance took over or our transaction timed out: restart
+  kUser,      // a user's function threw
+  kInternal,  // a bug that is safe to stop on
 };
 
-// Message: static text first, values last: "checkpoint part is truncated: spend_1h/3, 812 of 1024 bytes". It ends with the next
-// thing to do where there is one.
+// Message: static text first, values last: "checkpoint part is truncated: spend_1h/3, 812 of 1024
+// bytes". It ends with the next thing to do where there is one.
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
@@ -44,7 +45,8 @@ constexpr int exit_code(ErrorCode code) {
 
 // True if running again from the last committed checkpoint may help.
 constexpr bool is_restartable(ErrorCode code) {
-  return code == ErrorCode::kIo || code == ErrorCode::kFenced || code == ErrorCode::kUser || code == ErrorCode::kInternal;
+  return code == ErrorCode::kIo || code == ErrorCode::kFenced || code == ErrorCode::kUser ||
+         code == ErrorCode::kInternal;
 }
 
 [[noreturn]] inline void check_failed(const char* expression, const char* file, int line) {
@@ -54,6 +56,8 @@ constexpr bool is_restartable(ErrorCode code) {
 
 }  // namespace tidemill
 
-// Stops the process when the code itself is wrong; on in release. Never for what a peer, a file or a user can cause.
-#define TM_CHECK(expression) \
-  (static_cast<bool>(expression) ? void(0) : ::tidemill::check_failed(#expression, __FILE__, __LINE__))
+// Stops the process when the code itself is wrong; on in release. Never for what a peer, a file or
+// a user can cause.
+#define TM_CHECK(expression)               \
+  (static_cast<bool>(expression) ? void(0) \
+                                 : ::tidemill::check_failed(#expression, __FILE__, __LINE__))

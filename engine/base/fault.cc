@@ -20,7 +20,8 @@ void crash_point(const char* point) {
   static std::mutex mutex;
   static long hits = 0;
   const std::lock_guard lock(mutex);
-  const long at = colon == std::string::npos ? 1 : std::strtol(wanted.c_str() + colon + 1, nullptr, 10);
+  const long at =
+      colon == std::string::npos ? 1 : std::strtol(wanted.c_str() + colon + 1, nullptr, 10);
   if (++hits == at) std::raise(SIGKILL);
 }
 

@@ -1,7 +1,9 @@
-// Crash points and rule breakers of the test build. Neither exists in a release binary: the macros expand to nothing and to `false`.
+// Crash points and rule breakers of the test build. Neither exists in a release binary: the macros
+// expand to nothing and to `false`.
 //
-// TIDEMILL_CRASH_AT=point[:n]  the process sends itself SIGKILL at the n-th time (default: first) it reaches `point`.
-// TIDEMILL_BREAK=rule[,rule]   the named rules are not kept, so that a test can show that it would notice.
+// TIDEMILL_CRASH_AT=point[:n]  the process sends itself SIGKILL at the n-th time (default: first)
+// it reaches `point`. TIDEMILL_BREAK=rule[,rule]   the named rules are not kept, so that a test can
+// show that it would notice.
 #pragma once
 
 namespace tidemill::fault {

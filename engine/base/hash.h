@@ -1,5 +1,6 @@
-// The stable 64-bit hash: part of every on-disk and on-wire decision (key groups, storage order), so it may never change.
-// Integers: the finaliser of MurmurHash3 (Appleby, public domain constants). Bytes: XXH3-64 of xxHash, whose format is frozen.
+// The stable 64-bit hash: part of every on-disk and on-wire decision (key groups, storage order),
+// so it may never change. Integers: the finaliser of MurmurHash3 (Appleby, public domain
+// constants). Bytes: XXH3-64 of xxHash, whose format is frozen.
 #pragma once
 
 #include <concepts>

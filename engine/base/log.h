@@ -1,5 +1,6 @@
-// Log lines of the engine: rare, never per record. Where they go is decided once at start-up by whoever runs the job (text or JSON on
-// stderr through spdlog in our programs); until then they go to stderr as they are.
+// Log lines of the engine: rare, never per record. Where they go is decided once at start-up by
+// whoever runs the job (text or JSON on stderr through spdlog in our programs); until then they go
+// to stderr as they are.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,6 @@
-// Counters, gauges and histograms of one job. The data path touches them once per batch: a relaxed atomic add, no lock, no look-up.
-// The HTTP side reads a consistent list through `visit` and renders it; nothing here knows Prometheus.
+// Counters, gauges and histograms of one job. The data path touches them once per batch: a relaxed
+// atomic add, no lock, no look-up. The HTTP side reads a consistent list through `visit` and
+// renders it; nothing here knows Prometheus.
 #pragma once
 
 #include <array>
@@ -37,16 +38,20 @@ class Gauge {
   std::atomic<double> value_{0};
 };
 
-// Power-of-two buckets over non-negative integers (microseconds by convention, bytes where the name says so).
+// Power-of-two buckets over non-negative integers (microseconds by convention, bytes where the name
+// says so).
 class Histogram {
  public:
   static constexpr std::size_t kBuckets = 40;
   void record(std::uint64_t value, std::uint64_t times = 1) {
-    buckets_[std::min<std::size_t>(kBuckets - 1, static_cast<std::size_t>(std::bit_width(value)))].fetch_add(times, std::memory_order_relaxed);
+    buckets_[std::min<std::size_t>(kBuckets - 1, static_cast<std::size_t>(std::bit_width(value)))]
+        .fetch_add(times, std::memory_order_relaxed);
     sum_.fetch_add(value * times, std::memory_order_relaxed);
   }
   // Bucket i counts values below 2^i that bucket i-1 does not.
-  [[nodiscard]] std::uint64_t bucket(std::size_t i) const { return buckets_[i].load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t bucket(std::size_t i) const {
+    return buckets_[i].load(std::memory_order_relaxed);
+  }
   [[nodiscard]] std::uint64_t sum() const { return sum_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t count() const {
     std::uint64_t total = 0;
@@ -59,26 +64,39 @@ class Histogram {
   std::atomic<std::uint64_t> sum_{0};
 };
 
-// Thread-safe. References stay valid as long as the registry; asking again for the same name and labels gives the same object, so
-// counts go on over an in-process restart.
+// Thread-safe. References stay valid as long as the registry; asking again for the same name and
+// labels gives the same object, so counts go on over an in-process restart.
 class MetricRegistry {
  public:
-  Counter& counter(const std::string& name, const Labels& labels = {}, const std::string& help = "") { return find(counters_, name, labels, help); }
-  Gauge& gauge(const std::string& name, const Labels& labels = {}, const std::string& help = "") { return find(gauges_, name, labels, help); }
-  Histogram& histogram(const std::string& name, const Labels& labels = {}, const std::string& help = "") {
+  Counter& counter(const std::string& name, const Labels& labels = {},
+                   const std::string& help = "") {
+    return find(counters_, name, labels, help);
+  }
+  Gauge& gauge(const std::string& name, const Labels& labels = {}, const std::string& help = "") {
+    return find(gauges_, name, labels, help);
+  }
+  Histogram& histogram(const std::string& name, const Labels& labels = {},
+                       const std::string& help = "") {
     return find(histograms_, name, labels, help);
   }
 
   struct Visitor {
-    std::function<void(const std::string& name, const Labels&, const std::string& help, const Counter&)> counter;
-    std::function<void(const std::string& name, const Labels&, const std::string& help, const Gauge&)> gauge;
-    std::function<void(const std::string& name, const Labels&, const std::string& help, const Histogram&)> histogram;
+    std::function<void(const std::string& name, const Labels&, const std::string& help,
+                       const Counter&)>
+        counter;
+    std::function<void(const std::string& name, const Labels&, const std::string& help,
+                       const Gauge&)>
+        gauge;
+    std::function<void(const std::string& name, const Labels&, const std::string& help,
+                       const Histogram&)>
+        histogram;
   };
   void visit(const Visitor& visitor) const {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, m] : counters_) visitor.counter(id.first, id.second, m->help, m->metric);
     for (const auto& [id, m] : gauges_) visitor.gauge(id.first, id.second, m->help, m->metric);
-    for (const auto& [id, m] : histograms_) visitor.histogram(id.first, id.second, m->help, m->metric);
+    for (const auto& [id, m] : histograms_)
+      visitor.histogram(id.first, id.second, m->help, m->metric);
   }
 
  private:
@@ -91,7 +109,8 @@ class MetricRegistry {
   using Family = std::map<std::pair<std::string, Labels>, std::unique_ptr<Named<M>>>;
 
   template <class M>
-  M& find(Family<M>& family, const std::string& name, const Labels& labels, const std::string& help) {
+  M& find(Family<M>& family, const std::string& name, const Labels& labels,
+          const std::string& help) {
     const std::lock_guard lock(mutex_);
     auto& slot = family[{name, labels}];
     if (!slot) {

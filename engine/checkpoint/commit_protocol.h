@@ -1,5 +1,6 @@
-// What makes a checkpoint count (docs/exactly-once.md). The coordinator makes a checkpoint durable, then asks the protocol to commit it;
-// after a crash the protocol says which checkpoint the outside world has seen.
+// What makes a checkpoint count (docs/exactly-once.md). The coordinator makes a checkpoint durable,
+// then asks the protocol to commit it; after a crash the protocol says which checkpoint the outside
+// world has seen.
 #pragma once
 
 #include <cstdint>
@@ -30,19 +31,22 @@ struct CommitRecord {
   std::vector<SourcePositions> positions;
 };
 
-// One thread: the coordinator's. A slow call blocks only that thread; sinks stage what comes after the barrier meanwhile.
+// One thread: the coordinator's. A slow call blocks only that thread; sinks stage what comes after
+// the barrier meanwhile.
 class CommitProtocol {
  public:
   virtual ~CommitProtocol() = default;
 
-  // S1 + S2: fences every older instance, then reads the commit record. Nothing: no checkpoint was ever committed.
+  // S1 + S2: fences every older instance, then reads the commit record. Nothing: no checkpoint was
+  // ever committed.
   virtual std::optional<CommitRecord> acquire() = 0;
 
   // S7 / E8: epoch `epoch` (= the next checkpoint's id) is open: sinks may write its records.
   virtual void begin(CheckpointId epoch) = 0;
 
-  // E3: every sink has passed barrier `record.seq`; E5-E7: makes `record` the truth. Only called once the manifest is durable.
-  // Throws Error: outcome unknown, the attempt is over and the next one asks `acquire`.
+  // E3: every sink has passed barrier `record.seq`; E5-E7: makes `record` the truth. Only called
+  // once the manifest is durable. Throws Error: outcome unknown, the attempt is over and the next
+  // one asks `acquire`.
   virtual void commit(const CommitRecord& record) = 0;
 };
 

@@ -13,23 +13,28 @@ void publish_prepared(const Graph& graph, const std::vector<Manifest::Prepared>&
   for (const Manifest::Prepared& p : prepared) {
     const Node* node = graph.find(p.operator_name);
     if (node == nullptr || !node->publish) {
-      throw Error(ErrorCode::kRefused, "the checkpoint holds output of a sink that this program does not have: " + p.operator_name +
-                                           "; start the program version that wrote it once more, so that it is published");
+      throw Error(
+          ErrorCode::kRefused,
+          "the checkpoint holds output of a sink that this program does not have: " +
+              p.operator_name +
+              "; start the program version that wrote it once more, so that it is published");
     }
     node->publish(p.bytes);
     TM_CRASH_POINT("in_outbox_apply");
   }
 }
 
-Coordinator::Coordinator(Settings settings, const Plan& plan, CheckpointStorage& storage, SnapshotStore& store, CommitProtocol& protocol,
-                         MetricRegistry& metrics, const Clock& clock)
+Coordinator::Coordinator(Settings settings, const Plan& plan, CheckpointStorage& storage,
+                         SnapshotStore& store, CommitProtocol& protocol, MetricRegistry& metrics,
+                         const Clock& clock)
     : settings_(std::move(settings)),
       plan_(plan),
       storage_(storage),
       store_(store),
       protocol_(protocol),
       clock_(clock),
-      duration_us_(metrics.histogram("tidemill_checkpoint_duration_microseconds", {}, "Trigger to commit")),
+      duration_us_(
+          metrics.histogram("tidemill_checkpoint_duration_microseconds", {}, "Trigger to commit")),
       completed_(metrics.counter("tidemill_checkpoints_committed_total")),
       declined_(metrics.counter("tidemill_checkpoints_declined_total")),
       last_committed_(metrics.gauge("tidemill_checkpoint_last_committed_seq")),
@@ -52,7 +57,8 @@ bool Coordinator::step() {
     complete();
     return true;
   }
-  const bool is_due = settings_.interval > Duration::zero() && clock_.monotonic() - last_end_ >= settings_.interval;
+  const bool is_due =
+      settings_.interval > Duration::zero() && clock_.monotonic() - last_end_ >= settings_.interval;
   if (!requested_ && !is_due) return false;
   trigger();
   return true;
@@ -93,7 +99,8 @@ void Coordinator::complete() {
   completed_.add();
   last_committed_.set(static_cast<double>(manifest.seq));
   last_end_ = clock_.monotonic();
-  duration_us_.record(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(last_end_ - triggered_at_).count()));
+  duration_us_.record(static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(last_end_ - triggered_at_).count()));
   in_flight_.reset();
   remove_old();
 }
@@ -131,7 +138,9 @@ Manifest Coordinator::collect(const std::string& id) {
   m.seq = *in_flight_;
   m.lineage = settings_.lineage;
   m.parent = parent_;
-  m.created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  m.created_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                     std::chrono::system_clock::now().time_since_epoch())
+                     .count();
   m.key_groups = plan_.key_groups;
   m.parallelism = static_cast<std::uint32_t>(plan_.parallelism);
   m.backend = settings_.backend;
@@ -141,34 +150,45 @@ Manifest Coordinator::collect(const std::string& id) {
   for (TaskSnapshot& task : acknowledged_) {
     for (auto& entry : task.entries) entries.push_back(&entry);
   }
-  std::sort(entries.begin(), entries.end(),
-            [](const auto* a, const auto* b) { return std::tie(a->operator_name, a->subtask) < std::tie(b->operator_name, b->subtask); });
+  std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
+    return std::tie(a->operator_name, a->subtask) < std::tie(b->operator_name, b->subtask);
+  });
   for (const TaskSnapshot::Entry* entry : entries) {
     m.operators[entry->operator_name].subtasks.push_back({entry->snapshot.parts, {}});
-    if (!entry->snapshot.prepared.empty()) m.prepared.push_back({entry->operator_name, entry->snapshot.prepared});
+    if (!entry->snapshot.prepared.empty())
+      m.prepared.push_back({entry->operator_name, entry->snapshot.prepared});
     if (plan_.graph.find(entry->operator_name)->make_source) {
-      if (m.sources.empty() || m.sources.back().source != entry->operator_name) m.sources.push_back({entry->operator_name, {}});
+      if (m.sources.empty() || m.sources.back().source != entry->operator_name)
+        m.sources.push_back({entry->operator_name, {}});
       auto& splits = m.sources.back().splits;
-      splits.insert(splits.end(), entry->snapshot.positions.begin(), entry->snapshot.positions.end());
+      splits.insert(splits.end(), entry->snapshot.positions.begin(),
+                    entry->snapshot.positions.end());
     }
   }
   for (SourcePositions& s : m.sources) {
-    std::sort(s.splits.begin(), s.splits.end(), [](const auto& a, const auto& b) { return a.split < b.split; });
+    std::sort(s.splits.begin(), s.splits.end(),
+              [](const auto& a, const auto& b) { return a.split < b.split; });
   }
   return m;
 }
 
-// Nothing was committed and nothing is lost: what this checkpoint froze is part of the next one, the open transaction stays open.
+// Nothing was committed and nothing is lost: what this checkpoint froze is part of the next one,
+// the open transaction stays open.
 void Coordinator::decline(const std::string& id, const std::string& why) {
   storage_.abandon(id);
   declined_.add();
   const auto now = clock_.monotonic();
   if (!declining_since_) declining_since_ = now;
-  log(LogLevel::kWarn, "checkpoint " + std::to_string(*in_flight_) + " could not be stored and is declined; trying again: " + why);
+  log(LogLevel::kWarn, "checkpoint " + std::to_string(*in_flight_) +
+                           " could not be stored and is declined; trying again: " + why);
   if (now - *declining_since_ > settings_.decline_limit) {
-    throw Error(ErrorCode::kIo, "checkpoints cannot be stored since " +
-                                    std::to_string(std::chrono::duration_cast<std::chrono::seconds>(now - *declining_since_).count()) +
-                                    " s; free space in or mend the checkpoint folder: " + storage_.folder().string() + ": " + why);
+    throw Error(
+        ErrorCode::kIo,
+        "checkpoints cannot be stored since " +
+            std::to_string(
+                std::chrono::duration_cast<std::chrono::seconds>(now - *declining_since_).count()) +
+            " s; free space in or mend the checkpoint folder: " + storage_.folder().string() +
+            ": " + why);
   }
   {
     const std::lock_guard lock(mutex_);

@@ -1,7 +1,8 @@
 // Triggers checkpoints, collects what the tasks contribute, makes it durable and has it committed.
 //
-// Invariants: at most one checkpoint is in flight; `commit` is called only once the manifest is durable; what happens after the commit
-// (publishing, removal of old checkpoints) may be repeated without harm.
+// Invariants: at most one checkpoint is in flight; `commit` is called only once the manifest is
+// durable; what happens after the commit (publishing, removal of old checkpoints) may be repeated
+// without harm.
 #pragma once
 
 #include <chrono>
@@ -31,24 +32,26 @@ class Coordinator {
   struct Settings {
     std::string job;
     std::string lineage;
-    std::string parent;           // the restored checkpoint, empty for none
-    CheckpointId next = 0;        // number of the next checkpoint
-    Duration interval{1000};      // zero: only on request
-    std::size_t retained = 3;     // committed checkpoints kept
+    std::string parent;             // the restored checkpoint, empty for none
+    CheckpointId next = 0;          // number of the next checkpoint
+    Duration interval{1000};        // zero: only on request
+    std::size_t retained = 3;       // committed checkpoints kept
     Duration decline_limit{30000};  // how long storing may fail before the attempt gives up
     std::string backend;
   };
 
   // All references outlive it.
-  Coordinator(Settings settings, const Plan& plan, CheckpointStorage& storage, SnapshotStore& store, CommitProtocol& protocol,
-              MetricRegistry& metrics, const Clock& clock);
+  Coordinator(Settings settings, const Plan& plan, CheckpointStorage& storage, SnapshotStore& store,
+              CommitProtocol& protocol, MetricRegistry& metrics, const Clock& clock);
 
   void attach(Job& job) { job_ = &job; }
   void acknowledge(TaskSnapshot snapshot);
 
-  // One look: triggers, or completes what all tasks have acknowledged. True if something was done. Throws Error: the attempt is over.
+  // One look: triggers, or completes what all tasks have acknowledged. True if something was done.
+  // Throws Error: the attempt is over.
   bool step();
-  // The next step triggers a checkpoint, whatever the interval says. `is_final`: every source and operator has ended.
+  // The next step triggers a checkpoint, whatever the interval says. `is_final`: every source and
+  // operator has ended.
   void request(bool is_final = false) {
     requested_ = true;
     is_final_ = is_final;

@@ -40,7 +40,8 @@ SplitPosition get(const checkpoint::Position& from) {
 
 Error corrupt(const std::string& where, const std::string& what) {
   return Error(ErrorCode::kCorrupt, "checkpoint manifest is damaged: " + what + ": " + where +
-                                        "; restore another checkpoint with --restore ID --accept-duplicates (--list-checkpoints shows them)");
+                                        "; restore another checkpoint with --restore ID "
+                                        "--accept-duplicates (--list-checkpoints shows them)");
 }
 
 }  // namespace
@@ -96,20 +97,26 @@ Bytes encode(const Manifest& m) {
 }
 
 Manifest decode_manifest(ByteView bytes, const std::string& where) {
-  if (bytes.size() < kHeaderBytes) throw corrupt(where, "only " + std::to_string(bytes.size()) + " bytes long");
+  if (bytes.size() < kHeaderBytes)
+    throw corrupt(where, "only " + std::to_string(bytes.size()) + " bytes long");
   ByteReader in(bytes);
   if (in.take(4) != kMagic) throw corrupt(where, "it does not begin as one");
   if (const std::uint32_t version = in.u32(); version != kVersion) {
-    throw Error(ErrorCode::kCorrupt, "checkpoint manifest has format version " + std::to_string(version) + ", this program reads " +
-                                         std::to_string(kVersion) + ": " + where + "; use the program version that wrote it");
+    throw Error(ErrorCode::kCorrupt, "checkpoint manifest has format version " +
+                                         std::to_string(version) + ", this program reads " +
+                                         std::to_string(kVersion) + ": " + where +
+                                         "; use the program version that wrote it");
   }
   const std::uint64_t length = in.u64();
   const std::uint64_t checksum = in.u64();
-  if (length != in.size()) throw corrupt(where, "payload of " + std::to_string(in.size()) + " bytes, " + std::to_string(length) + " announced");
+  if (length != in.size())
+    throw corrupt(where, "payload of " + std::to_string(in.size()) + " bytes, " +
+                             std::to_string(length) + " announced");
   const ByteView payload = in.take(in.size());
   if (hash_bytes(payload) != checksum) throw corrupt(where, "checksum does not match");
   checkpoint::Manifest from;
-  if (!from.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) throw corrupt(where, "payload cannot be parsed");
+  if (!from.ParseFromArray(payload.data(), static_cast<int>(payload.size())))
+    throw corrupt(where, "payload cannot be parsed");
 
   Manifest m;
   m.job = from.job();
@@ -134,7 +141,8 @@ Manifest decode_manifest(ByteView bytes, const std::string& where) {
         continue;
       }
       RestoredOperator::Subtask restored;
-      for (const auto& part : subtask.parts()) restored.parts.push_back({part.name(), part.content()});
+      for (const auto& part : subtask.parts())
+        restored.parts.push_back({part.name(), part.content()});
       m.operators[op.name()].subtasks.push_back(std::move(restored));
     }
   }

@@ -1,5 +1,6 @@
-// What a completed checkpoint contains. On disk: "TMCP", u32 format version, u64 length, u64 XXH3-64 of the payload, payload (Protobuf,
-// manifest.proto); integers big-endian. See docs/checkpoint_format.md.
+// What a completed checkpoint contains. On disk: "TMCP", u32 format version, u64 length, u64
+// XXH3-64 of the payload, payload (Protobuf, manifest.proto); integers big-endian. See
+// docs/checkpoint_format.md.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ struct Manifest {
   std::string checkpoint;  // "<seq>-<uuid>"
   CheckpointId seq = 0;
   std::string lineage;
-  std::string parent;  // checkpoint id, empty for the first of a lineage
+  std::string parent;           // checkpoint id, empty for the first of a lineage
   std::int64_t created_ms = 0;  // wall clock, for people
   std::uint32_t key_groups = 0;
   std::uint32_t parallelism = 0;

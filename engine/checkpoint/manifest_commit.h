@@ -1,5 +1,5 @@
-// The commit protocol of a job without Kafka: the rename that makes a checkpoint exist also commits it, and the lock of the checkpoint
-// folder is the only fence.
+// The commit protocol of a job without Kafka: the rename that makes a checkpoint exist also commits
+// it, and the lock of the checkpoint folder is the only fence.
 #pragma once
 
 #include <optional>

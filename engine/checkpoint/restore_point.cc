@@ -16,42 +16,53 @@ std::string list_ids(const std::vector<CheckpointName>& all) {
   return text.empty() ? "none" : text;
 }
 
-std::optional<CheckpointName> find(const std::vector<CheckpointName>& all, const std::string& wanted) {
+std::optional<CheckpointName> find(const std::vector<CheckpointName>& all,
+                                   const std::string& wanted) {
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     if (it->id == wanted || std::to_string(it->seq) == wanted) return *it;
   }
   return std::nullopt;
 }
 
-std::string new_lineage(CheckpointId next) { return CheckpointStorage::new_id(next).substr(std::to_string(next).size() + 1); }
+std::string new_lineage(CheckpointId next) {
+  return CheckpointStorage::new_id(next).substr(std::to_string(next).size() + 1);
+}
 
 // Rows D and E: the record must name a checkpoint that is there, whole, and says the same.
-Manifest load_committed(const std::string& job, const CommitRecord& record, const CheckpointStorage& storage) {
+Manifest load_committed(const std::string& job, const CommitRecord& record,
+                        const CheckpointStorage& storage) {
   const auto all = storage.list();
   if (!find(all, record.checkpoint)) {
     std::string needed;
     for (const SourcePositions& s : record.positions) {
-      for (const SplitPosition& p : s.splits) needed += " " + p.split + "=" + std::to_string(p.offset);
+      for (const SplitPosition& p : s.splits)
+        needed += " " + p.split + "=" + std::to_string(p.offset);
     }
-    refuse("the committed checkpoint is missing: " + record.checkpoint + " (offsets" + needed + ") is not in " + storage.folder().string() +
-           ", which has: " + list_ids(all) +
-           "; bring the folder back; or, accepting that output after an older one is repeated, use --restore ID --accept-duplicates");
+    refuse("the committed checkpoint is missing: " + record.checkpoint + " (offsets" + needed +
+           ") is not in " + storage.folder().string() + ", which has: " + list_ids(all) +
+           "; bring the folder back; or, accepting that output after an older one is repeated, use "
+           "--restore ID --accept-duplicates");
   }
   CheckpointStorage::Loaded loaded = storage.load(record.checkpoint);
   if (record.job != job || loaded.manifest.job != job) {
-    refuse("the commit record belongs to another job: " + record.job + ", this is " + job + "; use another name or checkpoint folder");
+    refuse("the commit record belongs to another job: " + record.job + ", this is " + job +
+           "; use another name or checkpoint folder");
   }
-  if (loaded.hash != record.manifest_hash || loaded.manifest.sources != record.positions || loaded.manifest.lineage != record.lineage) {
-    refuse("commit record and checkpoint " + record.checkpoint + " disagree: one of them was edited, reset or comes from elsewhere: " +
-           storage.folder().string() + "; check the outputs, then go on with --restore ID --accept-duplicates, which starts a new lineage");
+  if (loaded.hash != record.manifest_hash || loaded.manifest.sources != record.positions ||
+      loaded.manifest.lineage != record.lineage) {
+    refuse("commit record and checkpoint " + record.checkpoint +
+           " disagree: one of them was edited, reset or comes from elsewhere: " +
+           storage.folder().string() +
+           "; check the outputs, then go on with --restore ID --accept-duplicates, which starts a "
+           "new lineage");
   }
   return std::move(loaded.manifest);
 }
 
 }  // namespace
 
-RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record, const CheckpointStorage& storage,
-                                  const RestoreChoice& choice) {
+RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
+                                  const CheckpointStorage& storage, const RestoreChoice& choice) {
   const auto all = storage.list();
   RestorePoint point;
   point.next = all.empty() ? 0 : all.back().seq + 1;
@@ -60,7 +71,8 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
   if (choice.kind == RestoreChoice::Kind::kNone) {
     if ((record || !all.empty()) && !choice.accept_duplicates) {
       refuse("--restore none would repeat output that is already committed (last checkpoint: " +
-             (record ? record->checkpoint : all.back().id) + "); add --accept-duplicates if that is wanted, or use --as NAME for a replay");
+             (record ? record->checkpoint : all.back().id) +
+             "); add --accept-duplicates if that is wanted, or use --as NAME for a replay");
     }
     point.is_new_lineage = true;
     point.lineage = new_lineage(point.next);
@@ -70,12 +82,16 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
 
   if (choice.kind == RestoreChoice::Kind::kId) {
     const auto chosen = find(all, choice.id);
-    if (!chosen) refuse("there is no checkpoint " + choice.id + " in " + storage.folder().string() + ", which has: " + list_ids(all));
+    if (!chosen)
+      refuse("there is no checkpoint " + choice.id + " in " + storage.folder().string() +
+             ", which has: " + list_ids(all));
     const bool is_latest = record && record->checkpoint == chosen->id;
     if (!is_latest) {
       if (!choice.accept_duplicates) {
-        refuse("checkpoint " + chosen->id + " is not the last committed one (" + (record ? record->checkpoint : "unknown") +
-               "): restoring it repeats output; add --accept-duplicates if that is wanted, or use --as NAME for a replay");
+        refuse("checkpoint " + chosen->id + " is not the last committed one (" +
+               (record ? record->checkpoint : "unknown") +
+               "): restoring it repeats output; add --accept-duplicates if that is wanted, or use "
+               "--as NAME for a replay");
       }
       point.manifest = storage.load(chosen->id).manifest;
       point.is_new_lineage = true;
@@ -88,12 +104,16 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
   if (!record) {
     if (!all.empty() && choice.assume_committed.empty()) {
       refuse("commit record missing; last local checkpoint " + all.back().id +
-             ": the control topic was deleted, or this is another cluster or job name; check that the outputs end where that checkpoint does,"
-             " then go on with --assume-committed " + all.back().id);
+             ": the control topic was deleted, or this is another cluster or job name; check that "
+             "the outputs end where that checkpoint does,"
+             " then go on with --assume-committed " +
+             all.back().id);
     }
     if (!all.empty()) {
       const auto assumed = find(all, choice.assume_committed);
-      if (!assumed) refuse("--assume-committed names no checkpoint here: " + choice.assume_committed + "; there are: " + list_ids(all));
+      if (!assumed)
+        refuse("--assume-committed names no checkpoint here: " + choice.assume_committed +
+               "; there are: " + list_ids(all));
       point.manifest = storage.load(assumed->id).manifest;
       point.why = "assumed committed: " + assumed->id;
     } else {

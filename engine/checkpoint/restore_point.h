@@ -1,5 +1,5 @@
-// Start-up step S3 (docs/exactly-once.md): from the commit record and the folder of checkpoints to the one to start from, or a refusal
-// that says what was found, what it means and how to go on.
+// Start-up step S3 (docs/exactly-once.md): from the commit record and the folder of checkpoints to
+// the one to start from, or a refusal that says what was found, what it means and how to go on.
 #pragma once
 
 #include <optional>
@@ -14,21 +14,22 @@ namespace tidemill {
 struct RestoreChoice {
   enum class Kind { kLatest, kNone, kId };
   Kind kind = Kind::kLatest;
-  std::string id;                  // kId: "<seq>-<uuid>" or its number alone
+  std::string id;  // kId: "<seq>-<uuid>" or its number alone
   bool accept_duplicates = false;
-  std::string assume_committed;    // row B: the checkpoint a person vouches for
+  std::string assume_committed;  // row B: the checkpoint a person vouches for
 };
 
 struct RestorePoint {
   std::optional<Manifest> manifest;  // none: a start from nothing
-  bool is_new_lineage = false;       // a first start or a restore by choice: a commit of its own comes before the first record
+  bool is_new_lineage = false;  // a first start or a restore by choice: a commit of its own comes
+                                // before the first record
   std::string lineage;
   CheckpointId next = 0;
-  std::string why;                   // for the log and the audit trail
+  std::string why;  // for the log and the audit trail
 };
 
 // Throws Error(kRefused) or Error(kCorrupt).
-RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record, const CheckpointStorage& storage,
-                                  const RestoreChoice& choice);
+RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
+                                  const CheckpointStorage& storage, const RestoreChoice& choice);
 
 }  // namespace tidemill

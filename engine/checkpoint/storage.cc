@@ -1,20 +1,20 @@
 #include "engine/checkpoint/storage.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <fcntl.h>
 #include <random>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
+#include "engine/base/files.h"
 
 namespace tidemill {
 namespace fs = std::filesystem;
@@ -32,75 +32,33 @@ std::optional<CheckpointName> parse_name(const std::string& name) {
   CheckpointId seq = 0;
   const char* end = name.data() + name.size();
   const auto [at, error] = std::from_chars(name.data(), end, seq);
-  if (error != std::errc() || at == end || *at != '-' || name.ends_with(kTemporary)) return std::nullopt;
+  if (error != std::errc() || at == end || *at != '-' || name.ends_with(kTemporary))
+    return std::nullopt;
   return CheckpointName{seq, name};
 }
 
 }  // namespace
 
-void sync_path(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) fail("cannot open for fsync", path);
-  const int result = ::fsync(fd);
-  const int error = errno;
-  ::close(fd);
-  if (result != 0) fail("cannot fsync", path, error);
-}
-
-void write_file(const fs::path& path, ByteView content, bool is_durable) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) fail("cannot create file", path);
-  while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const int error = errno;
-      ::close(fd);
-      fail("cannot write file", path, error);
-    }
-    content.remove_prefix(static_cast<std::size_t>(n));
-  }
-  if (is_durable && ::fsync(fd) != 0) {
-    const int error = errno;
-    ::close(fd);
-    fail("cannot fsync", path, error);
-  }
-  ::close(fd);
-}
-
-Bytes read_file(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) fail("cannot open file", path);
-  Bytes content;
-  char buffer[1 << 16];
-  while (true) {
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const int error = errno;
-      ::close(fd);
-      fail("cannot read file", path, error);
-    }
-    if (n == 0) break;
-    content.append(buffer, static_cast<std::size_t>(n));
-  }
-  ::close(fd);
-  return content;
-}
-
-CheckpointStorage::CheckpointStorage(fs::path folder, Access access, bool is_durable) : folder_(std::move(folder)), is_durable_(is_durable) {
+CheckpointStorage::CheckpointStorage(fs::path folder, Access access, bool is_durable)
+    : folder_(std::move(folder)), is_durable_(is_durable) {
   if (access == Access::kReadOnly) return;
   std::error_code error;
   fs::create_directories(folder_, error);
-  if (error) throw Error(ErrorCode::kConfig, "cannot create the checkpoint folder: " + folder_.string() + ": " + error.message());
+  if (error)
+    throw Error(ErrorCode::kConfig, "cannot create the checkpoint folder: " + folder_.string() +
+                                        ": " + error.message());
   const fs::path lock = folder_ / "LOCK";
   lock_ = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) throw Error(ErrorCode::kConfig, "cannot write to the checkpoint folder: " + lock.string() + ": " + std::strerror(errno));
+  if (lock_ < 0)
+    throw Error(ErrorCode::kConfig, "cannot write to the checkpoint folder: " + lock.string() +
+                                        ": " + std::strerror(errno));
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
     lock_ = -1;
-    throw Error(ErrorCode::kRefused, "another process runs this job: its checkpoint folder is locked: " + folder_.string() +
-                                         "; stop that process, or run under another name with --as NAME");
+    throw Error(
+        ErrorCode::kRefused,
+        "another process runs this job: its checkpoint folder is locked: " + folder_.string() +
+            "; stop that process, or run under another name with --as NAME");
   }
 }
 
@@ -112,11 +70,14 @@ std::vector<CheckpointName> CheckpointStorage::list() const {
   std::vector<CheckpointName> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    if (auto name = parse_name(entry.path().filename().string()); name && fs::exists(entry.path() / kManifest)) {
+    if (auto name = parse_name(entry.path().filename().string());
+        name && fs::exists(entry.path() / kManifest)) {
       found.push_back(std::move(*name));
     }
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return std::tie(a.seq, a.id) < std::tie(b.seq, b.id); });
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.seq, a.id) < std::tie(b.seq, b.id);
+  });
   return found;
 }
 
@@ -132,22 +93,25 @@ fs::path CheckpointStorage::begin(const std::string& id) {
   std::error_code error;
   fs::remove_all(temporary, error);
   fs::create_directories(temporary / "state", error);
-  if (error) throw Error(ErrorCode::kIo, "cannot create a checkpoint folder: " + temporary.string() + ": " + error.message());
+  if (error)
+    throw Error(ErrorCode::kIo, "cannot create a checkpoint folder: " + temporary.string() + ": " +
+                                    error.message());
   return temporary / "state";
 }
 
 std::uint64_t CheckpointStorage::finish(const Manifest& manifest) {
   const fs::path temporary = folder_ / (manifest.checkpoint + kTemporary);
   const Bytes bytes = encode(manifest);
-  write_file(temporary / kManifest, bytes, is_durable_);
+  write_file(temporary / kManifest, bytes, is_durable_ ? Durability::kSynced : Durability::kNone);
   if (is_durable_) {
-    sync_path(temporary / "state");
-    sync_path(temporary);
+    sync_folder(temporary / "state");
+    sync_folder(temporary);
   }
   TM_CRASH_POINT("before_manifest_rename");
   const fs::path final = folder_ / manifest.checkpoint;
-  if (::rename(temporary.c_str(), final.c_str()) != 0) fail("cannot rename a checkpoint folder", temporary);
-  if (is_durable_) sync_path(folder_);
+  if (::rename(temporary.c_str(), final.c_str()) != 0)
+    fail("cannot rename a checkpoint folder", temporary);
+  if (is_durable_) sync_folder(folder_);
   TM_CRASH_POINT("after_manifest_rename");
   return manifest_hash(bytes);
 }
@@ -159,12 +123,15 @@ void CheckpointStorage::abandon(const std::string& id) {
 
 CheckpointStorage::Loaded CheckpointStorage::load(const std::string& id) const {
   const fs::path path = folder_ / id / kManifest;
-  if (!fs::exists(path)) throw Error(ErrorCode::kRefused, "there is no checkpoint " + id + " in " + folder_.string());
+  if (!fs::exists(path))
+    throw Error(ErrorCode::kRefused, "there is no checkpoint " + id + " in " + folder_.string());
   const Bytes bytes = read_file(path);
   return {decode_manifest(bytes, path.string()), manifest_hash(bytes)};
 }
 
-fs::path CheckpointStorage::state_folder(const std::string& id) const { return folder_ / id / "state"; }
+fs::path CheckpointStorage::state_folder(const std::string& id) const {
+  return folder_ / id / "state";
+}
 
 void CheckpointStorage::remove(const std::string& id) {
   std::error_code ignored;
@@ -178,21 +145,20 @@ void CheckpointStorage::remove_unfinished() {
   std::vector<fs::path> unfinished;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
     const std::string name = entry.path().filename().string();
-    const bool is_ours = name.ends_with(kTemporary) || (parse_name(name) && !fs::exists(entry.path() / kManifest));
+    const bool is_ours =
+        name.ends_with(kTemporary) || (parse_name(name) && !fs::exists(entry.path() / kManifest));
     if (entry.is_directory() && is_ours) unfinished.push_back(entry.path());
   }
   for (const fs::path& path : unfinished) fs::remove_all(path, ignored);
 }
 
 void CheckpointStorage::audit(const std::string& line) {
-  const fs::path path = folder_ / "audit.log";
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd < 0) fail("cannot open the audit log", path);
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  const std::string text = std::to_string(now) + " " + line + "\n";
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  ::close(fd);
-  if (!written) fail("cannot write the audit log", path);
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  OpenFile file(folder_ / "audit.log", O_WRONLY | O_CREAT | O_APPEND);
+  file.write(std::to_string(now) + " " + line + "\n");
+  file.sync();
 }
 
 }  // namespace tidemill

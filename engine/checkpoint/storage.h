@@ -1,5 +1,6 @@
-// Where a job's checkpoints live: FOLDER/<seq>-<uuid>/{manifest, state/…}. A checkpoint exists from the moment its folder is renamed from
-// its temporary name; what has a temporary name never counted.
+// Where a job's checkpoints live: FOLDER/<seq>-<uuid>/{manifest, state/…}. A checkpoint exists from
+// the moment its folder is renamed from its temporary name; what has a temporary name never
+// counted.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,8 @@ class CheckpointStorage {
  public:
   enum class Access { kOwn, kReadOnly };
 
-  // Creates `folder`. `is_durable` false leaves out fsync (simulations only). Throws Error(kRefused) if another process owns it.
+  // Creates `folder`. `is_durable` false leaves out fsync (simulations only). Throws
+  // Error(kRefused) if another process owns it.
   CheckpointStorage(std::filesystem::path folder, Access access, bool is_durable = true);
   ~CheckpointStorage();
   CheckpointStorage(const CheckpointStorage&) = delete;
@@ -33,9 +35,11 @@ class CheckpointStorage {
   // A new unique id with this number.
   [[nodiscard]] static std::string new_id(CheckpointId seq);
 
-  // The folder for the state files of a checkpoint in the making; removes a left-over of the same name.
+  // The folder for the state files of a checkpoint in the making; removes a left-over of the same
+  // name.
   std::filesystem::path begin(const std::string& id);
-  // Writes the manifest, makes everything durable, and renames: from here on the checkpoint exists. Returns the manifest's hash.
+  // Writes the manifest, makes everything durable, and renames: from here on the checkpoint exists.
+  // Returns the manifest's hash.
   std::uint64_t finish(const Manifest& manifest);
   void abandon(const std::string& id);
 
@@ -60,10 +64,5 @@ class CheckpointStorage {
   const bool is_durable_;
   int lock_ = -1;
 };
-
-// Small durable file operations, shared with sinks that publish by rename. All throw Error(kIo) naming the path.
-void write_file(const std::filesystem::path& path, ByteView content, bool is_durable);
-void sync_path(const std::filesystem::path& path);
-Bytes read_file(const std::filesystem::path& path);
 
 }  // namespace tidemill

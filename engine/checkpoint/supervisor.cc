@@ -8,16 +8,19 @@
 #include "engine/base/log.h"
 #include "engine/checkpoint/coordinator.h"
 #include "engine/graph/plan.h"
+#include "engine/operator/sink.h"
 #include "engine/runtime/job.h"
 #include "engine/runtime/source_stage.h"
 #include "engine/runtime/threaded_scheduler.h"
 
 namespace tidemill {
 
-// Members are destroyed from the last to the first: tasks before the store and the protocol they write to.
+// Members are destroyed from the last to the first: tasks before the store and the protocol they
+// write to.
 struct Supervisor::Attempt {
   Resources resources;
   SourceControl control;
+  AttemptInfo info;
   std::shared_ptr<SourceRegistry> sources = std::make_shared<SourceRegistry>();
   std::unique_ptr<CommitProtocol> protocol;
   std::unique_ptr<SnapshotStore> store;
@@ -28,7 +31,8 @@ struct Supervisor::Attempt {
   std::unique_ptr<ThreadedScheduler> scheduler;
 };
 
-Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment deployment, MetricRegistry& metrics, const Clock& clock)
+Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment deployment,
+                       MetricRegistry& metrics, const Clock& clock)
     : settings_(std::move(settings)),
       graph_(std::move(graph)),
       deployment_(std::move(deployment)),
@@ -40,7 +44,8 @@ Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment depl
 Supervisor::~Supervisor() = default;
 
 Supervisor::Outcome Supervisor::run() {
-  CheckpointStorage storage(settings_.checkpoint_folder, CheckpointStorage::Access::kOwn, settings_.is_durable);
+  CheckpointStorage storage(settings_.checkpoint_folder, CheckpointStorage::Access::kOwn,
+                            settings_.is_durable);
   Duration pause = settings_.first_backoff;
   std::size_t failures = 0;
   while (true) {
@@ -63,7 +68,8 @@ Supervisor::Outcome Supervisor::run() {
       }
       if (!is_restartable(e.code())) throw;
       if (failures > settings_.max_restarts) {
-        throw Error(e.code(), "gave up after " + std::to_string(failures - 1) + " restarts without a new checkpoint: " + e.what());
+        throw Error(e.code(), "gave up after " + std::to_string(failures - 1) +
+                                  " restarts without a new checkpoint: " + e.what());
       }
       what = e.what();
     }
@@ -73,7 +79,8 @@ Supervisor::Outcome Supervisor::run() {
       progress_.state = JobProgress::State::kRestarting;
     }
     metrics_.counter("tidemill_restarts_total").add();
-    log(LogLevel::kWarn, "attempt failed, restarting from the last committed checkpoint in " + std::to_string(pause.count()) + " ms: " + what);
+    log(LogLevel::kWarn, "attempt failed, restarting from the last committed checkpoint in " +
+                             std::to_string(pause.count()) + " ms: " + what);
     if (!back_off(pause)) return Outcome::kStopped;  // nothing is lost: the last commit stands
     pause = std::min(pause * 2, settings_.max_backoff);
   }
@@ -120,7 +127,8 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
   }
   attempt.store = deployment_.make_store(attempt.resources);
   if (point.manifest) {
-    attempt.store->restore(storage.state_folder(point.manifest->checkpoint).parent_path(), point.manifest->files);
+    attempt.store->restore(storage.state_folder(point.manifest->checkpoint).parent_path(),
+                           point.manifest->files);
     TM_CRASH_POINT("mid_restore");
     if (!point.is_new_lineage) publish_prepared(graph_, point.manifest->prepared);
     if (!point.is_new_lineage) {
@@ -150,8 +158,11 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   attempt.resources.lend(attempt.control);
   attempt.resources.lend(*attempt.sources);
   attempt.point = prepare(attempt, storage);
+  attempt.info = {settings_.job, attempt.point.next};
+  attempt.resources.lend(attempt.info);
   const auto& manifest = attempt.point.manifest;
-  attempt.plan = make_plan(graph_, settings_.parallelism, manifest ? manifest->key_groups : settings_.key_groups);
+  attempt.plan = make_plan(graph_, settings_.parallelism,
+                           manifest ? manifest->key_groups : settings_.key_groups);
   Coordinator::Settings coordinator;
   coordinator.job = settings_.job;
   coordinator.lineage = attempt.point.lineage;
@@ -160,9 +171,10 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   coordinator.interval = settings_.checkpoint_interval;
   coordinator.retained = settings_.retained_checkpoints;
   coordinator.backend = settings_.backend;
-  attempt.coordinator =
-      std::make_unique<Coordinator>(coordinator, attempt.plan, storage, *attempt.store, *attempt.protocol, metrics_, clock_);
-  attempt.job = std::make_unique<Job>(attempt.plan, manifest ? &manifest->operators : nullptr, attempt.resources, metrics_, clock_,
+  attempt.coordinator = std::make_unique<Coordinator>(
+      coordinator, attempt.plan, storage, *attempt.store, *attempt.protocol, metrics_, clock_);
+  attempt.job = std::make_unique<Job>(attempt.plan, manifest ? &manifest->operators : nullptr,
+                                      attempt.resources, metrics_, clock_,
                                       [this, &attempt](TaskSnapshot snapshot) {
                                         attempt.coordinator->acknowledge(std::move(snapshot));
                                         const std::lock_guard lock(mutex_);
@@ -175,13 +187,15 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
 }
 
 Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
-  // The start positions (or the choice of another checkpoint) are committed before the first record flows.
+  // The start positions (or the choice of another checkpoint) are committed before the first record
+  // flows.
   if (attempt.point.is_new_lineage) {
     attempt.coordinator->request();
   } else {
     attempt.control.released = true;
   }
-  attempt.scheduler = std::make_unique<ThreadedScheduler>(*attempt.job, static_cast<std::size_t>(settings_.parallelism));
+  attempt.scheduler = std::make_unique<ThreadedScheduler>(
+      *attempt.job, static_cast<std::size_t>(settings_.parallelism));
   set_state(JobProgress::State::kRunning);
   bool stopping = false;
   bool ending = false;

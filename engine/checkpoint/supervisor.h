@@ -1,4 +1,5 @@
-// Runs a job: attempt after attempt, each from the last committed checkpoint, until it ends, is asked to stop, or fails for good.
+// Runs a job: attempt after attempt, each from the last committed checkpoint, until it ends, is
+// asked to stop, or fails for good.
 #pragma once
 
 #include <atomic>
@@ -36,10 +37,12 @@ struct SupervisorSettings {
   std::string backend;  // a name for the manifest
 };
 
-// What the engine does not know how to make. Each attempt makes its own; the maker lends what operators need to the resources.
+// What the engine does not know how to make. Each attempt makes its own; the maker lends what
+// operators need to the resources.
 struct Deployment {
   std::function<std::unique_ptr<SnapshotStore>(Resources&)> make_store;
-  std::function<std::unique_ptr<CommitProtocol>(Resources&, const CheckpointStorage&)> make_protocol;
+  std::function<std::unique_ptr<CommitProtocol>(Resources&, const CheckpointStorage&)>
+      make_protocol;
 };
 
 // What an observer may show. A copy, safe to keep.
@@ -59,11 +62,12 @@ class Supervisor {
  public:
   enum class Outcome { kFinished, kStopped };
 
-  Supervisor(SupervisorSettings settings, Graph graph, Deployment deployment, MetricRegistry& metrics, const Clock& clock);
+  Supervisor(SupervisorSettings settings, Graph graph, Deployment deployment,
+             MetricRegistry& metrics, const Clock& clock);
   ~Supervisor();
 
-  // Until all bounded sources have ended and that is committed, or a stop has been committed. Throws Error when no restart can help or
-  // the limit is reached.
+  // Until all bounded sources have ended and that is committed, or a stop has been committed.
+  // Throws Error when no restart can help or the limit is reached.
   Outcome run();
 
   // Take a checkpoint, commit it, then stop.

@@ -1,4 +1,5 @@
-// What flows: records of one type in batches. The type is erased once per batch; inside an operator's loop there are plain structs.
+// What flows: records of one type in batches. The type is erased once per batch; inside an
+// operator's loop there are plain structs.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,8 @@ class BatchBase {
   [[nodiscard]] virtual std::size_t size() const = 0;
 };
 
-// Owns a batch of any type. Whoever holds it may change it; it crosses threads only by moving through a channel.
+// Owns a batch of any type. Whoever holds it may change it; it crosses threads only by moving
+// through a channel.
 using AnyBatch = std::unique_ptr<BatchBase>;
 
 // Rows a batch should hold inside a task (about 8 KB, docs/architecture.md) and between tasks.
@@ -43,7 +45,8 @@ class Batch final : public BatchBase {
   explicit Batch(std::size_t capacity) { records_.reserve(capacity); }
 
   void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }
-  // Adds a record whose key hash is known, so that the receiver need not hash again. Either all records carry one or none.
+  // Adds a record whose key hash is known, so that the receiver need not hash again. Either all
+  // records carry one or none.
   void append_hashed(T value, EventTime time, std::uint64_t hash) {
     records_.push_back({std::move(value), time});
     hashes_.push_back(hash);

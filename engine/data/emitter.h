@@ -1,4 +1,5 @@
-// How operators hand on what they make. An Outlet takes whole messages; an Emitter<T> fills batches of one type and pushes them.
+// How operators hand on what they make. An Outlet takes whole messages; an Emitter<T> fills batches
+// of one type and pushes them.
 #pragma once
 
 #include <memory>
@@ -18,7 +19,8 @@ class Outlet {
   virtual ~Outlet() = default;
   virtual void push(AnyBatch batch) = 0;
   virtual void push(const Signal& signal) = 0;
-  // True while something behind this outlet takes nothing more: the task is not stepped (back-pressure).
+  // True while something behind this outlet takes nothing more: the task is not stepped
+  // (back-pressure).
   [[nodiscard]] virtual bool is_blocked() const = 0;
 };
 

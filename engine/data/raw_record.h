@@ -1,4 +1,5 @@
-// A record as a connector read it, before anybody decoded it, and a record that was turned away, with its origin.
+// A record as a connector read it, before anybody decoded it, and a record that was turned away,
+// with its origin.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ struct RawRecord {
   const RecordHeaders* headers = nullptr;  // null: none
 };
 
-// A late or bad record: original bytes unchanged, where it came from and why it was turned away (docs/semantics.md 6).
+// A late or bad record: original bytes unchanged, where it came from and why it was turned away
+// (docs/semantics.md 6).
 struct RejectedRecord {
   std::string value;
   std::string key;
@@ -33,7 +35,8 @@ struct RejectedRecord {
   std::string source;  // topic, or directory of a file log
   std::int32_t partition = 0;
   std::int64_t offset = 0;
-  EventTime timestamp{};  // the record's own (Kafka) timestamp; of the file log its event time where known
+  EventTime timestamp{};  // the record's own (Kafka) timestamp; of the file log its event time
+                          // where known
   std::string stage;      // decode, source, operator name, encode
   std::string reason;     // one word: late, missing_field, mistyped, malformed, future …
   std::string detail;     // for people

@@ -1,5 +1,5 @@
-// A job as plain data: nodes and edges. The DSL builds it, the plan cuts it into chains, the runtime builds tasks from it. Immutable
-// once built; read by any thread.
+// A job as plain data: nodes and edges. The DSL builds it, the plan cuts it into chains, the
+// runtime builds tasks from it. Immutable once built; read by any thread.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,8 @@ namespace tidemill {
 
 class Channel;  // engine/runtime/channel.h
 
-// What a source subtask does when it is stepped. Implemented by engine/runtime/source_stage.h for any record type.
+// What a source subtask does when it is stepped. Implemented by engine/runtime/source_stage.h for
+// any record type.
 class SourceDriver {
  public:
   virtual ~SourceDriver() = default;
@@ -57,10 +58,11 @@ struct Node {
   // Exactly one of these is set.
   std::function<std::unique_ptr<Operator>(OperatorContext&)> make_operator;
   std::function<std::unique_ptr<SourceDriver>(OperatorContext&)> make_source;
-  // Sinks with something to do after the commit (renames): idempotent, called again after a restore. Coordinator's thread.
+  // Sinks with something to do after the commit (renames): idempotent, called again after a
+  // restore. Coordinator's thread.
   std::function<void(ByteView prepared)> publish;
-  // Sinks: called once before the tasks of an attempt are built, with what the restored checkpoint prepared; `publish` came before.
-  // Removes left-overs of attempts that never counted.
+  // Sinks: called once before the tasks of an attempt are built, with what the restored checkpoint
+  // prepared; `publish` came before. Removes left-overs of attempts that never counted.
   std::function<void()> discard_unpublished;
 };
 
@@ -71,8 +73,11 @@ struct Edge {
   int input = 0;
   Partitioning partitioning = Partitioning::kForward;
   std::type_index type{typeid(void)};
-  // Builds the typed outlet into the channels of all receiving subtasks (null for kForward edges that are chained).
-  std::function<std::unique_ptr<ExchangeOutlet>(std::vector<Channel*>, std::uint32_t key_groups, int subtask)> make_exchange;
+  // Builds the typed outlet into the channels of all receiving subtasks (null for kForward edges
+  // that are chained).
+  std::function<std::unique_ptr<ExchangeOutlet>(std::vector<Channel*>, std::uint32_t key_groups,
+                                                int subtask)>
+      make_exchange;
 };
 
 struct Graph {

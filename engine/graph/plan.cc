@@ -11,9 +11,12 @@ namespace {
 void check_names(const Graph& graph) {
   std::set<std::string> seen;
   for (const Node& node : graph.nodes) {
-    if (node.name.empty()) throw Error(ErrorCode::kConfig, "an operator has no name: " + node.kind + "; give it one, its state is found by it");
+    if (node.name.empty())
+      throw Error(ErrorCode::kConfig, "an operator has no name: " + node.kind +
+                                          "; give it one, its state is found by it");
     if (!seen.insert(node.name).second) {
-      throw Error(ErrorCode::kConfig, "two operators have one name; rename one of them: " + node.name);
+      throw Error(ErrorCode::kConfig,
+                  "two operators have one name; rename one of them: " + node.name);
     }
   }
 }
@@ -28,7 +31,8 @@ const Edge* chaining_edge(const Graph& graph, const std::vector<int>& parallelis
   }
   if (only == nullptr) return nullptr;
   // With one subtask on both sides an exchange moves nothing.
-  const bool same_place = parallelism[only->from] == parallelism[id] && (only->partitioning == Partitioning::kForward || parallelism[id] == 1);
+  const bool same_place = parallelism[only->from] == parallelism[id] &&
+                          (only->partitioning == Partitioning::kForward || parallelism[id] == 1);
   return same_place ? only : nullptr;
 }
 
@@ -57,11 +61,14 @@ std::string explain_text(const Plan& plan) {
     out += "task " + std::to_string(c) + "  x" + std::to_string(plan.chains[c].parallelism) + "\n";
     for (const NodeId id : plan.chains[c].nodes) {
       const Node& node = plan.graph.nodes[id];
-      out += "  " + node.name + "  (" + node.kind + (node.is_stateful ? ", keeps state" : "") + ")\n";
+      out +=
+          "  " + node.name + "  (" + node.kind + (node.is_stateful ? ", keeps state" : "") + ")\n";
       for (const Edge& e : plan.graph.edges) {
         if (e.from != id) continue;
         out += "    port " + std::to_string(e.port) + " -> " + plan.graph.nodes[e.to].name;
-        if (!plan.is_chained(e)) out += "  [" + std::string(name_of(e.partitioning)) + ", task " + std::to_string(plan.chain_of[e.to]) + "]";
+        if (!plan.is_chained(e))
+          out += "  [" + std::string(name_of(e.partitioning)) + ", task " +
+                 std::to_string(plan.chain_of[e.to]) + "]";
         out += "\n";
       }
     }
@@ -72,10 +79,12 @@ std::string explain_text(const Plan& plan) {
 std::string explain_dot(const Plan& plan) {
   std::string out = "digraph job {\n  rankdir=LR;\n  node [shape=box];\n";
   for (std::size_t c = 0; c < plan.chains.size(); ++c) {
-    out += "  subgraph cluster_" + std::to_string(c) + " {\n    label=\"task " + std::to_string(c) + " x" +
-           std::to_string(plan.chains[c].parallelism) + "\";\n";
+    out += "  subgraph cluster_" + std::to_string(c) + " {\n    label=\"task " + std::to_string(c) +
+           " x" + std::to_string(plan.chains[c].parallelism) + "\";\n";
     for (const NodeId id : plan.chains[c].nodes) {
-      out += "    n" + std::to_string(id) + " [label=" + quoted(plan.graph.nodes[id].name + "\n" + plan.graph.nodes[id].kind) + "];\n";
+      out += "    n" + std::to_string(id) +
+             " [label=" + quoted(plan.graph.nodes[id].name + "\n" + plan.graph.nodes[id].kind) +
+             "];\n";
     }
     out += "  }\n";
   }
@@ -91,7 +100,8 @@ std::string explain_json(const Plan& plan) {
   std::string nodes;
   for (const Node& node : plan.graph.nodes) {
     if (!nodes.empty()) nodes += ",";
-    nodes += "{\"id\":" + std::to_string(node.id) + ",\"name\":" + quoted(node.name) + ",\"kind\":" + quoted(node.kind) +
+    nodes += "{\"id\":" + std::to_string(node.id) + ",\"name\":" + quoted(node.name) +
+             ",\"kind\":" + quoted(node.kind) +
              ",\"task\":" + std::to_string(plan.chain_of[node.id]) +
              ",\"parallelism\":" + std::to_string(plan.chains[plan.chain_of[node.id]].parallelism) +
              ",\"stateful\":" + (node.is_stateful ? "true" : "false") + "}";
@@ -99,28 +109,34 @@ std::string explain_json(const Plan& plan) {
   std::string edges;
   for (const Edge& e : plan.graph.edges) {
     if (!edges.empty()) edges += ",";
-    edges += "{\"from\":" + std::to_string(e.from) + ",\"port\":" + std::to_string(e.port) + ",\"to\":" + std::to_string(e.to) +
-             ",\"input\":" + std::to_string(e.input) + ",\"partitioning\":" + quoted(name_of(e.partitioning)) +
+    edges += "{\"from\":" + std::to_string(e.from) + ",\"port\":" + std::to_string(e.port) +
+             ",\"to\":" + std::to_string(e.to) + ",\"input\":" + std::to_string(e.input) +
+             ",\"partitioning\":" + quoted(name_of(e.partitioning)) +
              ",\"chained\":" + (plan.is_chained(e) ? "true" : "false") + "}";
   }
-  return "{\"parallelism\":" + std::to_string(plan.parallelism) + ",\"key_groups\":" + std::to_string(plan.key_groups) + ",\"nodes\":[" +
-         nodes + "],\"edges\":[" + edges + "]}\n";
+  return "{\"parallelism\":" + std::to_string(plan.parallelism) +
+         ",\"key_groups\":" + std::to_string(plan.key_groups) + ",\"nodes\":[" + nodes +
+         "],\"edges\":[" + edges + "]}\n";
 }
 
 }  // namespace
 
 Plan make_plan(Graph graph, int parallelism, std::uint32_t key_groups) {
   check_names(graph);
-  if (parallelism < 1) throw Error(ErrorCode::kConfig, "parallelism must be at least 1: " + std::to_string(parallelism));
+  if (parallelism < 1)
+    throw Error(ErrorCode::kConfig,
+                "parallelism must be at least 1: " + std::to_string(parallelism));
   if (parallelism > static_cast<int>(key_groups)) {
-    throw Error(ErrorCode::kConfig, "parallelism is above the number of key groups (" + std::to_string(key_groups) +
-                                        "), which is fixed at a job's first start: " + std::to_string(parallelism));
+    throw Error(ErrorCode::kConfig,
+                "parallelism is above the number of key groups (" + std::to_string(key_groups) +
+                    "), which is fixed at a job's first start: " + std::to_string(parallelism));
   }
   Plan plan;
   plan.key_groups = key_groups;
   plan.parallelism = parallelism;
   std::vector<int> parallel;
-  for (const Node& node : graph.nodes) parallel.push_back(node.parallelism == 0 ? parallelism : node.parallelism);
+  for (const Node& node : graph.nodes)
+    parallel.push_back(node.parallelism == 0 ? parallelism : node.parallelism);
   plan.chain_of.resize(graph.nodes.size());
   for (const Node& node : graph.nodes) {
     if (const Edge* e = chaining_edge(graph, parallel, node.id)) {

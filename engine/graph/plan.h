@@ -1,4 +1,5 @@
-// Graph -> chains of stages. Checks what can be checked without running: unique names, no dangling inputs.
+// Graph -> chains of stages. Checks what can be checked without running: unique names, no dangling
+// inputs.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// What an operator is given when it is built: its outputs, its place in the job, what was restored, metrics, clocks.
+// What an operator is given when it is built: its outputs, its place in the job, what was restored,
+// metrics, clocks.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,8 @@
 
 namespace tidemill {
 
-// Things of the whole process that operators may ask for by type (the state backend, the Kafka transaction): lent by whoever runs the job.
+// Things of the whole process that operators may ask for by type (the state backend, the Kafka
+// transaction): lent by whoever runs the job.
 class Resources {
  public:
   template <class R>
@@ -40,8 +42,8 @@ class Resources {
   std::unordered_map<std::type_index, void*> by_type_;
 };
 
-// The parts that former subtasks of this operator left in the checkpoint; after a change of parallelism there may be more or fewer of
-// them than subtasks now, and everyone sees all.
+// The parts that former subtasks of this operator left in the checkpoint; after a change of
+// parallelism there may be more or fewer of them than subtasks now, and everyone sees all.
 struct RestoredOperator {
   struct Subtask {
     std::vector<StatePart> parts;
@@ -50,7 +52,8 @@ struct RestoredOperator {
   std::vector<Subtask> subtasks;
 };
 
-// Outlives the operator it is given to. Used in the operator's constructor only, but for the queries.
+// Outlives the operator it is given to. Used in the operator's constructor only, but for the
+// queries.
 class OperatorContext {
  public:
   struct Place {
@@ -60,8 +63,13 @@ class OperatorContext {
     KeyGroupRange groups{0, kDefaultKeyGroups, kDefaultKeyGroups};
   };
 
-  OperatorContext(Place place, Resources& resources, MetricRegistry& metrics, const Clock& clock, const RestoredOperator* restored)
-      : place_(std::move(place)), resources_(resources), metrics_(metrics), clock_(clock), restored_(restored) {}
+  OperatorContext(Place place, Resources& resources, MetricRegistry& metrics, const Clock& clock,
+                  const RestoredOperator* restored)
+      : place_(std::move(place)),
+        resources_(resources),
+        metrics_(metrics),
+        clock_(clock),
+        restored_(restored) {}
   OperatorContext(const OperatorContext&) = delete;
   OperatorContext& operator=(const OperatorContext&) = delete;
 
@@ -82,9 +90,15 @@ class OperatorContext {
   [[nodiscard]] std::vector<std::unique_ptr<EmitterBase>>& ports() { return ports_; }
 
   // Metrics carry the operator's name and subtask as labels.
-  Counter& counter(const std::string& name, Labels more = {}) { return metrics_.counter(name, labels(std::move(more))); }
-  Gauge& gauge(const std::string& name, Labels more = {}) { return metrics_.gauge(name, labels(std::move(more))); }
-  Histogram& histogram(const std::string& name, Labels more = {}) { return metrics_.histogram(name, labels(std::move(more))); }
+  Counter& counter(const std::string& name, Labels more = {}) {
+    return metrics_.counter(name, labels(std::move(more)));
+  }
+  Gauge& gauge(const std::string& name, Labels more = {}) {
+    return metrics_.gauge(name, labels(std::move(more)));
+  }
+  Histogram& histogram(const std::string& name, Labels more = {}) {
+    return metrics_.histogram(name, labels(std::move(more)));
+  }
   [[nodiscard]] MetricRegistry& metrics() { return metrics_; }
 
   // Joins every later checkpoint, in the order of the calls. `part` outlives the operator's stage.

@@ -1,5 +1,6 @@
-// Key -> key group -> subtask: the only place that knows. A key group is a fixed share of the key space (the top bits of the key's
-// hash) and the unit of rescaling; its number is fixed for the life of a job.
+// Key -> key group -> subtask: the only place that knows. A key group is a fixed share of the key
+// space (the top bits of the key's hash) and the unit of rescaling; its number is fixed for the
+// life of a job.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,8 @@ constexpr std::uint64_t first_hash_of(KeyGroup group, std::uint32_t groups) {
   return static_cast<std::uint64_t>(numerator / groups);
 }
 constexpr int subtask_of(KeyGroup group, std::uint32_t groups, int parallelism) {
-  return static_cast<int>(static_cast<std::uint64_t>(group) * static_cast<std::uint64_t>(parallelism) / groups);
+  return static_cast<int>(static_cast<std::uint64_t>(group) *
+                          static_cast<std::uint64_t>(parallelism) / groups);
 }
 
 // The half-open range of groups that one subtask owns.
@@ -30,15 +32,19 @@ struct KeyGroupRange {
   KeyGroup end = 0;
   std::uint32_t groups = kDefaultKeyGroups;
 
-  [[nodiscard]] constexpr bool contains(KeyGroup group) const { return group >= begin && group < end; }
+  [[nodiscard]] constexpr bool contains(KeyGroup group) const {
+    return group >= begin && group < end;
+  }
   [[nodiscard]] constexpr std::size_t size() const { return end - begin; }
 };
 
 constexpr KeyGroupRange key_groups_of(int subtask, int parallelism, std::uint32_t groups) {
   const auto first = [&](std::uint64_t s) {
-    return static_cast<KeyGroup>((s * groups + static_cast<std::uint64_t>(parallelism) - 1) / static_cast<std::uint64_t>(parallelism));
+    return static_cast<KeyGroup>((s * groups + static_cast<std::uint64_t>(parallelism) - 1) /
+                                 static_cast<std::uint64_t>(parallelism));
   };
-  return {first(static_cast<std::uint64_t>(subtask)), first(static_cast<std::uint64_t>(subtask) + 1), groups};
+  return {first(static_cast<std::uint64_t>(subtask)),
+          first(static_cast<std::uint64_t>(subtask) + 1), groups};
 }
 
 }  // namespace tidemill

@@ -1,4 +1,5 @@
-// The operator contract. The runtime calls; operators never forward signals, so none can lose a watermark or a barrier.
+// The operator contract. The runtime calls; operators never forward signals, so none can lose a
+// watermark or a barrier.
 #pragma once
 
 #include "engine/base/time.h"
@@ -7,38 +8,46 @@
 
 namespace tidemill {
 
-// Whether a piece of resumable work is finished. kMore: call again; other messages, also a barrier, may come in between.
+// Whether a piece of resumable work is finished. kMore: call again; other messages, also a barrier,
+// may come in between.
 enum class Progress { kDone, kMore };
 
-// Complete after its constructor, which takes outputs and (restored) state from the OperatorContext. Everything mutable in it is state,
-// an output, or derivable from state. Lives and dies on one thread.
+// Complete after its constructor, which takes outputs and (restored) state from the
+// OperatorContext. Everything mutable in it is state, an output, or derivable from state. Lives and
+// dies on one thread.
 class Operator {
  public:
   virtual ~Operator() = default;
 
-  // Takes one batch from input `input`. The watermark in force is the one given to the last on_watermark call.
+  // Takes one batch from input `input`. The watermark in force is the one given to the last
+  // on_watermark call.
   virtual void on_batch(int input, AnyBatch batch) = 0;
 
-  // Event time has advanced to `watermark`: every later record has time >= it. Do a bounded amount of work (some thousand rows); kMore
-  // if work is left: called again with the same or a later watermark.
+  // Event time has advanced to `watermark`: every later record has time >= it. Do a bounded amount
+  // of work (some thousand rows); kMore if work is left: called again with the same or a later
+  // watermark.
   virtual Progress on_watermark(EventTime /*watermark*/) { return Progress::kDone; }
 
-  // The watermark that holds for what this operator may still emit, once on_watermark(`watermark`) is done.
+  // The watermark that holds for what this operator may still emit, once on_watermark(`watermark`)
+  // is done.
   virtual EventTime output_watermark(EventTime watermark) const { return watermark; }
 
   // The whole input has become idle, or active again.
   virtual void on_idle(bool /*is_idle*/) {}
 
-  // All inputs have ended; the last finite watermark has been given. Emit what is left; a bounded piece a call.
+  // All inputs have ended; the last finite watermark has been given. Emit what is left; a bounded
+  // piece a call.
   virtual Progress on_end() { return Progress::kDone; }
 
   // A barrier is about to pass: move anything cached into state.
   virtual void before_snapshot() {}
 
-  // Called between messages, at least once a millisecond: asynchronous work, processing-time timers. Never blocks.
+  // Called between messages, at least once a millisecond: asynchronous work, processing-time
+  // timers. Never blocks.
   virtual void on_tick() {}
 
-  // True while this operator can take no more batches (a sink whose buffer is full): its task is not stepped for data.
+  // True while this operator can take no more batches (a sink whose buffer is full): its task is
+  // not stepped for data.
   [[nodiscard]] virtual bool is_blocked() const { return false; }
 };
 

@@ -1,9 +1,10 @@
-// Sinks take encoded records, so that a connector never knows the user's type. A sink subtask lives on one thread.
+// Sinks take encoded records, so that a connector never knows the user's type. A sink subtask lives
+// on one thread.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +30,8 @@ class OutputBatch {
     const std::string* topic = nullptr;  // null: the sink's own
   };
 
-  // Append key and value bytes to `buffer()` between begin_row and end_row: first the key, then mark, then the value.
+  // Append key and value bytes to `buffer()` between begin_row and end_row: first the key, then
+  // mark, then the value.
   std::string& buffer() { return bytes_; }
   void begin_row() { current_ = {bytes_.size(), bytes_.size(), 0, false, false, {}, -1, -1}; }
   void end_key() {
@@ -51,12 +53,20 @@ class OutputBatch {
     rows_.push_back(current_);
   }
 
+  // The number of the checkpoint that will cover these rows.
+  [[nodiscard]] CheckpointId epoch() const { return epoch_; }
+  void set_epoch(CheckpointId epoch) { epoch_ = epoch; }
+
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
   [[nodiscard]] std::size_t bytes() const { return bytes_.size(); }
   [[nodiscard]] Row row(std::size_t i) const {
     const Place& p = rows_[i];
     const std::string_view all(bytes_);
-    return {all.substr(p.key_at, p.value_at - p.key_at), p.has_key, all.substr(p.value_at, p.end - p.value_at), p.is_delete, p.time,
+    return {all.substr(p.key_at, p.value_at - p.key_at),
+            p.has_key,
+            all.substr(p.value_at, p.end - p.value_at),
+            p.is_delete,
+            p.time,
             p.headers < 0 ? nullptr : headers_[static_cast<std::size_t>(p.headers)].get(),
             p.topic < 0 ? nullptr : topics_[static_cast<std::size_t>(p.topic)].get()};
   }
@@ -77,33 +87,45 @@ class OutputBatch {
   std::string bytes_;
   std::vector<Place> rows_;
   Place current_{};
+  CheckpointId epoch_ = 0;
   std::vector<std::unique_ptr<RecordHeaders>> headers_;
   std::vector<std::unique_ptr<std::string>> topics_;
 };
 
-// One subtask of a sink. It may attach a Snapshotable in its constructor (ctx.attach): `freeze` is the moment the barrier passes, and
-// `drain` returns true only when everything written before the barrier is safe (acknowledged, fsynced, in the transaction).
+// Lent to the operators of an attempt by whoever runs it.
+struct AttemptInfo {
+  std::string job;
+  CheckpointId next_checkpoint = 0;  // the first barrier of the attempt
+};
+
+// One subtask of a sink. It may attach a Snapshotable in its constructor (ctx.attach): `freeze` is
+// the moment the barrier passes, and `drain` returns true only when everything written before the
+// barrier is safe (acknowledged, fsynced, in the transaction).
 class Sink {
  public:
   virtual ~Sink() = default;
 
   // Takes the rows; keeps copies of what it needs. Never blocks: buffers, and reports is_full.
   virtual void write(const OutputBatch& batch) = 0;
-  // Called between messages, at least once a millisecond: push buffered rows on, take acknowledgements. Throws Error on failure.
+  // Called between messages, at least once a millisecond: push buffered rows on, take
+  // acknowledgements. Throws Error on failure.
   virtual void poll() {}
   [[nodiscard]] virtual bool is_full() const { return false; }
 };
 
 using SinkFactory = std::function<std::unique_ptr<Sink>(OperatorContext&)>;
 
-// What a connector gives to the job: how to build its subtasks, and what the coordinator does for it around commits.
+// What a connector gives to the job: how to build its subtasks, and what the coordinator does for
+// it around commits.
 struct SinkSpec {
-  std::string kind;     // for people: "file sink"
+  std::string kind;  // for people: "file sink"
   SinkFactory make;
   int parallelism = 0;  // 0: the job's
-  // After the commit of the checkpoint that prepared `prepared`, and again after a restore: idempotent. Coordinator's thread.
+  // After the commit of the checkpoint that prepared `prepared`, and again after a restore:
+  // idempotent. Coordinator's thread.
   std::function<void(ByteView prepared)> publish = {};
-  // Before the tasks of an attempt are built, after `publish`: removes what attempts that never counted left behind.
+  // Before the tasks of an attempt are built, after `publish`: removes what attempts that never
+  // counted left behind.
   std::function<void()> discard_unpublished = {};
 };
 

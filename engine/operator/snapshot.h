@@ -1,4 +1,5 @@
-// What a stage puts into a checkpoint. Freezing is constant time at the barrier; the frozen content is copied out between later batches.
+// What a stage puts into a checkpoint. Freezing is constant time at the barrier; the frozen content
+// is copied out between later batches.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ struct StatePart {
 
 // Where a source stands in one of its splits (a Kafka partition, a partition of a file log).
 struct SplitPosition {
-  std::string split;              // stable name: "user-events:3"
-  std::int64_t offset = 0;        // the next record to read
+  std::string split;        // stable name: "user-events:3"
+  std::int64_t offset = 0;  // the next record to read
   EventTime watermark = EventTime::min();
   EventTime max_time = EventTime::min();  // the greatest event time seen
   bool is_finished = false;
@@ -45,9 +46,11 @@ class Snapshotable {
   virtual ~Snapshotable() = default;
   // Constant time: from now on changes belong to the next checkpoint.
   virtual void freeze(CheckpointId id) = 0;
-  // Copies a bounded piece (about `max_entries`) of what was frozen; true when nothing is left. Never blocks.
+  // Copies a bounded piece (about `max_entries`) of what was frozen; true when nothing is left.
+  // Never blocks.
   virtual bool drain(StageSnapshot& out, std::size_t max_entries) = 0;
-  // The store has linked the files of checkpoint `id`: later changes may reach it again. Any thread.
+  // The store has linked the files of checkpoint `id`: later changes may reach it again. Any
+  // thread.
   virtual void on_linked(CheckpointId) {}
 };
 

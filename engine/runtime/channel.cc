@@ -23,7 +23,8 @@ bool Channel::take_all(std::deque<Message>& out) {
   if (out.empty()) {
     out.swap(queue_);
   } else {
-    out.insert(out.end(), std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+    out.insert(out.end(), std::make_move_iterator(queue_.begin()),
+               std::make_move_iterator(queue_.end()));
     queue_.clear();
   }
   size_.store(0, std::memory_order_release);
@@ -32,7 +33,8 @@ bool Channel::take_all(std::deque<Message>& out) {
 
 void Channel::release(std::size_t n) {
   const std::size_t before = queued_.fetch_sub(n, std::memory_order_acq_rel);
-  if (before >= max_batches_ && before - n < max_batches_ && producer_ != nullptr) producer_->notify();
+  if (before >= max_batches_ && before - n < max_batches_ && producer_ != nullptr)
+    producer_->notify();
 }
 
 }  // namespace tidemill

@@ -1,4 +1,5 @@
-// The typed ends of edges that leave a task: rows are copied once into one batch per receiver, the key's hash beside them.
+// The typed ends of edges that leave a task: rows are copied once into one batch per receiver, the
+// key's hash beside them.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,8 @@ namespace tidemill {
 template <class T>
 class ExchangeBase : public ExchangeOutlet {
  public:
-  explicit ExchangeBase(std::vector<Channel*> targets) : targets_(std::move(targets)), open_(targets_.size()) {}
+  explicit ExchangeBase(std::vector<Channel*> targets)
+      : targets_(std::move(targets)), open_(targets_.size()) {}
 
   void push(const Signal& signal) override {
     flush();
@@ -41,7 +43,8 @@ class ExchangeBase : public ExchangeOutlet {
     return *open_[target];
   }
   void push_if_full(std::size_t target) {
-    if (open_[target]->size() >= kExchangeRows<T>) targets_[target]->push(Message(std::move(open_[target])));
+    if (open_[target]->size() >= kExchangeRows<T>)
+      targets_[target]->push(Message(std::move(open_[target])));
   }
   [[nodiscard]] std::size_t size() const { return targets_.size(); }
 
@@ -63,7 +66,8 @@ class KeyExchange final : public ExchangeBase<T> {
     const int targets = static_cast<int>(this->size());
     for (auto& record : batch) {
       const std::uint64_t hash = stable_hash(std::invoke(key_, std::as_const(record.value)));
-      const auto target = static_cast<std::size_t>(subtask_of(key_group_of(hash, key_groups_), key_groups_, targets));
+      const auto target = static_cast<std::size_t>(
+          subtask_of(key_group_of(hash, key_groups_), key_groups_, targets));
       this->open(target).append_hashed(std::move(record.value), record.time, hash);
       this->push_if_full(target);
     }
@@ -74,11 +78,13 @@ class KeyExchange final : public ExchangeBase<T> {
   const KeyFn key_;
 };
 
-// Whole batches to one receiver after the other (or always the same one, for an edge onto a single subtask or a forward edge).
+// Whole batches to one receiver after the other (or always the same one, for an edge onto a single
+// subtask or a forward edge).
 template <class T>
 class RebalanceExchange final : public ExchangeBase<T> {
  public:
-  RebalanceExchange(std::vector<Channel*> targets, std::size_t first) : ExchangeBase<T>(std::move(targets)), next_(first % this->size()) {}
+  RebalanceExchange(std::vector<Channel*> targets, std::size_t first)
+      : ExchangeBase<T>(std::move(targets)), next_(first % this->size()) {}
   using ExchangeBase<T>::push;
 
   void push(AnyBatch any) override {

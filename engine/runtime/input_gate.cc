@@ -7,7 +7,8 @@
 
 namespace tidemill {
 
-InputGate::InputGate(std::vector<Input> inputs, EventTime restored_watermark) : merger_(inputs.size(), restored_watermark) {
+InputGate::InputGate(std::vector<Input> inputs, EventTime restored_watermark)
+    : merger_(inputs.size(), restored_watermark) {
   for (const Input& in : inputs) inputs_.emplace_back().input = in;
 }
 
@@ -59,9 +60,7 @@ std::optional<Message> InputGate::handle(std::size_t i, Message message) {
   if (message.batch) return message;
   const Signal s = message.signal;
   switch (s.kind) {
-    case SignalKind::kWatermark:
-      queue_watermark(merger_.advance(i, s.time));
-      return std::nullopt;
+    case SignalKind::kWatermark: queue_watermark(merger_.advance(i, s.time)); return std::nullopt;
     case SignalKind::kIdle:
       queue_watermark(merger_.set_idle(i));
       if (!is_idle_ && merger_.is_idle()) {

@@ -1,8 +1,9 @@
 // The inputs of one task: next message, merged watermark, aligned barrier.
 //
-// Invariants: messages of one channel keep their order; a channel whose barrier has arrived is not read until all have delivered it;
-// the merged watermark never moves back; a finished channel counts as "barrier arrived" only when its barrier really comes (finished
-// sources go on sending barriers), so a checkpoint covers every task.
+// Invariants: messages of one channel keep their order; a channel whose barrier has arrived is not
+// read until all have delivered it; the merged watermark never moves back; a finished channel
+// counts as "barrier arrived" only when its barrier really comes (finished sources go on sending
+// barriers), so a checkpoint covers every task.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +31,9 @@ class InputGate {
 
   InputGate(std::vector<Input> inputs, EventTime restored_watermark);
 
-  // The next thing the task has to handle: a batch, or a signal that concerns the whole task (merged watermark, aligned barrier, idle,
-  // active, end of all inputs). Nothing: no readable input has a message. `first` is the channel to look at first (schedulers vary it).
+  // The next thing the task has to handle: a batch, or a signal that concerns the whole task
+  // (merged watermark, aligned barrier, idle, active, end of all inputs). Nothing: no readable
+  // input has a message. `first` is the channel to look at first (schedulers vary it).
   std::optional<Next> next(std::size_t first);
 
   // The batch returned last has been processed.

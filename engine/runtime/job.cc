@@ -7,16 +7,19 @@
 
 namespace tidemill {
 
-Job::Job(const Plan& plan, const RestoredOperators* restored, Resources& resources, MetricRegistry& metrics, const Clock& clock,
-         Task::Acknowledge acknowledge, Settings settings)
+Job::Job(const Plan& plan, const RestoredOperators* restored, Resources& resources,
+         MetricRegistry& metrics, const Clock& clock, Task::Acknowledge acknowledge,
+         Settings settings)
     : acknowledge_(std::move(acknowledge)) {
   for (const Chain& chain : plan.chains) {
     first_task_.push_back(subtask_of_task_.size());
-    for (int s = 0; s < chain.parallelism; ++s) subtask_of_task_.push_back(static_cast<std::size_t>(s));
+    for (int s = 0; s < chain.parallelism; ++s)
+      subtask_of_task_.push_back(static_cast<std::size_t>(s));
   }
   make_channels(plan, settings.channel_batches);
   for (std::size_t c = 0; c < plan.chains.size(); ++c) {
-    for (int s = 0; s < plan.chains[c].parallelism; ++s) build_task(plan, c, s, restored, resources, metrics, clock);
+    for (int s = 0; s < plan.chains[c].parallelism; ++s)
+      build_task(plan, c, s, restored, resources, metrics, clock);
   }
 }
 
@@ -37,41 +40,50 @@ void Job::make_channels(const Plan& plan, std::size_t max_batches) {
       for (int r = 0; r < receivers; ++r) {
         if (one_to_one && r != s) continue;
         channel_of_edge_[e][static_cast<std::size_t>(s)].push_back(links_.size());
-        links_.push_back({std::make_unique<Channel>(max_batches), task_index(from, s), task_index(to, r)});
+        links_.push_back(
+            {std::make_unique<Channel>(max_batches), task_index(from, s), task_index(to, r)});
       }
     }
   }
 }
 
-std::unique_ptr<OperatorContext> Job::make_context(const Plan& plan, const Node& node, int subtask, int parallelism,
-                                                   const RestoredOperators* restored, Resources& resources, MetricRegistry& metrics,
+std::unique_ptr<OperatorContext> Job::make_context(const Plan& plan, const Node& node, int subtask,
+                                                   int parallelism,
+                                                   const RestoredOperators* restored,
+                                                   Resources& resources, MetricRegistry& metrics,
                                                    const Clock& clock) {
   const RestoredOperator* mine = nullptr;
   if (restored != nullptr) {
     const auto it = restored->find(node.name);
     if (it != restored->end()) mine = &it->second;
   }
-  OperatorContext::Place place{node.name, subtask, parallelism, key_groups_of(subtask, parallelism, plan.key_groups)};
+  OperatorContext::Place place{node.name, subtask, parallelism,
+                               key_groups_of(subtask, parallelism, plan.key_groups)};
   return std::make_unique<OperatorContext>(std::move(place), resources, metrics, clock, mine);
 }
 
-void Job::build_task(const Plan& plan, std::size_t chain, int subtask, const RestoredOperators* restored, Resources& resources,
+void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
+                     const RestoredOperators* restored, Resources& resources,
                      MetricRegistry& metrics, const Clock& clock) {
   const Chain& c = plan.chains[chain];
-  auto task = std::make_unique<Task>(plan.graph.nodes[c.nodes.front()].name + "/" + std::to_string(subtask), acknowledge_);
+  auto task = std::make_unique<Task>(
+      plan.graph.nodes[c.nodes.front()].name + "/" + std::to_string(subtask), acknowledge_);
   std::map<NodeId, Stage*> stages;
   for (const NodeId id : c.nodes) {
     const Node& node = plan.graph.nodes[id];
-    auto context = make_context(plan, node, subtask, c.parallelism, restored, resources, metrics, clock);
+    auto context =
+        make_context(plan, node, subtask, c.parallelism, restored, resources, metrics, clock);
     if (node.make_source) {
       task->set_source(std::make_unique<SourceHead>(std::move(context), node.make_source));
     } else {
-      stages[id] = &task->add_stage(std::make_unique<Stage>(std::move(context), node.make_operator));
+      stages[id] =
+          &task->add_stage(std::make_unique<Stage>(std::move(context), node.make_operator));
     }
   }
   for (const NodeId id : c.nodes) {
     const Node& node = plan.graph.nodes[id];
-    OperatorContext& context = node.make_source ? task->source()->context() : stages.at(id)->context();
+    OperatorContext& context =
+        node.make_source ? task->source()->context() : stages.at(id)->context();
     connect_outputs(plan, node, subtask, context, *task, stages);
   }
   if (!task->is_source()) {
@@ -81,24 +93,29 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask, const Res
       if (plan.graph.edges[e].to != c.nodes.front()) continue;
       for (const auto& of_sender : channel_of_edge_[e]) {
         for (const std::size_t link : of_sender) {
-          if (links_[link].to_task == me) inputs.push_back({links_[link].channel.get(), plan.graph.edges[e].input});
+          if (links_[link].to_task == me)
+            inputs.push_back({links_[link].channel.get(), plan.graph.edges[e].input});
         }
       }
     }
-    if (inputs.empty()) throw Error(ErrorCode::kConfig, "an operator has no input: " + plan.graph.nodes[c.nodes.front()].name);
-    task->set_gate(std::make_unique<InputGate>(std::move(inputs), stages.at(c.nodes.front())->input_watermark()));
+    if (inputs.empty())
+      throw Error(ErrorCode::kConfig,
+                  "an operator has no input: " + plan.graph.nodes[c.nodes.front()].name);
+    task->set_gate(std::make_unique<InputGate>(std::move(inputs),
+                                               stages.at(c.nodes.front())->input_watermark()));
   }
   tasks_.push_back(std::move(task));
 }
 
-void Job::connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context, Task& task,
-                          const std::map<NodeId, Stage*>& stages) {
+void Job::connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context,
+                          Task& task, const std::map<NodeId, Stage*>& stages) {
   for (std::size_t e = 0; e < plan.graph.edges.size(); ++e) {
     const Edge& edge = plan.graph.edges[e];
     if (edge.from != node.id) continue;
     auto& ports = context.ports();
     if (edge.port >= ports.size() || !ports[edge.port]) {
-      throw Error(ErrorCode::kInternal, "operator " + node.name + " has no output port " + std::to_string(edge.port));
+      throw Error(ErrorCode::kInternal,
+                  "operator " + node.name + " has no output port " + std::to_string(edge.port));
     }
     if (plan.is_chained(edge)) {
       auto inlet = std::make_unique<StageInlet>(*stages.at(edge.to), edge.input);
@@ -107,7 +124,8 @@ void Job::connect_outputs(const Plan& plan, const Node& node, int subtask, Opera
       continue;
     }
     std::vector<Channel*> targets;
-    for (const std::size_t link : channel_of_edge_[e][static_cast<std::size_t>(subtask)]) targets.push_back(links_[link].channel.get());
+    for (const std::size_t link : channel_of_edge_[e][static_cast<std::size_t>(subtask)])
+      targets.push_back(links_[link].channel.get());
     auto exchange = edge.make_exchange(std::move(targets), plan.key_groups, subtask);
     ports[edge.port]->connect(*exchange);
     task.add_exchange(std::move(exchange));
@@ -128,7 +146,8 @@ void Job::request_checkpoint(CheckpointId id) {
 }
 
 bool Job::has_ended() const {
-  return std::all_of(tasks_.begin(), tasks_.end(), [](const auto& task) { return task->has_ended(); });
+  return std::all_of(tasks_.begin(), tasks_.end(),
+                     [](const auto& task) { return task->has_ended(); });
 }
 
 }  // namespace tidemill

@@ -21,7 +21,8 @@ namespace tidemill {
 // What the operators of a job find when they start; empty at a first start.
 using RestoredOperators = std::map<std::string, RestoredOperator>;
 
-// Owns tasks and channels. Built and destroyed by one thread; `request_checkpoint` and the queries may come from any.
+// Owns tasks and channels. Built and destroyed by one thread; `request_checkpoint` and the queries
+// may come from any.
 class Job {
  public:
   struct Settings {
@@ -29,16 +30,19 @@ class Job {
   };
 
   // Everything passed by reference outlives the job.
-  Job(const Plan& plan, const RestoredOperators* restored, Resources& resources, MetricRegistry& metrics, const Clock& clock,
-      Task::Acknowledge acknowledge, Settings settings);
-  Job(const Plan& plan, const RestoredOperators* restored, Resources& resources, MetricRegistry& metrics, const Clock& clock,
-      Task::Acknowledge acknowledge)
+  Job(const Plan& plan, const RestoredOperators* restored, Resources& resources,
+      MetricRegistry& metrics, const Clock& clock, Task::Acknowledge acknowledge,
+      Settings settings);
+  Job(const Plan& plan, const RestoredOperators* restored, Resources& resources,
+      MetricRegistry& metrics, const Clock& clock, Task::Acknowledge acknowledge)
       : Job(plan, restored, resources, metrics, clock, std::move(acknowledge), Settings{}) {}
   ~Job();
 
   [[nodiscard]] std::vector<std::unique_ptr<Task>>& tasks() { return tasks_; }
   // Which worker of `workers` a task belongs to: subtask i of every chain on worker i mod workers.
-  [[nodiscard]] std::size_t worker_of(std::size_t task, std::size_t workers) const { return subtask_of_task_[task] % workers; }
+  [[nodiscard]] std::size_t worker_of(std::size_t task, std::size_t workers) const {
+    return subtask_of_task_[task] % workers;
+  }
   // Lets channels wake the workers of their ends.
   void connect_wakeups(const std::vector<Wakeup*>& by_worker);
 
@@ -53,15 +57,19 @@ class Job {
     std::size_t from_task = 0;
     std::size_t to_task = 0;
   };
-  std::size_t task_index(std::size_t chain, int subtask) const { return first_task_[chain] + static_cast<std::size_t>(subtask); }
+  std::size_t task_index(std::size_t chain, int subtask) const {
+    return first_task_[chain] + static_cast<std::size_t>(subtask);
+  }
   void make_channels(const Plan& plan, std::size_t max_batches);
-  void build_task(const Plan& plan, std::size_t chain, int subtask, const RestoredOperators* restored, Resources& resources,
-                  MetricRegistry& metrics, const Clock& clock);
-  std::unique_ptr<OperatorContext> make_context(const Plan& plan, const Node& node, int subtask, int parallelism,
-                                                const RestoredOperators* restored, Resources& resources, MetricRegistry& metrics,
+  void build_task(const Plan& plan, std::size_t chain, int subtask,
+                  const RestoredOperators* restored, Resources& resources, MetricRegistry& metrics,
+                  const Clock& clock);
+  std::unique_ptr<OperatorContext> make_context(const Plan& plan, const Node& node, int subtask,
+                                                int parallelism, const RestoredOperators* restored,
+                                                Resources& resources, MetricRegistry& metrics,
                                                 const Clock& clock);
-  void connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context, Task& task,
-                       const std::map<NodeId, Stage*>& stages);
+  void connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context,
+                       Task& task, const std::map<NodeId, Stage*>& stages);
 
   // channels_[edge][from subtask][to subtask]
   std::vector<std::vector<std::vector<std::size_t>>> channel_of_edge_;

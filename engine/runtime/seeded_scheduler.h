@@ -1,4 +1,5 @@
-// Tests: one thread steps the same tasks in a seeded order. A seed names one interleaving and can be run again.
+// Tests: one thread steps the same tasks in a seeded order. A seed names one interleaving and can
+// be run again.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The runtime's half of a source: decodes what a reader brings, assigns event time, judges bad and late records record by record and
-// split by split, and turns splits into one merged watermark.
+// The runtime's half of a source: decodes what a reader brings, assigns event time, judges bad and
+// late records record by record and split by split, and turns splits into one merged watermark.
 #pragma once
 
 #include <algorithm>
@@ -31,12 +31,13 @@ struct Rejection {
 enum class BadDataPolicy { kFail, kSkip, kDeadLetter };
 
 struct SourceSettings {
-  std::optional<Duration> idle;              // none: a split never becomes idle by itself
-  std::optional<Duration> lateness;          // set: lateness is judged here, per split; none: operators judge
-  std::optional<Duration> max_future_skew;   // against the record's own timestamp
+  std::optional<Duration> idle;  // none: a split never becomes idle by itself
+  std::optional<Duration>
+      lateness;  // set: lateness is judged here, per split; none: operators judge
+  std::optional<Duration> max_future_skew;  // against the record's own timestamp
   BadDataPolicy bad_data = BadDataPolicy::kFail;
   std::size_t max_poll_records = 1000;
-  double max_records_per_second = 0;         // per subtask; 0: unlimited
+  double max_records_per_second = 0;  // per subtask; 0: unlimited
   double max_bytes_per_second = 0;
 };
 
@@ -66,13 +67,15 @@ class RateLimit {
 };
 
 // Decode: bool(const Raw&, const Origin&, T& out, Rejection& why). TimeOf: EventTime(const T&).
-// Ports: 0 the events, 1 late records, 2 bad records (both RejectedRecord; only for Raw = RawRecord).
+// Ports: 0 the events, 1 late records, 2 bad records (both RejectedRecord; only for Raw =
+// RawRecord).
 template <class Raw, class T, class Decode, class TimeOf, class Generator>
 class SourceStage final : public SourceDriver, private Snapshotable {
  public:
   static_assert(WatermarkGenerator<Generator, T>);
 
-  SourceStage(OperatorContext& ctx, SourceSettings settings, std::shared_ptr<SourceWatermarks> watermarks, const ReaderFactory<Raw>& make_reader,
+  SourceStage(OperatorContext& ctx, SourceSettings settings,
+              std::shared_ptr<SourceWatermarks> watermarks, const ReaderFactory<Raw>& make_reader,
               Decode decode, TimeOf time_of, Generator generator)
       : settings_(settings),
         watermarks_(std::move(watermarks)),
@@ -87,7 +90,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         out_(ctx.output<T>(0)),
         late_(ctx.output<RejectedRecord>(1)),
         bad_(ctx.output<RejectedRecord>(2)),
-        records_in_(ctx.counter("tidemill_records_in_total")),
+        records_in_(ctx.counter("tidemill_source_records_total")),
         late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
         bad_count_(ctx.counter("tidemill_bad_records_total")) {
     if (const RestoredOperator* restored = ctx.restored_operator()) {
@@ -101,7 +104,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   }
 
   bool step() override {
-    if (!control_.released.load(std::memory_order_acquire) || control_.stopped.load(std::memory_order_acquire)) {
+    if (!control_.released.load(std::memory_order_acquire) ||
+        control_.stopped.load(std::memory_order_acquire)) {
       on_blocked();
       return forward_event_time();
     }
@@ -121,7 +125,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     std::size_t id = 0;  // in watermarks_
     Generator generator;
     EventTime max_time = EventTime::min();
-    EventTime base = EventTime::min();  // watermark in force at the split, apart from its generator's
+    EventTime base =
+        EventTime::min();  // watermark in force at the split, apart from its generator's
     std::chrono::nanoseconds idle_for{};
     bool is_idle = false;
     bool is_finished = false;
@@ -130,14 +135,14 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     std::int64_t tail_offset = -1;
     std::int64_t tail_timestamp = 0;
     std::uint64_t tail_hash = 0;
-    std::optional<EventTime> announced;
   };
 
   void add_new_splits() {
     auto& all = reader_->splits();
     while (splits_.size() < all.size()) {
       const SplitStatus& status = all[splits_.size()];
-      Split split{.generator = generator_};
+      Split split;
+      split.generator = generator_;
       EventTime watermark = EventTime::min();
       for (const SplitPosition& p : restored_) {
         if (p.split != status.name) continue;
@@ -157,7 +162,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
 
   void hold_drifting() {
     auto& all = reader_->splits();
-    for (std::size_t i = 0; i < splits_.size(); ++i) all[i].is_paused = watermarks_->must_wait(splits_[i].id);
+    for (std::size_t i = 0; i < splits_.size(); ++i)
+      all[i].is_paused = watermarks_->must_wait(splits_[i].id);
   }
 
   // Only time during which the split could be polled and was empty counts.
@@ -167,7 +173,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       const auto& all = reader_->splits();
       for (std::size_t i = 0; i < splits_.size(); ++i) {
         const SplitStatus& status = all[i];
-        if (status.state == SplitState::kAtEnd && !status.is_paused && !status.is_held) splits_[i].idle_for += passed;
+        if (status.state == SplitState::kAtEnd && !status.is_paused && !status.is_held)
+          splits_[i].idle_for += passed;
       }
     }
     last_step_ = now;
@@ -222,12 +229,16 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       return;
     }
     const EventTime time = time_of_(value);
-    if (settings_.max_future_skew && origin.timestamp.is_finite() && time > origin.timestamp + *settings_.max_future_skew) {
-      why = {"future", "event time is " + std::to_string((time - origin.timestamp).count()) + " ms ahead of the record's timestamp"};
+    if (settings_.max_future_skew && origin.timestamp.is_finite() &&
+        time > origin.timestamp + *settings_.max_future_skew) {
+      why = {"future", "event time is " + std::to_string((time - origin.timestamp).count()) +
+                           " ms ahead of the record's timestamp"};
       reject_bad(raw, origin, why);
       return;
     }
-    if (settings_.lateness && time < std::max(split.base, split.generator.watermark()) - *settings_.lateness && !TM_BROKEN("accept_late")) {
+    if (settings_.lateness &&
+        time < std::max(split.base, split.generator.watermark()) - *settings_.lateness &&
+        !TM_BROKEN("accept_late")) {
       late_count_.add();
       reject_late(raw, origin, time, value);
       return;
@@ -253,8 +264,10 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       }
       const auto announced_idle = std::exchange(status.announced_idle, std::nullopt);
       if (announced_idle == false) wake(split);
-      const bool is_quiet = announced_idle == true || (settings_.idle && split.idle_for >= *settings_.idle);
-      if (is_quiet && !split.is_idle && !split.is_finished && status.state != SplitState::kFinished) {
+      const bool is_quiet =
+          announced_idle == true || (settings_.idle && split.idle_for >= *settings_.idle);
+      if (is_quiet && !split.is_idle && !split.is_finished &&
+          status.state != SplitState::kFinished) {
         split.is_idle = true;
         watermarks_->set_idle(split.id);
       }
@@ -275,7 +288,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     const Origin& origin = batch_.origins[split.last_record];
     split.tail_offset = origin.offset;
     split.tail_timestamp = origin.timestamp.ms;
-    if constexpr (std::is_same_v<Raw, RawRecord>) split.tail_hash = hash_bytes(batch_.values[split.last_record].value);
+    if constexpr (std::is_same_v<Raw, RawRecord>)
+      split.tail_hash = hash_bytes(batch_.values[split.last_record].value);
   }
 
   // The merged watermark may have moved because of other subtasks too.
@@ -316,9 +330,11 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     if (settings_.bad_data == BadDataPolicy::kSkip) return;
     const SplitStatus& status = reader_->splits()[origin.split];
     if (settings_.bad_data == BadDataPolicy::kFail) {
-      throw Error(ErrorCode::kBadData, "bad record (policy fail): " + std::string(why.reason) + " (" + why.detail + ") at " + status.source + "/" +
-                                           std::to_string(status.partition) + " offset " + std::to_string(origin.offset) +
-                                           "; mend it, or set bad_data.policy to skip or dead_letter");
+      throw Error(ErrorCode::kBadData,
+                  "bad record (policy fail): " + std::string(why.reason) + " (" + why.detail +
+                      ") at " + status.source + "/" + std::to_string(status.partition) +
+                      " offset " + std::to_string(origin.offset) +
+                      "; mend it, or set bad_data.policy to skip or dead_letter");
     }
     if constexpr (std::is_same_v<Raw, RawRecord>) {
       bad_.emit(rejected(raw, origin, origin.timestamp, "decode", why), origin.timestamp);
@@ -330,8 +346,12 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       Rejection why{"late", ""};
       const Split& split = splits_[origin.split];
       const EventTime watermark = std::max(split.base, split.generator.watermark());
-      why.detail = std::to_string((watermark - time).count()) + " ms behind the watermark, lateness " + std::to_string(settings_.lateness->count()) + " ms";
-      late_.emit(rejected(raw, origin, origin.timestamp.is_finite() ? origin.timestamp : time, "source", why), time);
+      why.detail = std::to_string((watermark - time).count()) +
+                   " ms behind the watermark, lateness " +
+                   std::to_string(settings_.lateness->count()) + " ms";
+      late_.emit(rejected(raw, origin, origin.timestamp.is_finite() ? origin.timestamp : time,
+                          "source", why),
+                 time);
     } else {
       RejectedRecord record;
       record.timestamp = time;
@@ -343,7 +363,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     }
   }
 
-  RejectedRecord rejected(const RawRecord& raw, const Origin& origin, EventTime timestamp, const char* stage, const Rejection& why) {
+  RejectedRecord rejected(const RawRecord& raw, const Origin& origin, EventTime timestamp,
+                          const char* stage, const Rejection& why) {
     const SplitStatus& status = reader_->splits()[origin.split];
     RejectedRecord record;
     record.value = raw.value;
@@ -366,7 +387,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       const Split& split = splits_[i];
       SplitPosition p;
       p.split = all[i].name;
-      p.offset = TM_BROKEN("forget_position") ? std::max<std::int64_t>(0, all[i].next_offset - 1) : all[i].next_offset;
+      p.offset = TM_BROKEN("forget_position") ? std::max<std::int64_t>(0, all[i].next_offset - 1)
+                                              : all[i].next_offset;
       p.watermark = watermarks_->snapshot_of(split.id);
       p.max_time = split.max_time;
       p.is_finished = split.is_finished;

@@ -10,8 +10,8 @@ namespace {
 
 constexpr const char* kClockPart = "#clock";
 
-// After a change of parallelism a subtask may take over groups of several former ones: the smallest clock is right for all of them,
-// because operators keep a clock per key group.
+// After a change of parallelism a subtask may take over groups of several former ones: the smallest
+// clock is right for all of them, because operators keep a clock per key group.
 StageClock restored_clock(const OperatorContext& context) {
   StageClock clock;
   bool first = true;
@@ -28,7 +28,8 @@ StageClock restored_clock(const OperatorContext& context) {
 
 }  // namespace
 
-Stage::Stage(std::unique_ptr<OperatorContext> context, const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make)
+Stage::Stage(std::unique_ptr<OperatorContext> context,
+             const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make)
     : context_(std::move(context)),
       operator_(make(*context_)),
       clock_(restored_clock(*context_)),
@@ -93,7 +94,8 @@ void Stage::tick() {
 
 bool Stage::is_outlet_blocked() const {
   const auto& ports = context_->ports();
-  return std::any_of(ports.begin(), ports.end(), [](const auto& port) { return port && port->is_blocked(); });
+  return std::any_of(ports.begin(), ports.end(),
+                     [](const auto& port) { return port && port->is_blocked(); });
 }
 
 void Stage::fire() {
@@ -170,9 +172,11 @@ void Stage::rethrow_named() {
   try {
     throw;
   } catch (const Error& e) {
-    throw Error(e.code(), "operator " + name() + "/" + std::to_string(context_->subtask()) + ": " + e.what());
+    throw Error(e.code(),
+                "operator " + name() + "/" + std::to_string(context_->subtask()) + ": " + e.what());
   } catch (const std::exception& e) {
-    throw Error(ErrorCode::kUser, "operator " + name() + "/" + std::to_string(context_->subtask()) + " threw: " + e.what());
+    throw Error(ErrorCode::kUser, "operator " + name() + "/" + std::to_string(context_->subtask()) +
+                                      " threw: " + e.what());
   }
 }
 

@@ -3,7 +3,8 @@
 // Invariants:
 // - Whatever the operator emitted before a signal is pushed before that signal.
 // - The watermark the operator has been given, and the one forwarded, are part of its snapshot.
-// - While a firing or the end is unfinished, batches and barriers may pass; watermarks raise the target; idle and end wait.
+// - While a firing or the end is unfinished, batches and barriers may pass; watermarks raise the
+// target; idle and end wait.
 #pragma once
 
 #include <memory>
@@ -26,7 +27,8 @@ struct StageClock {
 
 class Stage {
  public:
-  Stage(std::unique_ptr<OperatorContext> context, const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make);
+  Stage(std::unique_ptr<OperatorContext> context,
+        const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make);
 
   void on_batch(int input, AnyBatch batch);
   void on_signal(const Signal& signal);
@@ -40,7 +42,8 @@ class Stage {
   [[nodiscard]] bool is_outlet_blocked() const;
   [[nodiscard]] bool has_ended() const { return ended_; }
 
-  // Checkpoint: freeze was done when the barrier passed; this copies a bounded piece. True when all is copied.
+  // Checkpoint: freeze was done when the barrier passed; this copies a bounded piece. True when all
+  // is copied.
   bool drain(std::size_t max_entries);
   [[nodiscard]] StageSnapshot take_snapshot() { return std::move(snapshot_); }
 

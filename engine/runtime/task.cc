@@ -9,8 +9,9 @@
 namespace tidemill {
 namespace {
 
-constexpr std::size_t kDrainEntries = 2048;       // copied out of frozen state per step
-constexpr std::size_t kStepsBetweenFlushes = 16;  // bounds how long a row waits for company in an exchange
+constexpr std::size_t kDrainEntries = 2048;  // copied out of frozen state per step
+constexpr std::size_t kStepsBetweenFlushes =
+    16;  // bounds how long a row waits for company in an exchange
 
 }  // namespace
 
@@ -31,7 +32,8 @@ bool SourceHead::drain(std::size_t max_entries) {
 
 bool SourceHead::is_blocked() const {
   const auto& ports = context_->ports();
-  return std::any_of(ports.begin(), ports.end(), [](const auto& port) { return port && port->is_blocked(); });
+  return std::any_of(ports.begin(), ports.end(),
+                     [](const auto& port) { return port && port->is_blocked(); });
 }
 
 Stage& Task::add_stage(std::unique_ptr<Stage> stage) {
@@ -41,18 +43,21 @@ Stage& Task::add_stage(std::unique_ptr<Stage> stage) {
 
 bool Task::is_blocked() const {
   if (source_ && source_->is_blocked()) return true;
-  return std::any_of(stages_.begin(), stages_.end(), [](const auto& stage) { return stage->is_blocked(); });
+  return std::any_of(stages_.begin(), stages_.end(),
+                     [](const auto& stage) { return stage->is_blocked(); });
 }
 
 bool Task::has_ended() const {
   if (source_ && !source_->driver().has_ended()) return false;
-  return std::all_of(stages_.begin(), stages_.end(), [](const auto& stage) { return stage->has_ended(); });
+  return std::all_of(stages_.begin(), stages_.end(),
+                     [](const auto& stage) { return stage->has_ended(); });
 }
 
 bool Task::has_pending_work() const {
   if (draining_ || requested_.load(std::memory_order_acquire) > begun_) return true;
   if (gate_ && gate_->has_message()) return true;
-  return std::any_of(stages_.begin(), stages_.end(), [](const auto& stage) { return stage->has_work(); });
+  return std::any_of(stages_.begin(), stages_.end(),
+                     [](const auto& stage) { return stage->has_work(); });
 }
 
 Task::Step Task::step(std::size_t turn) {
@@ -132,8 +137,11 @@ bool Task::drain() {
   }
   TaskSnapshot snapshot;
   snapshot.checkpoint = *draining_;
-  if (source_) snapshot.entries.push_back({source_->context().name(), source_->context().subtask(), source_->take_snapshot()});
-  for (const auto& stage : stages_) snapshot.entries.push_back({stage->name(), stage->context().subtask(), stage->take_snapshot()});
+  if (source_)
+    snapshot.entries.push_back(
+        {source_->context().name(), source_->context().subtask(), source_->take_snapshot()});
+  for (const auto& stage : stages_)
+    snapshot.entries.push_back({stage->name(), stage->context().subtask(), stage->take_snapshot()});
   draining_.reset();
   acknowledge_(std::move(snapshot));
   return true;

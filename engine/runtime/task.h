@@ -1,4 +1,5 @@
-// A chain of stages for one slice of the keys: what a thread steps. One step handles one message and never blocks.
+// A chain of stages for one slice of the keys: what a thread steps. One step handles one message
+// and never blocks.
 #pragma once
 
 #include <atomic>
@@ -29,7 +30,8 @@ struct TaskSnapshot {
 // A source at the head of a chain.
 class SourceHead {
  public:
-  SourceHead(std::unique_ptr<OperatorContext> context, const std::function<std::unique_ptr<SourceDriver>(OperatorContext&)>& make)
+  SourceHead(std::unique_ptr<OperatorContext> context,
+             const std::function<std::unique_ptr<SourceDriver>(OperatorContext&)>& make)
       : context_(std::move(context)), driver_(make(*context_)) {}
 
   [[nodiscard]] SourceDriver& driver() { return *driver_; }
@@ -47,22 +49,27 @@ class SourceHead {
   std::size_t draining_ = 0;
 };
 
-// Built by the job; stepped by one thread (which may change between steps only under a lock or a join).
+// Built by the job; stepped by one thread (which may change between steps only under a lock or a
+// join).
 class Task {
  public:
   enum class Step { kWorked, kIdle, kBlocked };
   using Acknowledge = std::function<void(TaskSnapshot)>;
 
-  Task(std::string name, Acknowledge acknowledge) : name_(std::move(name)), acknowledge_(std::move(acknowledge)) {}
+  Task(std::string name, Acknowledge acknowledge)
+      : name_(std::move(name)), acknowledge_(std::move(acknowledge)) {}
 
   // Construction, head first.
   void set_source(std::unique_ptr<SourceHead> source) { source_ = std::move(source); }
   Stage& add_stage(std::unique_ptr<Stage> stage);
   void add_inlet(std::unique_ptr<Outlet> inlet) { inlets_.push_back(std::move(inlet)); }
-  void add_exchange(std::unique_ptr<ExchangeOutlet> exchange) { exchanges_.push_back(std::move(exchange)); }
+  void add_exchange(std::unique_ptr<ExchangeOutlet> exchange) {
+    exchanges_.push_back(std::move(exchange));
+  }
   void set_gate(std::unique_ptr<InputGate> gate) { gate_ = std::move(gate); }
 
-  // One message, or one piece of pending work. `turn` varies which input is looked at first. Throws what an operator throws.
+  // One message, or one piece of pending work. `turn` varies which input is looked at first. Throws
+  // what an operator throws.
   Step step(std::size_t turn);
   // At least once a millisecond.
   void tick();

@@ -18,12 +18,14 @@ constexpr auto kParkAtMost = std::chrono::microseconds(1000);
 ThreadedScheduler::ThreadedScheduler(Job& job, std::size_t workers) {
   workers = std::max<std::size_t>(1, workers);
   for (std::size_t i = 0; i < workers; ++i) workers_.push_back(std::make_unique<Worker>());
-  for (std::size_t t = 0; t < job.tasks().size(); ++t) workers_[job.worker_of(t, workers)]->tasks.push_back(job.tasks()[t].get());
+  for (std::size_t t = 0; t < job.tasks().size(); ++t)
+    workers_[job.worker_of(t, workers)]->tasks.push_back(job.tasks()[t].get());
   std::erase_if(workers_, [](const auto& worker) { return worker->tasks.empty(); });
   std::vector<Wakeup*> wakeups;
   for (const auto& worker : workers_) wakeups.push_back(&worker->wakeup);
   job.connect_wakeups(wakeups);
-  for (const auto& worker : workers_) worker->thread = std::thread([this, w = worker.get()] { run(*w); });
+  for (const auto& worker : workers_)
+    worker->thread = std::thread([this, w = worker.get()] { run(*w); });
 }
 
 ThreadedScheduler::~ThreadedScheduler() { stop(); }
@@ -75,7 +77,8 @@ void ThreadedScheduler::run(Worker& worker) {
         last_tick = now;
         for (Task* task : worker.tasks) task->tick();
       }
-      if (!ended && std::all_of(worker.tasks.begin(), worker.tasks.end(), [](Task* t) { return t->has_ended(); })) {
+      if (!ended && std::all_of(worker.tasks.begin(), worker.tasks.end(),
+                                [](Task* t) { return t->has_ended(); })) {
         ended = true;
         ended_workers_.fetch_add(1, std::memory_order_acq_rel);
       }

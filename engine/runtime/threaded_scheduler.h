@@ -1,4 +1,5 @@
-// Production: one worker thread per core steps its tasks; spin, yield, park when all of them are idle.
+// Production: one worker thread per core steps its tasks; spin, yield, park when all of them are
+// idle.
 #pragma once
 
 #include <atomic>
@@ -13,8 +14,8 @@
 
 namespace tidemill {
 
-// Starts in the constructor, joins in `stop` or the destructor. The job outlives it. Tasks are touched by their worker only, from start
-// to join.
+// Starts in the constructor, joins in `stop` or the destructor. The job outlives it. Tasks are
+// touched by their worker only, from start to join.
 class ThreadedScheduler {
  public:
   ThreadedScheduler(Job& job, std::size_t workers);
@@ -28,7 +29,9 @@ class ThreadedScheduler {
   // Rethrows what the first failing task threw.
   void rethrow_failure();
   // Every task has seen its end.
-  [[nodiscard]] bool has_ended() const { return ended_workers_.load(std::memory_order_acquire) == workers_.size(); }
+  [[nodiscard]] bool has_ended() const {
+    return ended_workers_.load(std::memory_order_acquire) == workers_.size();
+  }
   void wake_all();
 
  private:

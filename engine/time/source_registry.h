@@ -1,5 +1,5 @@
-// The event time of every source of one attempt, by source name: subtasks find their shared object here, and so does whoever reports
-// progress.
+// The event time of every source of one attempt, by source name: subtasks find their shared object
+// here, and so does whoever reports progress.
 #pragma once
 
 #include <map>
@@ -15,7 +15,8 @@ namespace tidemill {
 // Thread-safe.
 class SourceRegistry {
  public:
-  std::shared_ptr<SourceWatermarks> of(const std::string& source, const Clock& clock, std::optional<Duration> max_drift) {
+  std::shared_ptr<SourceWatermarks> of(const std::string& source, const Clock& clock,
+                                       std::optional<Duration> max_drift) {
     const std::lock_guard lock(mutex_);
     auto& slot = sources_[source];
     if (!slot) slot = std::make_shared<SourceWatermarks>(clock, max_drift);

@@ -50,7 +50,8 @@ bool SourceWatermarks::must_wait(std::size_t split) const {
 
 EventTime SourceWatermarks::snapshot_of(std::size_t split) const {
   const std::lock_guard lock(mutex_);
-  return merger_.is_active(split) ? merger_.of(split) : std::max(merger_.of(split), merger_.merged());
+  return merger_.is_active(split) ? merger_.of(split)
+                                  : std::max(merger_.of(split), merger_.merged());
 }
 
 std::optional<SourceWatermarks::Holder> SourceWatermarks::holder() const {

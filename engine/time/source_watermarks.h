@@ -1,8 +1,9 @@
 // Event time of one source: a watermark per split, merged over all splits of all subtasks.
 //
-// The splits of a source are merged in one place, not per subtask, so that every subtask sends the same merged watermark. Then no
-// operator can have a watermark that a split which returns from idleness does not know: the split is judged against the merged
-// watermark at its return, and from then on it holds that watermark (docs/semantics.md 1).
+// The splits of a source are merged in one place, not per subtask, so that every subtask sends the
+// same merged watermark. Then no operator can have a watermark that a split which returns from
+// idleness does not know: the split is judged against the merged watermark at its return, and from
+// then on it holds that watermark (docs/semantics.md 1).
 #pragma once
 
 #include <atomic>
@@ -22,13 +23,17 @@ namespace tidemill {
 // Thread-safe; touched once per batch. A split's own calls come from one thread.
 class SourceWatermarks {
  public:
-  // `max_drift`: a split whose watermark is more than this ahead of the slowest active one is not read.
-  SourceWatermarks(const Clock& clock, std::optional<Duration> max_drift) : clock_(clock), max_drift_(max_drift), merger_(0) {}
+  // `max_drift`: a split whose watermark is more than this ahead of the slowest active one is not
+  // read.
+  SourceWatermarks(const Clock& clock, std::optional<Duration> max_drift)
+      : clock_(clock), max_drift_(max_drift), merger_(0) {}
 
-  // Joins at `watermark` (a restored one, or kMin). All splits known at the start are added before any is advanced.
+  // Joins at `watermark` (a restored one, or kMin). All splits known at the start are added before
+  // any is advanced.
   std::size_t add_split(std::string name, EventTime watermark);
 
-  // The split has a record or a watermark: it counts (again). Returns its watermark, raised to the merged one if it was idle.
+  // The split has a record or a watermark: it counts (again). Returns its watermark, raised to the
+  // merged one if it was idle.
   EventTime activate(std::size_t split);
   void advance(std::size_t split, EventTime watermark);
   void set_idle(std::size_t split);
@@ -39,10 +44,12 @@ class SourceWatermarks {
   [[nodiscard]] bool all_finished() const { return finished_.load(std::memory_order_acquire); }
   // True if drift alignment forbids reading this split now.
   [[nodiscard]] bool must_wait(std::size_t split) const;
-  // What a checkpoint stores for the split: its watermark, an idle one raised to the merged one (a restored split is active).
+  // What a checkpoint stores for the split: its watermark, an idle one raised to the merged one (a
+  // restored split is active).
   [[nodiscard]] EventTime snapshot_of(std::size_t split) const;
 
-  // Who holds the watermark back, since when (monotonic), and how far the fastest split is ahead of it.
+  // Who holds the watermark back, since when (monotonic), and how far the fastest split is ahead of
+  // it.
   struct Holder {
     std::string split;
     std::chrono::nanoseconds since{};

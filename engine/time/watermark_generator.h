@@ -1,5 +1,6 @@
-// From records seen to a watermark, per split. A generator is a copyable value with observe, watermark, save and load; BoundedDisorder is
-// the default, any struct of the same shape may take its place.
+// From records seen to a watermark, per split. A generator is a copyable value with observe,
+// watermark, save and load; BoundedDisorder is the default, any struct of the same shape may take
+// its place.
 #pragma once
 
 #include <algorithm>
@@ -11,10 +12,11 @@
 namespace tidemill {
 
 template <class G, class T>
-concept WatermarkGenerator = std::copyable<G> && requires(G g, const G c, const T& value, EventTime t, Bytes& out, ByteReader& in) {
-  g.observe(value, t);                       // a record that was accepted, in the split's order
+concept WatermarkGenerator = std::copyable<G> &&
+    requires(G g, const G c, const T& value, EventTime t, Bytes& out, ByteReader& in) {
+  g.observe(value, t);                           // a record that was accepted, in the split's order
   { c.watermark() } -> std::same_as<EventTime>;  // may stay, never has to advance
-  c.save(out);                               // part of the checkpoint
+  c.save(out);                                   // part of the checkpoint
   g.load(in);
 };
 

@@ -6,7 +6,8 @@
 
 namespace tidemill {
 
-WatermarkMerger::WatermarkMerger(std::size_t inputs, EventTime restored) : inputs_(inputs, Input{restored}), merged_(restored) {}
+WatermarkMerger::WatermarkMerger(std::size_t inputs, EventTime restored)
+    : inputs_(inputs, Input{restored}), merged_(restored) {}
 
 std::optional<EventTime> WatermarkMerger::advance(std::size_t input, EventTime time) {
   Input& in = inputs_[input];
@@ -40,11 +41,14 @@ std::size_t WatermarkMerger::add_input() {
 }
 
 bool WatermarkMerger::is_idle() const {
-  return !all_finished() && std::none_of(inputs_.begin(), inputs_.end(), [](const Input& in) { return in.state == State::kActive; });
+  return !all_finished() && std::none_of(inputs_.begin(), inputs_.end(), [](const Input& in) {
+    return in.state == State::kActive;
+  });
 }
 
 bool WatermarkMerger::all_finished() const {
-  return std::all_of(inputs_.begin(), inputs_.end(), [](const Input& in) { return in.state == State::kFinished; });
+  return std::all_of(inputs_.begin(), inputs_.end(),
+                     [](const Input& in) { return in.state == State::kFinished; });
 }
 
 std::optional<std::size_t> WatermarkMerger::holder() const {

@@ -9,14 +9,15 @@
 
 namespace tidemill {
 
-// The merged watermark is the smallest of the inputs that are active, and never moves back. Idle and finished inputs are left out at
-// once; when the last active one leaves, the merged watermark first advances to the greatest of all inputs'. Not thread-safe.
+// The merged watermark is the smallest of the inputs that are active, and never moves back. Idle
+// and finished inputs are left out at once; when the last active one leaves, the merged watermark
+// first advances to the greatest of all inputs'. Not thread-safe.
 class WatermarkMerger {
  public:
   explicit WatermarkMerger(std::size_t inputs, EventTime restored = EventTime::min());
 
-  // Each returns the new merged watermark if it advanced. A record or watermark on an idle input must be announced by `activate`
-  // first: the input then counts from the merged watermark on.
+  // Each returns the new merged watermark if it advanced. A record or watermark on an idle input
+  // must be announced by `activate` first: the input then counts from the merged watermark on.
   std::optional<EventTime> advance(std::size_t input, EventTime time);
   std::optional<EventTime> set_idle(std::size_t input);
   // The input has ended; its last watermark has been given to `advance`.
@@ -27,8 +28,12 @@ class WatermarkMerger {
 
   [[nodiscard]] EventTime merged() const { return merged_; }
   [[nodiscard]] EventTime of(std::size_t input) const { return inputs_[input].watermark; }
-  [[nodiscard]] bool is_active(std::size_t input) const { return inputs_[input].state == State::kActive; }
-  [[nodiscard]] bool is_finished(std::size_t input) const { return inputs_[input].state == State::kFinished; }
+  [[nodiscard]] bool is_active(std::size_t input) const {
+    return inputs_[input].state == State::kActive;
+  }
+  [[nodiscard]] bool is_finished(std::size_t input) const {
+    return inputs_[input].state == State::kFinished;
+  }
   // No input is active (and not all are finished): the whole is idle.
   [[nodiscard]] bool is_idle() const;
   [[nodiscard]] bool all_finished() const;

@@ -1,0 +1,334 @@
+#include "app/config.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include <yaml-cpp/yaml.h>
+
+#include "engine/base/error.h"
+
+namespace tidemill {
+namespace {
+
+Error config_error(const std::string& message) { return Error(ErrorCode::kConfig, message); }
+
+std::string place(const std::string& path, const YAML::Mark& mark) {
+  return path + ":" + std::to_string(mark.line + 1);
+}
+
+void flatten(const std::string& path, const YAML::Node& node, const std::string& prefix,
+             std::map<std::string, ConfigValue>& out) {
+  if (node.IsMap()) {
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      if (!entry.first.IsScalar())
+        throw config_error("a key is not a word: " + place(path, entry.first.Mark()));
+      const std::string name = entry.first.Scalar();
+      if (!seen.insert(name).second)
+        throw config_error("a key stands twice: " + prefix + name + " (" +
+                           place(path, entry.first.Mark()) + ")");
+      flatten(path, entry.second, prefix.empty() ? name : prefix + "." + name, out);
+    }
+    return;
+  }
+  if (node.IsNull()) return;  // `redis:` with nothing below
+  ConfigValue value{"", place(path, node.Mark())};
+  if (node.IsSequence()) {
+    for (const auto& item : node) {
+      if (!item.IsScalar())
+        throw config_error("a list holds something that is no plain value: " + prefix + " (" +
+                           value.origin + ")");
+      value.text += (value.text.empty() ? "" : ",") + item.Scalar();
+    }
+  } else {
+    value.text = node.Scalar();
+  }
+  if (prefix.empty()) throw config_error("the file is not a map of settings: " + path);
+  out[prefix] = std::move(value);
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+// A number and the unit behind it.
+std::optional<std::pair<double, std::string_view>> split_unit(std::string_view text) {
+  double number = 0;
+  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  return std::pair(number, text.substr(static_cast<std::size_t>(at - text.data())));
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 2);
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::optional<Duration> parse_duration(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  const std::string_view unit = text.substr(static_cast<std::size_t>(at - text.data()));
+  std::int64_t factor = 0;
+  if (unit == "ms" || unit.empty()) factor = 1;
+  if (unit == "s") factor = 1000;
+  if (unit == "m" || unit == "min") factor = 60'000;
+  if (unit == "h") factor = 3'600'000;
+  if (unit == "d") factor = 86'400'000;
+  std::int64_t product = 0;
+  if (factor == 0 || __builtin_mul_overflow(number, factor, &product)) return std::nullopt;
+  return Duration(product);
+}
+
+std::optional<std::uint64_t> parse_bytes(std::string_view text) {
+  const auto split = split_unit(text);
+  if (!split || split->first < 0) return std::nullopt;
+  static const std::map<std::string_view, double> kUnits = {
+      {"", 1},     {"B", 1},        {"KB", 1e3},        {"MB", 1e6},          {"GB", 1e9},
+      {"kB", 1e3}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
+  const auto unit = kUnits.find(split->second);
+  if (unit == kUnits.end()) return std::nullopt;
+  const double product = split->first * unit->second;
+  if (product > 9e18) return std::nullopt;
+  return static_cast<std::uint64_t>(product);
+}
+
+std::string print_duration(Duration d) {
+  static constexpr std::pair<std::int64_t, const char*> kUnits[] = {
+      {86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1000, "s"}};
+  if (d.count() == 0) return "0";
+  for (const auto& [factor, unit] : kUnits) {
+    if (d.count() % factor == 0) return std::to_string(d.count() / factor) + unit;
+  }
+  return std::to_string(d.count()) + "ms";
+}
+
+Config::Config(std::vector<ConfigKey> known) : known_(std::move(known)) {}
+
+std::string Config::flag_of(const std::string& key) {
+  std::string flag = "--" + key;
+  for (char& c : flag) {
+    if (c == '.' || c == '_') c = '-';
+  }
+  return flag;
+}
+
+std::string Config::variable_of(const std::string& key) {
+  std::string name = "TIDEMILL_";
+  for (const char c : key)
+    name +=
+        c == '.' || c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+void Config::read_file(const std::string& path) {
+  YAML::Node root;
+  try {
+    root = YAML::LoadFile(path);
+  } catch (const YAML::BadFile&) {
+    throw config_error("cannot read the configuration file: " + path);
+  } catch (const YAML::Exception& e) {
+    throw config_error("the configuration file is not YAML: " + place(path, e.mark) + ": " + e.msg);
+  }
+  std::map<std::string, ConfigValue> values;
+  try {
+    if (!root.IsNull()) flatten(path, root, "", values);
+  } catch (const YAML::Exception& e) {
+    throw config_error("the configuration file cannot be used: " + place(path, e.mark) + ": " +
+                       e.msg);
+  }
+  for (auto& [key, value] : values) {
+    check_known(key, value.origin);
+    file_[key] = std::move(value);
+  }
+}
+
+void Config::read_environment(char** environment) {
+  std::map<std::string, std::string> variables;
+  for (const ConfigKey& key : known_) {
+    if (!key.name.ends_with(".*")) variables[variable_of(key.name)] = key.name;
+  }
+  for (char** entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos) continue;
+    const auto it = variables.find(std::string(text.substr(0, equals)));
+    if (it != variables.end())
+      environment_[it->second] = {std::string(text.substr(equals + 1)), it->first};
+  }
+}
+
+void Config::set(const std::string& key, const std::string& value, const std::string& origin) {
+  check_known(key, origin);
+  set_[key] = {value, origin};
+}
+
+const ConfigKey* Config::known_key(const std::string& key) const {
+  for (const ConfigKey& k : known_) {
+    if (k.name == key) return &k;
+    if (k.name.ends_with(".*") && key.starts_with(k.name.substr(0, k.name.size() - 1))) return &k;
+  }
+  return nullptr;
+}
+
+void Config::check_known(const std::string& key, const std::string& origin) const {
+  if (known_key(key) != nullptr) return;
+  std::vector<std::string> names;
+  for (const ConfigKey& k : known_) names.push_back(k.name);
+  const std::string near = nearest(key, names);
+  throw config_error("unknown setting: " + key + " (" + origin + ")" +
+                     (near.empty() ? "" : "; did you mean " + near + "?"));
+}
+
+const ConfigValue* Config::find(const std::string& key) const {
+  for (const auto* layer : {&set_, &environment_, &file_}) {
+    const auto it = layer->find(key);
+    if (it != layer->end()) return &it->second;
+  }
+  return nullptr;
+}
+
+void Config::wrong(const std::string& key, const std::string& what) const {
+  const ConfigValue* value = find(key);
+  throw config_error(key + " " + what + ": " + text(key) + " (" +
+                     (value != nullptr ? value->origin : "default") + ")");
+}
+
+bool Config::has(const std::string& key) const {
+  if (find(key) != nullptr) return true;
+  const std::string prefix = key + ".";
+  for (const auto* layer : {&set_, &environment_, &file_}) {
+    const auto it = layer->lower_bound(prefix);
+    if (it != layer->end() && it->first.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+std::optional<std::string> Config::maybe(const std::string& key) const {
+  if (const ConfigValue* value = find(key)) return value->text;
+  const ConfigKey* known = known_key(key);
+  if (known != nullptr && !known->fallback.empty()) return known->fallback;
+  return std::nullopt;
+}
+
+std::string Config::text(const std::string& key) const { return maybe(key).value_or(""); }
+
+std::string Config::required(const std::string& key) const {
+  auto value = maybe(key);
+  if (!value || value->empty())
+    throw config_error("a setting is missing: " + key + " (in the file, or " + variable_of(key) +
+                       ", or --set " + key + "=…)");
+  return *value;
+}
+
+bool Config::boolean(const std::string& key) const {
+  const std::string value = text(key);
+  if (value == "true" || value == "yes" || value == "on" || value == "1") return true;
+  if (value.empty() || value == "false" || value == "no" || value == "off" || value == "0")
+    return false;
+  wrong(key, "is neither true nor false");
+}
+
+std::int64_t Config::integer(const std::string& key, std::int64_t min, std::int64_t max) const {
+  const std::string value = required(key);
+  std::int64_t number = 0;
+  const auto [at, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc() || at != value.data() + value.size())
+    wrong(key, "is not a whole number");
+  if (number < min || number > max)
+    wrong(key, "must be from " + std::to_string(min) + " to " + std::to_string(max));
+  return number;
+}
+
+Duration Config::duration(const std::string& key) const {
+  const auto parsed = parse_duration(required(key));
+  if (!parsed) wrong(key, "is not a duration such as 250ms, 10s, 5m, 24h");
+  if (*parsed < Duration::zero()) wrong(key, "is negative");
+  return *parsed;
+}
+
+std::uint64_t Config::bytes(const std::string& key) const {
+  const auto parsed = parse_bytes(required(key));
+  if (!parsed) wrong(key, "is not a size such as 64KiB, 256MiB, 1GiB");
+  return *parsed;
+}
+
+std::vector<std::string> Config::list(const std::string& key) const {
+  std::vector<std::string> items;
+  std::string item;
+  for (const char c : text(key) + ",") {
+    if (c != ',') {
+      if (c != ' ' || !item.empty()) item += c;
+      continue;
+    }
+    while (item.ends_with(' ')) item.pop_back();
+    if (!item.empty()) items.push_back(std::exchange(item, {}));
+  }
+  return items;
+}
+
+std::string Config::choice(const std::string& key, const std::vector<std::string>& choices) const {
+  const std::string value = text(key);
+  if (std::find(choices.begin(), choices.end(), value) != choices.end()) return value;
+  std::string all;
+  for (const std::string& c : choices) all += (all.empty() ? "" : ", ") + c;
+  wrong(key, "is none of " + all);
+}
+
+std::map<std::string, std::string> Config::below(const std::string& prefix) const {
+  std::map<std::string, std::string> found;
+  for (const auto* layer : {&file_, &environment_, &set_}) {
+    for (auto it = layer->lower_bound(prefix + ".");
+         it != layer->end() && it->first.starts_with(prefix + "."); ++it) {
+      found[it->first.substr(prefix.size() + 1)] = it->second.text;
+    }
+  }
+  return found;
+}
+
+std::string Config::print() const {
+  std::set<std::string> keys;
+  for (const ConfigKey& k : known_) {
+    if (!k.name.ends_with(".*") && maybe(k.name)) keys.insert(k.name);
+  }
+  for (const auto* layer : {&file_, &environment_, &set_}) {
+    for (const auto& [key, value] : *layer) keys.insert(key);
+  }
+  YAML::Emitter out;
+  std::string printed;
+  for (const std::string& key : keys) {
+    YAML::Emitter value;
+    value << text(key);
+    const ConfigValue* found = find(key);
+    printed +=
+        key + ": " + value.c_str() + "  # " + (found != nullptr ? found->origin : "default") + "\n";
+  }
+  return printed;
+}
+
+}  // namespace tidemill

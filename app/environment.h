@@ -1,0 +1,81 @@
+// What a job's build function is given: its settings, and the graph to put streams into.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/config.h"
+#include "engine/checkpoint/supervisor.h"
+#include "operators/graph_builder.h"
+
+namespace tidemill {
+
+// One line of the start-up report.
+struct Finding {
+  enum class Severity { kInfo, kWarning, kError };
+  Severity severity = Severity::kInfo;
+  std::string text;                     // what, where, what to do
+  ErrorCode code = ErrorCode::kConfig;  // of an error: the exit code follows
+};
+
+// One thread, before the job runs.
+class Environment {
+ public:
+  using MakeProtocol =
+      std::function<std::unique_ptr<CommitProtocol>(Resources&, const CheckpointStorage&)>;
+  using Check = std::function<void(std::vector<Finding>&)>;
+
+  Environment(const Config& config, std::string job, std::optional<std::string> replay)
+      : config_(config),
+        job_(std::move(job)),
+        replay_(std::move(replay)),
+        graph_(std::make_shared<GraphBuilder>()) {}
+
+  [[nodiscard]] const Config& config() const { return config_; }
+  // The job's name; in a replay JOB.NAME.
+  [[nodiscard]] const std::string& job() const { return job_; }
+  [[nodiscard]] int parallelism() const {
+    return static_cast<int>(config_.integer("parallelism", 1, 1024));
+  }
+  // A replay's own name for an output topic or directory: NAME becomes a suffix.
+  [[nodiscard]] std::string output_name(const std::string& name) const {
+    return replay_ ? name + "." + *replay_ : name;
+  }
+  // A replay's prefix of Redis keys: "NAME:".
+  [[nodiscard]] std::string key_prefix() const { return replay_ ? *replay_ + ":" : ""; }
+  [[nodiscard]] bool is_replay() const { return replay_.has_value(); }
+  [[nodiscard]] const std::shared_ptr<GraphBuilder>& graph() const { return graph_; }
+  // Where this job's checkpoints are.
+  [[nodiscard]] std::filesystem::path checkpoint_folder() const {
+    return std::filesystem::path(config_.required("checkpoint.dir")) / job_;
+  }
+
+  // How checkpoints become the truth; without, by the manifest's rename. The last call wins.
+  void commit_with(MakeProtocol make) { make_protocol_ = std::move(make); }
+  [[nodiscard]] const MakeProtocol& protocol() const { return make_protocol_; }
+  // Something to look at before the first record; all checks run, then one report is printed.
+  void check(Check c) { checks_.push_back(std::move(c)); }
+  [[nodiscard]] const std::vector<Check>& checks() const { return checks_; }
+  // Lent to the operators of every attempt.
+  void lend(std::function<void(Resources&)> lender) { lenders_.push_back(std::move(lender)); }
+  [[nodiscard]] const std::vector<std::function<void(Resources&)>>& lenders() const {
+    return lenders_;
+  }
+
+ private:
+  const Config& config_;
+  const std::string job_;
+  const std::optional<std::string> replay_;
+  std::shared_ptr<GraphBuilder> graph_;
+  MakeProtocol make_protocol_;
+  std::vector<Check> checks_;
+  std::vector<std::function<void(Resources&)>> lenders_;
+};
+
+}  // namespace tidemill

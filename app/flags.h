@@ -1,0 +1,28 @@
+// The command line of a job binary.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/config.h"
+
+namespace tidemill {
+
+struct Flags {
+  std::string config_file;
+  std::vector<std::pair<std::string, std::string>>
+      settings;  // key, value; their flag is the origin
+  bool print_config = false;
+  bool validate = false;
+  bool list_checkpoints = false;
+  std::optional<std::string> explain;  // text, dot, json
+  std::optional<std::string> inspect;
+};
+
+// Nothing: help or version was printed, the program is done. Throws Error(kConfig) naming the wrong
+// flag and the nearest known one.
+std::optional<Flags> parse_flags(int argc, char** argv, const std::string& description);
+
+}  // namespace tidemill

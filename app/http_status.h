@@ -1,0 +1,29 @@
+// A running job's own HTTP port: /metrics (Prometheus text), /healthz, /readyz.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/base/metrics.h"
+#include "engine/checkpoint/supervisor.h"
+
+namespace tidemill {
+
+// Serves from a thread of its own until destroyed.
+class HttpStatus {
+ public:
+  virtual ~HttpStatus() = default;
+  [[nodiscard]] virtual std::string address() const = 0;  // "127.0.0.1:8081"
+};
+
+// `where`: "ADDR:PORT" (that port or the next free one of ten; 0: any) or "none" (gives null). Only
+// loopback addresses are taken: there is no TLS and no token here. Throws Error(kConfig). What is
+// passed by reference outlives the server.
+std::unique_ptr<HttpStatus> serve_status(const std::string& where, const std::string& job,
+                                         const Supervisor& supervisor,
+                                         const MetricRegistry& metrics);
+
+// The registry's content in Prometheus' text format.
+std::string prometheus_text(const MetricRegistry& metrics);
+
+}  // namespace tidemill

@@ -1,0 +1,55 @@
+#include "app/logging.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "connectors/formats/json_writer.h"
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+
+namespace tidemill {
+namespace {
+
+spdlog::level::level_enum level_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug: return spdlog::level::debug;
+    case LogLevel::kInfo: return spdlog::level::info;
+    case LogLevel::kWarn: return spdlog::level::warn;
+    case LogLevel::kError: return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+}  // namespace
+
+void set_up_logging(const std::string& level, const std::string& format) {
+  auto logger = spdlog::stderr_color_mt("tidemill");
+  if (level == "debug") {
+    logger->set_level(spdlog::level::debug);
+  } else if (level == "info") {
+    logger->set_level(spdlog::level::info);
+  } else if (level == "warn") {
+    logger->set_level(spdlog::level::warn);
+  } else if (level == "error") {
+    logger->set_level(spdlog::level::err);
+  } else {
+    throw Error(ErrorCode::kConfig, "log.level is none of debug, info, warn, error: " + level);
+  }
+  if (format != "text" && format != "json")
+    throw Error(ErrorCode::kConfig, "log.format is neither text nor json: " + format);
+  const bool is_json = format == "json";
+  logger->set_pattern(is_json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%v})"
+                              : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
+                      spdlog::pattern_time_type::utc);
+  set_log_sink([logger, is_json](LogLevel l, const std::string& message) {
+    if (!is_json) {
+      logger->log(level_of(l), "{}", message);
+      return;
+    }
+    std::string quoted;
+    append_json(quoted, std::string_view(message));
+    logger->log(level_of(l), "{}", quoted);
+  });
+}
+
+}  // namespace tidemill

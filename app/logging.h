@@ -1,0 +1,12 @@
+// Sends the engine's log lines to stderr, as text or one JSON object a line.
+#pragma once
+
+#include <string>
+
+namespace tidemill {
+
+// `level`: debug, info, warn, error; `format`: text, json. Throws Error(kConfig) for anything else.
+// Call once, before threads start.
+void set_up_logging(const std::string& level, const std::string& format);
+
+}  // namespace tidemill

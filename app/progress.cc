@@ -1,0 +1,99 @@
+#include "app/progress.h"
+
+#include <cstdio>
+#include <unistd.h>
+
+#include "connectors/formats/iso_time.h"
+
+namespace tidemill {
+
+JobTotals totals_of(const MetricRegistry& metrics) {
+  JobTotals totals;
+  MetricRegistry::Visitor visitor;
+  visitor.counter = [&](const std::string& name, const Labels&, const std::string&,
+                        const Counter& counter) {
+    if (name == "tidemill_source_records_total") totals.events += counter.value();
+    if (name == "tidemill_records_out_total") totals.rows += counter.value();
+    if (name == "tidemill_late_records_total") totals.late += counter.value();
+    if (name == "tidemill_bad_records_total") totals.bad += counter.value();
+  };
+  visitor.gauge = [](const std::string&, const Labels&, const std::string&, const Gauge&) {};
+  visitor.histogram = [](const std::string&, const Labels&, const std::string&, const Histogram&) {
+  };
+  metrics.visit(visitor);
+  return totals;
+}
+
+ProgressReporter::ProgressReporter(const Supervisor& supervisor, const MetricRegistry& metrics,
+                                   const Clock& clock)
+    : supervisor_(supervisor),
+      metrics_(metrics),
+      clock_(clock),
+      is_terminal_(::isatty(STDERR_FILENO) == 1),
+      last_at_(clock.monotonic()) {
+  thread_ = std::thread([this] { run(); });
+}
+
+ProgressReporter::~ProgressReporter() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stop_.notify_all();
+  thread_.join();
+}
+
+void ProgressReporter::run() {
+  std::unique_lock lock(mutex_);
+  while (!stop_.wait_for(lock, std::chrono::seconds(1), [&] { return stopping_; })) {
+    const std::string text = line();
+    if (is_terminal_) {
+      std::fprintf(stderr, "\r\033[K%s", text.c_str());
+    } else {
+      std::fprintf(stderr, "%s\n", text.c_str());
+    }
+    std::fflush(stderr);
+  }
+  if (is_terminal_) std::fprintf(stderr, "\n");
+}
+
+std::string ProgressReporter::line() {
+  const JobTotals totals = totals_of(metrics_);
+  const auto now = clock_.monotonic();
+  const double seconds = std::chrono::duration<double>(now - last_at_).count();
+  const double rate = seconds > 0 ? static_cast<double>(totals.events - last_events_) / seconds : 0;
+  last_events_ = totals.events;
+  last_at_ = now;
+  const JobProgress progress = supervisor_.progress();
+  char numbers[200];
+  std::snprintf(
+      numbers, sizeof numbers, "%.0f events/s  events %llu  rows %llu  late %llu  bad %llu", rate,
+      static_cast<unsigned long long>(totals.events), static_cast<unsigned long long>(totals.rows),
+      static_cast<unsigned long long>(totals.late), static_cast<unsigned long long>(totals.bad));
+  std::string text = numbers;
+  for (const auto& [name, watermarks] : supervisor_.event_time()) {
+    const EventTime merged = watermarks->merged();
+    text += "  watermark ";
+    if (merged.is_finite()) {
+      append_iso_time(text, merged);
+    } else {
+      text += "none";
+    }
+    if (const auto holder = watermarks->holder(); holder && holder->behind > Duration::zero()) {
+      text += " held by " + holder->split;
+    }
+  }
+  text += "  checkpoint ";
+  if (progress.last_commit_at) {
+    text += std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
+                               now - *progress.last_commit_at)
+                               .count()) +
+            " ms ago";
+  } else {
+    text += "none yet";
+  }
+  if (progress.restarts > 0) text += "  restarts " + std::to_string(progress.restarts);
+  return text;
+}
+
+}  // namespace tidemill

@@ -1,0 +1,78 @@
+#include <map>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <utility>
+#include <vector>
+
+#include "app/http_status.h"
+
+namespace tidemill {
+namespace {
+
+prometheus::ClientMetric labelled(const Labels& labels) {
+  prometheus::ClientMetric metric;
+  for (const auto& [name, value] : labels) metric.label.push_back({name, value});
+  return metric;
+}
+
+class Families {
+ public:
+  void add(const std::string& name, const std::string& help, prometheus::MetricType type,
+           prometheus::ClientMetric metric) {
+    auto& family = by_name_[name];
+    family.name = name;
+    if (!help.empty()) family.help = help;
+    family.type = type;
+    family.metric.push_back(std::move(metric));
+  }
+  [[nodiscard]] std::vector<prometheus::MetricFamily> take() {
+    std::vector<prometheus::MetricFamily> all;
+    for (auto& [name, family] : by_name_) all.push_back(std::move(family));
+    return all;
+  }
+
+ private:
+  std::map<std::string, prometheus::MetricFamily> by_name_;
+};
+
+prometheus::ClientMetric::Histogram buckets_of(const Histogram& histogram) {
+  prometheus::ClientMetric::Histogram out;
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
+    below += histogram.bucket(i);
+    out.bucket.push_back({below, static_cast<double>((std::uint64_t{1} << i) - 1)});
+  }
+  out.bucket.push_back({below, std::numeric_limits<double>::infinity()});
+  out.sample_count = below;
+  out.sample_sum = static_cast<double>(histogram.sum());
+  return out;
+}
+
+}  // namespace
+
+std::string prometheus_text(const MetricRegistry& metrics) {
+  Families families;
+  MetricRegistry::Visitor visitor;
+  visitor.counter = [&](const std::string& name, const Labels& labels, const std::string& help,
+                        const Counter& counter) {
+    auto metric = labelled(labels);
+    metric.counter.value = static_cast<double>(counter.value());
+    families.add(name, help, prometheus::MetricType::Counter, std::move(metric));
+  };
+  visitor.gauge = [&](const std::string& name, const Labels& labels, const std::string& help,
+                      const Gauge& gauge) {
+    auto metric = labelled(labels);
+    metric.gauge.value = gauge.value();
+    families.add(name, help, prometheus::MetricType::Gauge, std::move(metric));
+  };
+  visitor.histogram = [&](const std::string& name, const Labels& labels, const std::string& help,
+                          const Histogram& histogram) {
+    auto metric = labelled(labels);
+    metric.histogram = buckets_of(histogram);
+    families.add(name, help, prometheus::MetricType::Histogram, std::move(metric));
+  };
+  metrics.visit(visitor);
+  return prometheus::TextSerializer().Serialize(families.take());
+}
+
+}  // namespace tidemill

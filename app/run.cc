@@ -1,0 +1,236 @@
+#include "app/run.h"
+
+#include <cstdio>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+#include "app/checkpoint_tools.h"
+#include "app/flags.h"
+#include "app/http_status.h"
+#include "app/logging.h"
+#include "app/progress.h"
+#include "app/stop_signals.h"
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/checkpoint/manifest_commit.h"
+#include "engine/graph/plan.h"
+#include "state/backend.h"
+
+namespace tidemill {
+namespace {
+
+Config read_config(const Flags& flags, const JobDefinition& definition) {
+  std::vector<ConfigKey> keys = common_keys();
+  for (ConfigKey& key : keys) {
+    if (key.name == "job") key.fallback = definition.name;
+  }
+  keys.insert(keys.end(), definition.keys.begin(), definition.keys.end());
+  Config config(std::move(keys));
+  if (!flags.config_file.empty()) config.read_file(flags.config_file);
+  config.read_environment(environ);
+  for (const auto& [key, value] : flags.settings) config.set(key, value, "command line");
+  return config;
+}
+
+bool is_plain_name(const std::string& name) {
+  return !name.empty() &&
+         name.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
+             std::string::npos &&
+         name.front() != '.';
+}
+
+Environment make_environment(const Config& config) {
+  std::string job = config.required("job");
+  std::optional<std::string> replay = config.maybe("as");
+  if (!is_plain_name(job))
+    throw Error(ErrorCode::kConfig,
+                "a job's name may hold letters, digits, _, - and . only: " + job);
+  if (replay && !is_plain_name(*replay))
+    throw Error(ErrorCode::kConfig,
+                "--as: a name may hold letters, digits, _, - and . only: " + *replay);
+  if (replay) job += "." + *replay;
+  return {config, std::move(job), std::move(replay)};
+}
+
+RestoreChoice restore_choice(const Config& config) {
+  RestoreChoice choice;
+  const std::string text = config.text("restore");
+  choice.kind = text == "latest" ? RestoreChoice::Kind::kLatest
+                : text == "none" ? RestoreChoice::Kind::kNone
+                                 : RestoreChoice::Kind::kId;
+  if (choice.kind == RestoreChoice::Kind::kId) choice.id = text;
+  choice.accept_duplicates = config.boolean("accept.duplicates");
+  choice.assume_committed = config.text("assume.committed");
+  return choice;
+}
+
+// Prints the report; throws if an error is among the findings.
+void run_checks(const Environment& env, bool print_all) {
+  std::vector<Finding> findings;
+  for (const auto& check : env.checks()) check(findings);
+  const Finding* worst = nullptr;
+  for (const Finding& f : findings) {
+    if (f.severity == Finding::Severity::kError && worst == nullptr) worst = &f;
+    static constexpr const char* kNames[] = {"ok", "warning", "error"};
+    if (print_all) std::printf("%-8s %s\n", kNames[static_cast<int>(f.severity)], f.text.c_str());
+    if (!print_all && f.severity != Finding::Severity::kInfo) {
+      log(f.severity == Finding::Severity::kError ? LogLevel::kError : LogLevel::kWarn, f.text);
+    }
+  }
+  if (worst != nullptr) throw Error(worst->code, worst->text);
+  if (print_all) std::printf("valid: no errors\n");
+}
+
+SupervisorSettings supervisor_settings(const Environment& env) {
+  const Config& config = env.config();
+  SupervisorSettings s;
+  s.job = env.job();
+  s.checkpoint_folder = env.checkpoint_folder();
+  s.parallelism = env.parallelism();
+  s.key_groups = static_cast<std::uint32_t>(config.integer("key_groups", 1, 65536));
+  s.checkpoint_interval = config.duration("checkpoint.interval");
+  s.retained_checkpoints =
+      static_cast<std::size_t>(config.integer("checkpoint.retained", 2, 1'000'000));
+  s.max_restarts = static_cast<std::size_t>(config.integer("restart.limit", 0, 1'000'000));
+  s.first_backoff = config.duration("restart.backoff");
+  s.max_backoff = config.duration("restart.max_backoff");
+  s.restore = restore_choice(config);
+  s.backend = config.choice("state.backend", {"rocksdb", "memory"});
+  if (s.checkpoint_interval < Duration(10)) {
+    throw Error(ErrorCode::kConfig,
+                "checkpoint.interval must be at least 10ms: " + config.text("checkpoint.interval"));
+  }
+  return s;
+}
+
+Deployment make_deployment(const Environment& env) {
+  Deployment deployment;
+  BackendOptions options;
+  options.dir = env.config().has("state.dir")
+                    ? std::filesystem::path(env.config().required("state.dir"))
+                    : env.checkpoint_folder() / "working";
+  options.memory = env.config().bytes("memory");
+  const std::string kind = env.config().text("state.backend");
+  const auto lenders = env.lenders();
+  deployment.make_store = [options, kind,
+                           lenders](Resources& resources) -> std::unique_ptr<SnapshotStore> {
+    auto backend = make_backend(kind, options);
+    resources.lend(*backend);
+    for (const auto& lend : lenders) lend(resources);
+    return backend;
+  };
+  deployment.make_protocol =
+      env.protocol()
+          ? env.protocol()
+          : [](Resources&, const CheckpointStorage& storage) -> std::unique_ptr<CommitProtocol> {
+    return std::make_unique<ManifestCommit>(storage);
+  };
+  return deployment;
+}
+
+int run_to_the_end(const Environment& env) {
+  MetricRegistry metrics;
+  const SystemClock clock;
+  Supervisor supervisor(supervisor_settings(env), env.graph()->graph(), make_deployment(env),
+                        metrics, clock);
+  const StopSignals signals([&] { supervisor.request_stop(); },
+                            env.config().duration("stop_timeout"));
+  const std::unique_ptr<HttpStatus> http =
+      serve_status(env.config().text("http"), env.job(), supervisor, metrics);
+  if (http) log(LogLevel::kInfo, "metrics and health: http://" + http->address());
+  Supervisor::Outcome outcome{};
+  {
+    const ProgressReporter progress(supervisor, metrics, clock);
+    outcome = supervisor.run();
+  }
+  const JobTotals totals = totals_of(metrics);
+  std::printf(
+      "%s: %s  events %llu  rows %llu  late %llu  bad %llu\n", env.job().c_str(),
+      outcome == Supervisor::Outcome::kFinished ? "finished" : "stopped",
+      static_cast<unsigned long long>(totals.events), static_cast<unsigned long long>(totals.rows),
+      static_cast<unsigned long long>(totals.late), static_cast<unsigned long long>(totals.bad));
+  return 0;
+}
+
+int run_checked(int argc, char** argv, const JobDefinition& definition) {
+  const auto flags = parse_flags(argc, argv, definition.description);
+  if (!flags) return 0;
+  const Config config = read_config(*flags, definition);
+  set_up_logging(config.text("log.level"), config.text("log.format"));
+  if (flags->print_config) {
+    std::printf("%s", config.print().c_str());
+    return 0;
+  }
+  Environment env = make_environment(config);
+  if (flags->list_checkpoints) return list_checkpoints(env.checkpoint_folder());
+  if (flags->inspect) return inspect_checkpoint(env.checkpoint_folder(), *flags->inspect);
+  definition.build(env);
+  if (flags->explain) {
+    const std::string format = *flags->explain;
+    if (format != "text" && format != "dot" && format != "json")
+      throw Error(ErrorCode::kConfig, "--explain is none of text, dot, json: " + format);
+    const Plan plan =
+        make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
+    std::printf("%s", explain(plan, format == "dot"    ? ExplainFormat::kDot
+                                    : format == "json" ? ExplainFormat::kJson
+                                                       : ExplainFormat::kText)
+                          .c_str());
+    return 0;
+  }
+  // A plan that cannot be made is found before anything is touched.
+  (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
+  run_checks(env, flags->validate);
+  if (flags->validate) return 0;
+  return run_to_the_end(env);
+}
+
+}  // namespace
+
+std::vector<ConfigKey> common_keys() {
+  return {
+      {"job", "",
+       "the job's name: its checkpoints, consumer group and transactions are found by it"},
+      {"parallelism", std::to_string(std::max(1U, std::thread::hardware_concurrency())),
+       "number of worker threads"},
+      {"key_groups", "128", "number of key groups; fixed at a job's first start"},
+      {"memory", "256MiB", "budget of keyed state in memory; more spills to disk"},
+      {"state.backend", "rocksdb", "rocksdb or memory"},
+      {"state.dir", "", "working folder of the state store; default: beside the checkpoints"},
+      {"checkpoint.dir", "data/checkpoints", "where checkpoints are kept"},
+      {"checkpoint.interval", "1s", "time between checkpoints"},
+      {"checkpoint.retained", "3", "committed checkpoints kept"},
+      {"restart.limit", "10", "restarts in a row without a new checkpoint before giving up"},
+      {"restart.backoff", "100ms", "pause before the first restart; doubles"},
+      {"restart.max_backoff", "30s", "longest pause before a restart"},
+      {"stop_timeout", "25s", "how long a clean stop may take"},
+      {"restore", "latest", "latest, ID or none"},
+      {"accept.duplicates", "", "allow a restore that repeats output"},
+      {"accept.loss", "", "TOPIC:P,…: go on although records are gone"},
+      {"assume.committed", "", "a checkpoint to vouch for when its commit record is missing"},
+      {"from.offsets", "", "start position at a first start"},
+      {"from.time", "", "start time at a first start"},
+      {"until.offsets", "", "stop position"},
+      {"until.time", "", "stop time"},
+      {"as", "", "name of an isolated replay"},
+      {"rate", "", "limit of the sources: 50MB/s or 20000/s"},
+      {"http", "127.0.0.1:8081", "address of metrics and health, or none"},
+      {"log.level", "info", "debug, info, warn or error"},
+      {"log.format", "text", "text or json"},
+  };
+}
+
+int run_job(int argc, char** argv, const JobDefinition& definition) {
+  try {
+    return run_checked(argc, argv, definition);
+  } catch (const Error& e) {
+    std::fprintf(stderr, "error: %s\n", e.what());
+    return exit_code(e.code());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "error: %s\n", e.what());
+    return 1;
+  }
+}
+
+}  // namespace tidemill

@@ -1,0 +1,158 @@
+#include "jobs/feature_pipeline/settings.h"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/base/error.h"
+
+namespace tidemill::features {
+namespace {
+
+Error wrong(const std::string& message) { return Error(ErrorCode::kConfig, message); }
+
+// "50MB/s" or "20000/s", shared evenly by the subtasks.
+void apply_rate(const std::string& text, int parallelism, SourceSettings& settings) {
+  if (text.empty()) return;
+  const bool has_unit = text.ends_with("/s");
+  const std::string number = has_unit ? text.substr(0, text.size() - 2) : text;
+  const auto amount = parse_bytes(number);
+  if (!has_unit || !amount || *amount == 0)
+    throw wrong("--rate is neither bytes such as 50MB/s nor records such as 20000/s: " + text);
+  const bool is_plain = number.find_first_not_of("0123456789.") == std::string::npos;
+  const double each = static_cast<double>(*amount) / parallelism;
+  (is_plain ? settings.max_records_per_second : settings.max_bytes_per_second) = each;
+}
+
+}  // namespace
+
+std::vector<ConfigKey> keys() {
+  return {
+      {"source.file.dir", "", "directory of a file log to read"},
+      {"source.file.follow", "false", "wait for growth instead of ending with the files"},
+      {"source.kafka.brokers", "", "bootstrap servers"},
+      {"source.kafka.topic", "", "topic to read; several separated by commas"},
+      {"source.kafka.topic_pattern", "", "regular expression of topics to read"},
+      {"source.kafka.start", "earliest",
+       "earliest, latest, committed[:earliest|:latest] or TOPIC:P=N,…"},
+      {"source.kafka.group", "",
+       "consumer group whose offsets `committed` means and lag tools see; default: the job's name"},
+      {"source.kafka.password_file", "", "file with the SASL password"},
+      {"source.kafka.password_env", "", "variable with the SASL password"},
+      {"source.kafka.key_password_file", "", "file with the TLS key's password"},
+      {"source.kafka.key_password_env", "", "variable with the TLS key's password"},
+      {"source.kafka.discovery_interval", "60s", "how often new partitions are looked for"},
+      {"source.kafka.properties.*", "", "passed through to librdkafka"},
+      {"event_time.field", "timestamp", "input field of the event time"},
+      {"event_time.disorder", "",
+       "how far behind the greatest time of its partition a record may be"},
+      {"event_time.lateness", "0s", "how much further behind it is still accepted"},
+      {"event_time.idle", "30s", "when a silent partition is left out; off: never"},
+      {"event_time.max_future_skew", "1h",
+       "how far ahead of its Kafka timestamp an event time may be; off: any"},
+      {"event_time.max_drift", "off", "how far a partition may be read ahead of the slowest"},
+      {"key", "user_id", "input field of the user"},
+      {"features.windows", "5m,1h,24h", "trailing windows"},
+      {"features.resolution", "auto", "slice length: auto, exact or a duration"},
+      {"features.emit", "on_record", "on_record, on_watermark or coalesced"},
+      {"features.emit_interval", "", "coalesced: at most one row a key and interval of event time"},
+      {"features.changes_only", "false", "no row equal to the key's last one"},
+      {"sinks.file.dir", "", "directory of a file log to write"},
+      {"sinks.file.partitions", "", "its partitions; default: as many as the source has"},
+      {"sinks.kafka.brokers", "", "bootstrap servers; default: the source's"},
+      {"sinks.kafka.topic", "", "topic of the rows"},
+      {"sinks.kafka.create.partitions", "",
+       "make output topics that do not exist, with so many partitions"},
+      {"sinks.kafka.delivery", "exactly_once", "exactly_once or at_least_once"},
+      {"sinks.kafka.timestamp", "event_time",
+       "timestamp of output records: event_time or wall_clock"},
+      {"sinks.kafka.transaction_timeout", "0s", "0s: from the checkpoint interval"},
+      {"sinks.kafka.password_file", "", "file with the SASL password"},
+      {"sinks.kafka.password_env", "", "variable with the SASL password"},
+      {"sinks.kafka.key_password_file", "", "file with the TLS key's password"},
+      {"sinks.kafka.key_password_env", "", "variable with the TLS key's password"},
+      {"sinks.kafka.properties.*", "", "passed through to librdkafka"},
+      {"sinks.redis.url", "", "redis://[user@]host:port/db, rediss:// for TLS"},
+      {"sinks.redis.ttl", "auto",
+       "of each key: auto (largest window and its resolution) or a duration"},
+      {"sinks.redis.key_prefix", "features:", "before the user"},
+      {"sinks.redis.password_file", "", "file with the password"},
+      {"sinks.redis.password_env", "", "variable with the password"},
+      {"sinks.redis.ca_file", "", "CA certificates for rediss://"},
+      {"late.topic", "user-events-late", "topic of late records; of the directory too"},
+      {"late.dir", "", "directory of late records; default: beside sinks.file.dir"},
+      {"bad_data.policy", "fail", "fail, skip or dead_letter"},
+      {"bad_data.topic", "user-events-dlq", "topic of bad records; of the directory too"},
+      {"bad_data.dir", "", "directory of bad records; default: beside sinks.file.dir"},
+  };
+}
+
+FeatureWindows windows_of(const Config& config) {
+  FeatureWindows windows;
+  const std::string resolution = config.text("features.resolution");
+  std::set<Duration> seen;
+  for (const std::string& name : config.list("features.windows")) {
+    const auto size = parse_duration(name);
+    if (!size || *size <= Duration::zero())
+      throw wrong("features.windows holds something that is no positive duration: " + name);
+    if (!seen.insert(*size).second) throw wrong("features.windows names one length twice: " + name);
+    Trailing window{*size, Trailing::auto_resolution(*size)};
+    if (resolution == "exact") {
+      window.resolution = Duration(1);
+    } else if (resolution != "auto") {
+      const auto fixed = parse_duration(resolution);
+      if (!fixed || *fixed <= Duration::zero())
+        throw wrong("features.resolution is none of auto, exact, a positive duration: " +
+                    resolution);
+      window.resolution = *fixed;
+    }
+    if (!windows.windows.empty() && *size > windows.windows[windows.largest].size)
+      windows.largest = windows.windows.size();
+    windows.names.push_back(name);
+    windows.windows.push_back(window);
+  }
+  if (windows.windows.empty())
+    throw wrong("features.windows is empty; give at least one, e.g. [5m, 1h, 24h]");
+  return windows;
+}
+
+TrailingOptions trailing_options_of(const Config& config) {
+  TrailingOptions options;
+  const std::string emit =
+      config.choice("features.emit", {"on_record", "on_watermark", "coalesced"});
+  options.emit = emit == "on_record"      ? TrailingEmit::kOnRecord
+                 : emit == "on_watermark" ? TrailingEmit::kOnWatermark
+                                          : TrailingEmit::kCoalesced;
+  if (options.emit == TrailingEmit::kCoalesced) {
+    options.interval = config.duration("features.emit_interval");
+    if (options.interval <= Duration::zero())
+      throw wrong("features.emit_interval must be positive");
+  }
+  options.lateness = config.duration("event_time.lateness");
+  options.changes_only = config.boolean("features.changes_only");
+  return options;
+}
+
+SourceSettings source_settings_of(const Config& config, int parallelism) {
+  SourceSettings settings;
+  if (config.text("event_time.idle") != "off") settings.idle = config.duration("event_time.idle");
+  if (settings.idle && *settings.idle <= Duration::zero())
+    throw wrong("event_time.idle must be positive, or off");
+  if (config.text("event_time.max_future_skew") != "off")
+    settings.max_future_skew = config.duration("event_time.max_future_skew");
+  settings.lateness = config.duration("event_time.lateness");
+  const std::string policy = config.choice("bad_data.policy", {"fail", "skip", "dead_letter"});
+  settings.bad_data = policy == "fail"   ? BadDataPolicy::kFail
+                      : policy == "skip" ? BadDataPolicy::kSkip
+                                         : BadDataPolicy::kDeadLetter;
+  apply_rate(config.text("rate"), parallelism, settings);
+  return settings;
+}
+
+JsonFields<UserEvent> input_fields_of(const Config& config) {
+  return {{config.required("key"), &UserEvent::user_id},
+          {"action", &UserEvent::action},
+          {"value", &UserEvent::value},
+          {config.required("event_time.field"), &UserEvent::timestamp}};
+}
+
+}  // namespace tidemill::features
