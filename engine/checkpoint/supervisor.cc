@@ -127,8 +127,7 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
   }
   attempt.store = deployment_.make_store(attempt.resources);
   if (point.manifest) {
-    attempt.store->restore(storage.state_folder(point.manifest->checkpoint).parent_path(),
-                           point.manifest->files);
+    attempt.store->restore(storage.state_folder(point.manifest->checkpoint), point.manifest->files);
     TM_CRASH_POINT("mid_restore");
     if (!point.is_new_lineage) publish_prepared(graph_, point.manifest->prepared);
     if (!point.is_new_lineage) {
