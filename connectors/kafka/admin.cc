@@ -184,18 +184,23 @@ std::map<TopicPartition, std::int64_t> Admin::offsets_at(
   return found;
 }
 
-std::optional<FoundRecord> Admin::record_at(const TopicPartition& partition, std::int64_t offset) {
-  std::optional<FoundRecord> record;
-  if (offset < offsets({partition}, LogPoint::kStart).at(partition) ||
-      offset >= offsets({partition}, LogPoint::kLastStable).at(partition)) {
-    return record;
+std::map<TopicPartition, FoundRecord> Admin::records_at(
+    const std::map<TopicPartition, std::int64_t>& places) {
+  std::vector<TopicPartition> partitions;
+  for (const auto& [partition, offset] : places) partitions.push_back(partition);
+  const auto start = offsets(partitions, LogPoint::kStart);
+  const auto end = offsets(partitions, LogPoint::kLastStable);
+  std::map<TopicPartition, std::int64_t> present;
+  for (const auto& [partition, offset] : places) {
+    if (offset >= start.at(partition) && offset < end.at(partition)) present[partition] = offset;
   }
-  client_->read(partition, offset, [&](const rd_kafka_message_t& message) {
-    if (message.offset < offset) return true;
-    if (message.offset == offset) record = found(message);
-    return false;
+  std::map<TopicPartition, FoundRecord> records;
+  client_->read(present, [&](const TopicPartition& partition, const rd_kafka_message_t& message) {
+    const std::int64_t wanted = present.at(partition);
+    if (message.offset == wanted) records.emplace(partition, found(message));
+    return message.offset < wanted;
   });
-  return record;
+  return records;
 }
 
 std::optional<FoundRecord> Admin::last_record(const TopicPartition& partition,
@@ -206,11 +211,12 @@ std::optional<FoundRecord> Admin::last_record(const TopicPartition& partition,
   for (std::int64_t back = 16; start < end; back *= 16) {
     const std::int64_t from = std::max(start, end - back);
     std::optional<FoundRecord> record;
-    client_->read(partition, from, [&](const rd_kafka_message_t& message) {
-      const std::string_view its_key(static_cast<const char*>(message.key), message.key_len);
-      if (message.key != nullptr && its_key == key) record = found(message);
-      return true;
-    });
+    client_->read(
+        {{partition, from}}, [&](const TopicPartition&, const rd_kafka_message_t& message) {
+          const std::string_view its_key(static_cast<const char*>(message.key), message.key_len);
+          if (message.key != nullptr && its_key == key) record = found(message);
+          return true;
+        });
     if (record || from == start) return record;
   }
   return std::nullopt;
@@ -270,25 +276,41 @@ std::map<TopicPartition, GroupOffset> Admin::group_offsets(
 
 void Admin::set_group_offsets(const std::string& group,
                               const std::map<TopicPartition, GroupOffset>& offsets) {
-  if (!client_->alter_queue) client_->alter_queue.reset(rd_kafka_queue_new(client_->handle()));
-  rd_kafka_poll(client_->handle(), 0);
-  if (client_->is_altering) {
-    const EventPtr before(rd_kafka_queue_poll(client_->alter_queue.get(), 0));
-    if (!before) return;
-    client_->is_altering = false;
+  client_->waiting = {group, offsets};
+  client_->alter(0);
+}
+
+void Admin::finish_group_offsets(Duration patience) {
+  const Deadline deadline(patience);
+  while (!client_->alter(deadline.left_ms()) && !deadline.is_over()) {
+  }
+}
+
+// True when nothing is under way or waiting any more.
+bool Admin::Client::alter(int wait_ms) {
+  if (!alter_queue_) alter_queue_.reset(rd_kafka_queue_new(handle()));
+  rd_kafka_poll(handle(), 0);
+  if (is_altering_) {
+    const EventPtr before(rd_kafka_queue_poll(alter_queue_.get(), wait_ms));
+    if (!before) return false;
+    is_altering_ = false;
     if (const rd_kafka_resp_err_t error = rd_kafka_event_error(before.get())) {
-      log(LogLevel::kWarn, "kafka: the group's offsets, for lag tools only, were not written: " + group + ": " +
-                       describe(error));
+      log(LogLevel::kWarn,
+          "kafka: the group's offsets, which only lag tools read, were not "
+          "written: " +
+              describe(error));
     }
   }
-  if (offsets.empty()) return;
+  if (!waiting) return true;
+  const auto [group, offsets] = *std::exchange(waiting, std::nullopt);
+  if (offsets.empty()) return true;
   const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(offsets.size())));
   for (const auto& [partition, offset] : offsets) {
     rd_kafka_topic_partition_t* element =
         rd_kafka_topic_partition_list_add(list.get(), partition.first.c_str(), partition.second);
     element->offset = offset.offset;
     // librdkafka frees it with the list.
-    element->metadata = rd_kafka_mem_malloc(client_->handle(), offset.metadata.size() + 1);
+    element->metadata = rd_kafka_mem_malloc(handle(), offset.metadata.size() + 1);
     std::copy_n(offset.metadata.c_str(), offset.metadata.size() + 1,
                 static_cast<char*>(element->metadata));
     element->metadata_size = offset.metadata.size();
@@ -296,13 +318,13 @@ void Admin::set_group_offsets(const std::string& group,
   rd_kafka_AlterConsumerGroupOffsets_t* wanted =
       rd_kafka_AlterConsumerGroupOffsets_new(group.c_str(), list.get());
   const OptionsPtr options(
-      rd_kafka_AdminOptions_new(client_->handle(), RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS));
+      rd_kafka_AdminOptions_new(handle(), RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS));
   std::array<char, 256> text{};
   rd_kafka_AdminOptions_set_request_timeout(options.get(), kAlterMs, text.data(), text.size());
-  rd_kafka_AlterConsumerGroupOffsets(client_->handle(), &wanted, 1, options.get(),
-                                     client_->alter_queue.get());
+  rd_kafka_AlterConsumerGroupOffsets(handle(), &wanted, 1, options.get(), alter_queue_.get());
   rd_kafka_AlterConsumerGroupOffsets_destroy(wanted);
-  client_->is_altering = true;
+  is_altering_ = true;
+  return false;
 }
 
 }  // namespace tidemill::kafka

@@ -1,6 +1,6 @@
 // Questions to a Kafka cluster and the few things changed in one: topics, offsets, configurations,
 // groups, single records. Every call blocks, at most for the timeout given at construction, except
-// where said. Errors: Error(kConfig) when not authorised, Error(kIo) when no answer came in time.
+// where said. Errors: kIo when no answer came in time, else as error_code_of says.
 // One thread.
 #pragma once
 
@@ -73,10 +73,10 @@ class Admin {
   [[nodiscard]] std::map<TopicPartition, std::int64_t> offsets_at(
       const std::vector<TopicPartition>& partitions, EventTime time);
 
-  // The committed record at exactly this offset; nothing if compaction or retention took it, or if
-  // it is a marker or aborted.
-  [[nodiscard]] std::optional<FoundRecord> record_at(const TopicPartition& partition,
-                                                     std::int64_t offset);
+  // The committed records at exactly these offsets; a partition is left out if compaction or
+  // retention took its record, or if it is a marker or aborted.
+  [[nodiscard]] std::map<TopicPartition, FoundRecord> records_at(
+      const std::map<TopicPartition, std::int64_t>& places);
   // The last committed record with this key, up to the end of the log.
   [[nodiscard]] std::optional<FoundRecord> last_record(const TopicPartition& partition,
                                                        std::string_view key);
@@ -85,10 +85,12 @@ class Admin {
   [[nodiscard]] std::string group_state(const std::string& group);
   [[nodiscard]] std::map<TopicPartition, GroupOffset> group_offsets(
       const std::string& group, const std::vector<TopicPartition>& partitions);
-  // Best effort and asynchronous: returns at once; skipped while an earlier one is under way. What
-  // became of the earlier one is logged if it failed.
+  // Best effort and asynchronous: returns at once. While one is under way the next waits for the
+  // following call, and only the newest is kept. Failures are logged.
   void set_group_offsets(const std::string& group,
                          const std::map<TopicPartition, GroupOffset>& offsets);
+  // Waits for what set_group_offsets has begun or kept waiting.
+  void finish_group_offsets(Duration patience);
 
  private:
   class Client;

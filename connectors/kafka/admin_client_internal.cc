@@ -111,52 +111,81 @@ std::map<TopicPartition, std::int64_t> Admin::Client::list_offsets(
   return offsets;
 }
 
-void Admin::Client::read(const TopicPartition& partition, std::int64_t from,
-                         const Take& take) const {
-  const TopicPtr topic(rd_kafka_topic_new(handle(), partition.first.c_str(), nullptr));
-  const QueuePtr queue(rd_kafka_queue_new(handle()));
-  if (rd_kafka_consume_start_queue(topic.get(), partition.second, from, queue.get()) != 0) {
-    throw failed("reading " + to_string(partition), rd_kafka_last_error());
+namespace {
+
+// Partitions being read into one queue; those that are still open at the end are stopped.
+class Reading {
+ public:
+  Reading(rd_kafka_t* handle, rd_kafka_queue_t* queue) : handle_(handle), queue_(queue) {}
+  ~Reading() {
+    while (!open_.empty()) stop(open_.begin()->first);
   }
-  struct Stop {
-    rd_kafka_topic_t* topic;
-    std::int32_t partition;
-    ~Stop() { rd_kafka_consume_stop(topic, partition); }
-  };
-  const Stop stop{topic.get(), partition.second};
-  read_started(partition, queue.get(), take);
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+  bool start(const TopicPartition& partition, std::int64_t from) {
+    TopicPtr topic(rd_kafka_topic_new(handle_, partition.first.c_str(), nullptr));
+    if (!topic || rd_kafka_consume_start_queue(topic.get(), partition.second, from, queue_) != 0) {
+      return false;
+    }
+    open_[partition] = std::move(topic);
+    return true;
+  }
+  void stop(const TopicPartition& partition) {
+    const auto found = open_.find(partition);
+    rd_kafka_consume_stop(found->second.get(), partition.second);
+    open_.erase(found);
+  }
+  [[nodiscard]] bool is_open(const TopicPartition& partition) const {
+    return open_.count(partition) > 0;
+  }
+  [[nodiscard]] bool is_over() const { return open_.empty(); }
+
+ private:
+  rd_kafka_t* const handle_;
+  rd_kafka_queue_t* const queue_;
+  std::map<TopicPartition, TopicPtr> open_;
+};
+
+bool is_permanent(rd_kafka_resp_err_t error) {
+  return !may_pass(error) || error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET;
 }
 
-void Admin::Client::read_started(const TopicPartition& partition, rd_kafka_queue_t* queue,
-                                 const Take& take) const {
-  const auto is_permanent = [](rd_kafka_resp_err_t error) {
-    return !may_pass(error) || error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET;
-  };
+}  // namespace
+
+void Admin::Client::read(const std::map<TopicPartition, std::int64_t>& from,
+                         const Take& take) const {
+  const QueuePtr queue(rd_kafka_queue_new(handle()));
+  Reading reading(handle(), queue.get());
+  for (const auto& [partition, offset] : from) {
+    if (!reading.start(partition, offset)) {
+      throw failed("reading " + to_string(partition), rd_kafka_last_error());
+    }
+  }
   Deadline deadline(timeout);  // without any record
   std::array<rd_kafka_message_t*, kBatch> batch{};
-  bool is_over = false;
-  while (!is_over) {
-    const ssize_t count =
-        rd_kafka_consume_batch_queue(queue, deadline.left_ms(100ms), batch.data(), batch.size());
+  while (!reading.is_over()) {
+    const ssize_t count = rd_kafka_consume_batch_queue(queue.get(), deadline.left_ms(100ms),
+                                                       batch.data(), batch.size());
     rd_kafka_poll(handle(), 0);
     if (count <= 0 && deadline.is_over()) {
-      throw failed("reading " + to_string(partition), RD_KAFKA_RESP_ERR__TIMED_OUT);
+      throw failed("reading records", RD_KAFKA_RESP_ERR__TIMED_OUT);
     }
-    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (count > 0) deadline = Deadline(timeout);
+    std::optional<Error> error;
     for (ssize_t i = 0; i < count; ++i) {
       const MessagePtr message(batch[static_cast<std::size_t>(i)]);
-      if (is_over) continue;  // only to be destroyed
+      const TopicPartition partition(rd_kafka_topic_name(message->rkt), message->partition);
+      if (error || !reading.is_open(partition)) continue;  // only to be destroyed
       if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        deadline = Deadline(timeout);
-        is_over = !take(*message);
+        if (!take(partition, *message)) reading.stop(partition);
       } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        is_over = true;
+        reading.stop(partition);
       } else if (is_permanent(message->err)) {
-        error = message->err;
-        is_over = true;
+        error = failed("reading " + to_string(partition), message->err);
       }
     }
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) throw failed("reading " + to_string(partition), error);
+    if (error) throw Error(*error);
   }
 }
 

@@ -25,8 +25,8 @@ class Admin::Client final : public ClientEvents {
   // Gives back what has gone wrong; 0 is success.
   using Ask = std::function<rd_kafka_resp_err_t(int ms)>;
   using Start = std::function<void(const rd_kafka_AdminOptions_t*, rd_kafka_queue_t*)>;
-  // False: enough.
-  using Take = std::function<bool(const rd_kafka_message_t&)>;
+  // False: enough of this partition.
+  using Take = std::function<bool(const TopicPartition&, const rd_kafka_message_t&)>;
 
   Client(const ClientSettings& settings, const std::string& client_id, Duration timeout_after);
 
@@ -45,22 +45,25 @@ class Admin::Client final : public ClientEvents {
   [[nodiscard]] std::map<TopicPartition, std::int64_t> list_offsets(
       rd_kafka_t* asked, const std::vector<TopicPartition>& partitions,
       std::int64_t timestamp) const;
-  // Reads committed records of one partition from `from` until `take` has enough or the log ends.
-  void read(const TopicPartition& partition, std::int64_t from, const Take& take) const;
+  // Reads committed records of each partition from its offset until `take` has enough of it or its
+  // log ends.
+  void read(const std::map<TopicPartition, std::int64_t>& from, const Take& take) const;
+
+  // Takes note of a finished AlterConsumerGroupOffsets and starts the one waiting.
+  bool alter(int wait_ms);
 
   const Duration timeout;
-  QueuePtr alter_queue;
-  bool is_altering = false;
+  std::optional<std::pair<std::string, std::map<TopicPartition, GroupOffset>>> waiting;
 
  private:
   [[nodiscard]] HandlePtr make_consumer(bool is_read_committed);
-  void read_started(const TopicPartition& partition, rd_kafka_queue_t* queue,
-                    const Take& take) const;
 
   const ClientSettings settings_;
   const std::string client_id_;
   HandlePtr committed_;
   HandlePtr uncommitted_;
+  QueuePtr alter_queue_;
+  bool is_altering_ = false;
 };
 
 PartitionsPtr list_of(const std::vector<TopicPartition>& partitions);

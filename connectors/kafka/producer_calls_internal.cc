@@ -12,7 +12,7 @@ constexpr Duration kSlice = 2s;
 // How much longer than its own deadline a call may take before its handle is given up: it ends a
 // slice late if all is well.
 constexpr Duration kGrace = 2 * kSlice + 3s;
-constexpr Duration kStop = 5s;
+constexpr Duration kGone = 5s;
 // How often the idle thread serves callbacks.
 constexpr Duration kServe = 50ms;
 
@@ -20,11 +20,11 @@ constexpr Duration kServe = 50ms;
 
 TransactionalProducer::Calls::Calls(const ProducerSettings& settings, MetricRegistry& metrics)
     : name_(settings.client_id),
-      num_disconnects_(
-          metrics.counter("kafka_producer_disconnects_total", {}, "Connections the producer lost")),
-      num_abandoned_(metrics.counter("kafka_producer_abandoned_total", {},
+      num_disconnects_(metrics.counter("tidemill_kafka_producer_disconnects_total", {},
+                                       "Connections the producer lost")),
+      num_abandoned_(metrics.counter("tidemill_kafka_producer_abandoned_total", {},
                                      "Handles given up because a call did not return")),
-      num_delivery_failures_(metrics.counter("kafka_delivery_failures_total", {},
+      num_delivery_failures_(metrics.counter("tidemill_kafka_delivery_failures_total", {},
                                              "Records the brokers refused or never acknowledged")) {
   ConfPtr conf = make_conf(producer_properties(settings), *this);
   rd_kafka_conf_set_dr_msg_cb(conf.get(), on_delivery);
@@ -75,7 +75,7 @@ void TransactionalProducer::Calls::stop() {
   if (is_abandoned) return;
   must_stop_ = true;
   changed_.notify_all();
-  if (!changed_.wait_for(lock, kStop, [&] { return is_gone_; })) {
+  if (!changed_.wait_for(lock, kGone, [&] { return is_gone_; })) {
     abandon("destroy");
     return;
   }
@@ -95,6 +95,7 @@ void TransactionalProducer::Calls::abandon(const char* what) {
 }
 
 void TransactionalProducer::Calls::run(const char* what, Duration limit, Work work) {
+  const std::lock_guard one(one_call_);
   std::unique_lock lock(mutex_);
   if (is_abandoned) {
     throw Error(ErrorCode::kIo, std::string("this Kafka producer was abandoned before: ") + what);

@@ -38,8 +38,8 @@ class TransactionalProducer::Calls final : public ClientEvents {
   // Ends the thread and destroys the handle; gives both up if that does not work out.
   void stop();
 
-  // Runs `work` on the thread and throws what it returns. Abandons the handle if the thread has not
-  // answered some seconds after `limit`.
+  // Runs `work` on the thread and throws what it returns; one caller at a time. Abandons the handle
+  // if the thread has not answered some seconds after `limit`.
   void run(const char* what, Duration limit, Work work);
   // On the thread: repeats `slice` while librdkafka says it may be repeated, up to `limit`.
   std::optional<Error> repeat(const char* what, Duration limit, const Slice& slice);
@@ -75,6 +75,7 @@ class TransactionalProducer::Calls final : public ClientEvents {
   rd_kafka_t* handle_ = nullptr;  // destroyed by the thread, or never
   std::thread thread_;
 
+  std::mutex one_call_;  // held by whoever waits for `run`
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Work work_;

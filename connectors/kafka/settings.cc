@@ -125,7 +125,7 @@ Integer parse_number(std::string_view text, std::string_view whole) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < 0) {
     throw Error(ErrorCode::kConfig,
-                "a Kafka position is malformed, expected TOPIC:P=N,…: " + std::string(whole));
+                "a number in a Kafka setting is malformed: " + std::string(whole));
   }
   return value;
 }
@@ -206,6 +206,15 @@ Duration transaction_timeout_of(const ProducerSettings& settings) {
   return std::max<Duration>(30s, 3 * settings.checkpoint_interval + kSlowestSnapshot);
 }
 
+Duration socket_timeout_of(const ProducerSettings& settings) {
+  const auto set = settings.client.properties.find("socket.timeout.ms");
+  if (set != settings.client.properties.end()) {
+    return Duration(parse_number<std::int64_t>(set->second, "socket.timeout.ms=" + set->second));
+  }
+  // librdkafka refuses a socket timeout beyond the transaction's.
+  return std::min(kSocketTimeout, transaction_timeout_of(settings));
+}
+
 Properties producer_properties(const ProducerSettings& settings) {
   Properties p = client_properties(settings.client, settings.client_id);
   p.merge(Properties{
@@ -222,11 +231,9 @@ Properties producer_properties(const ProducerSettings& settings) {
       {"socket.max.fails", "1"},
   });
   if (!settings.transactional_id.empty()) {
-    const Duration timeout = transaction_timeout_of(settings);
     p["transactional.id"] = settings.transactional_id;
-    p["transaction.timeout.ms"] = std::to_string(timeout.count());
-    // librdkafka refuses a socket timeout beyond the transaction's.
-    p["socket.timeout.ms"] = std::to_string(std::min(kSocketTimeout, timeout).count());
+    p["transaction.timeout.ms"] = std::to_string(transaction_timeout_of(settings).count());
+    p["socket.timeout.ms"] = std::to_string(socket_timeout_of(settings).count());
   }
   return with_user(std::move(p), settings.client);
 }

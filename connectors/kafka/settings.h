@@ -79,8 +79,15 @@ struct SourceSettings {
   std::set<TopicPartition> accept_loss = {};  // --accept-loss: go on although records are gone
 };
 
+// What becomes of a row that the client refuses, such as one above message.max.bytes. What only the
+// broker refuses fails the transaction, whatever is said here.
+enum class RefusedPolicy { kFail, kSkip, kDeadLetter };
+
 struct SinkSettings {
   std::string topic = {};
+  std::vector<std::string> more_topics = {};  // that rows may name
+  RefusedPolicy refused = RefusedPolicy::kFail;
+  std::string dead_letter_topic = {};                  // kDeadLetter
   std::optional<std::int32_t> create_partitions = {};  // make the topic if it does not exist
   bool is_wall_clock = false;  // the records' Kafka timestamp: event time, or the time of writing
   std::size_t staging_bytes = 256u << 20;  // what may wait for the next transaction, per subtask
@@ -88,6 +95,9 @@ struct SinkSettings {
 
 // max(30 s, 3 x checkpoint interval + an allowance for the slowest snapshot), or what was set.
 Duration transaction_timeout_of(const ProducerSettings& settings);
+
+// After this a request counts as lost and its connection is closed.
+Duration socket_timeout_of(const ProducerSettings& settings);
 
 // The properties of each kind of client: our defaults, under them what the user passed through.
 // Throws on a property that the protocol owns and on a secret in plain sight.

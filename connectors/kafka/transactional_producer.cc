@@ -26,7 +26,9 @@ Duration call_deadline_of(const ProducerSettings& settings) {
 
 TransactionalProducer::TransactionalProducer(const ProducerSettings& settings,
                                              MetricRegistry& metrics)
-    : settings_(settings), calls_(std::make_shared<Calls>(settings, metrics)) {
+    : settings_(settings),
+      slow_(socket_timeout_of(settings) / 2),
+      calls_(std::make_shared<Calls>(settings, metrics)) {
   calls_->start(calls_);
 }
 
@@ -54,12 +56,14 @@ void TransactionalProducer::begin() {
   });
 }
 
-void TransactionalProducer::commit() {
+void TransactionalProducer::flush() {
   const Duration limit = call_deadline_of(settings_);
-  if (settings_.transactional_id.empty()) {
-    calls_->run("flush", limit, [calls = calls_.get(), limit] { return calls->flush(limit); });
-    return;
-  }
+  calls_->run("flush", limit, [calls = calls_.get(), limit] { return calls->flush(limit); });
+}
+
+void TransactionalProducer::commit() {
+  if (settings_.transactional_id.empty()) return flush();
+  const Duration limit = call_deadline_of(settings_);
   const auto start = std::chrono::steady_clock::now();
   calls_->run("commit_transaction", limit, [calls = calls_.get(), limit] {
     return calls->repeat("commit_transaction", limit, [calls](int ms) {
@@ -67,7 +71,7 @@ void TransactionalProducer::commit() {
     });
   });
   // So slow that a request may have been given up and repeated meanwhile.
-  if (std::chrono::steady_clock::now() - start > 5s) calls_->is_dirty = true;
+  if (std::chrono::steady_clock::now() - start > slow_) calls_->is_dirty = true;
 }
 
 void TransactionalProducer::abort() {
@@ -163,11 +167,28 @@ ProduceResult TransactionalProducer::produce(const OutputRecord& record) {
   return {ProduceStatus::kRefused, error};
 }
 
+// An asynchronous failure has ended the transaction; librdkafka tells why to whoever tries to
+// commit.
+Error TransactionalProducer::failure() const {
+  try {
+    calls_->run("commit_transaction", 1s, [calls = calls_.get()]() -> std::optional<Error> {
+      const ErrorPtr error(rd_kafka_commit_transaction(calls->handle(), 1000));
+      if (!error) return std::nullopt;
+      return calls->error_of("produce", rd_kafka_error_code(error.get()),
+                             rd_kafka_error_string(error.get()));
+    });
+  } catch (const Error& e) {
+    return e;
+  }
+  return {ErrorCode::kInternal,
+          "a Kafka transaction refuses a record although it can be committed"};
+}
+
 Error TransactionalProducer::refusal(const OutputRecord& record, ProduceResult result) const {
   const auto error = static_cast<rd_kafka_resp_err_t>(result.error);
-  // Not the record's fault: the transaction has already failed, and commit would say why.
+  if (error == RD_KAFKA_RESP_ERR__STATE && !settings_.transactional_id.empty()) return failure();
   if (error == RD_KAFKA_RESP_ERR__FATAL || error == RD_KAFKA_RESP_ERR__STATE) {
-    return calls_->error_of("produce", error, "the transaction takes no more records");
+    return calls_->error_of("produce", error, "the producer takes no more records");
   }
   const Calls::Topic& topic = calls_->topics[record.topic];
   const std::int32_t partition = record.partition != kByKey || !record.has_key

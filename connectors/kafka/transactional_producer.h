@@ -72,6 +72,7 @@ class TransactionalProducer {
   // kIo. After any of them has thrown only the destructor may follow: the outcome is unknown.
   void init();  // fences every older instance; waits until its last transaction is decided
   void begin();
+  void flush();  // waits for every acknowledgement
   void commit();
   void abort();  // a courtesy to readers on a clean stop; nothing relies on it
 
@@ -83,7 +84,8 @@ class TransactionalProducer {
 
   // Any thread, between begin and commit. Never blocks.
   ProduceResult produce(const OutputRecord& record);
-  // What to throw for a refused record: topic, partition, size and reason.
+  // What to throw for a refused record: topic, partition, size and reason; or why the transaction
+  // has failed before. Any thread.
   [[nodiscard]] Error refusal(const OutputRecord& record, ProduceResult result) const;
 
   // Sends what lingers in batches, on this object's thread: what commit will wait for gets done
@@ -104,7 +106,10 @@ class TransactionalProducer {
  private:
   class Calls;
 
+  [[nodiscard]] Error failure() const;
+
   const ProducerSettings settings_;
+  const Duration slow_;           // a commit that takes longer may have been repeated
   std::shared_ptr<Calls> calls_;  // shared with the thread that may be stuck in a call
 };
 

@@ -1,11 +1,9 @@
-#include "connectors/kafka/commit_record_json.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <limits>
 #include <string>
 
+#include "connectors/kafka/commit_record_json.h"
 #include "engine/base/error.h"
 
 namespace tidemill::kafka {

@@ -1,8 +1,7 @@
 // The transactional producer and the questions to the cluster, on a real broker.
+#include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -43,11 +42,10 @@ TEST_F(ProducerTest, CommitsRecordsWithKeyTimeAndPlace) {
   const TopicPartition place(topic, partition_of("user-1", 4));
   EXPECT_EQ(await_end(place, 2), 2);
 
-  const auto found = admin().record_at(place, 0);
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->key, "user-1");
-  EXPECT_EQ(found->value, "hello");
-  EXPECT_EQ(found->timestamp_ms, 1234567);
+  const FoundRecord found = admin().records_at({{place, 0}}).at(place);
+  EXPECT_EQ(found.key, "user-1");
+  EXPECT_EQ(found.value, "hello");
+  EXPECT_EQ(found.timestamp_ms, 1234567);
 }
 
 TEST_F(ProducerTest, ManySmallTransactionsInARow) {
@@ -85,7 +83,7 @@ TEST_F(ProducerTest, AnOpenTransactionIsInvisibleAndAbortedByTheNextOwner) {
   TransactionalProducer second(producer_settings(name_), metrics_);
   second.init();
   EXPECT_EQ(end(topic), 2);  // the record and its abort marker
-  EXPECT_FALSE(admin().record_at({topic, 0}, 0));
+  EXPECT_TRUE(admin().records_at({{{topic, 0}, 0}}).empty());
   EXPECT_EQ(error_of([&] { first.commit(); }), ErrorCode::kFenced);
   EXPECT_THAT(message_, HasSubstr("fenced"));
 
@@ -245,10 +243,16 @@ TEST_F(AdminTest, FindsOffsetsByPointAndTime) {
   EXPECT_EQ(end.at({topic, 1}), 4);  // with the marker
   EXPECT_EQ(admin().offsets_at(both, EventTime{1}).at({topic, 1}), 0);
   EXPECT_EQ(admin().offsets_at(both, EventTime{4102444800000}).at({topic, 1}), 4);
-  EXPECT_EQ(admin().record_at({topic, 1}, 2)->value, "c");
-  EXPECT_FALSE(admin().record_at({topic, 1}, 3));  // the marker
-  EXPECT_FALSE(admin().record_at({topic, 1}, 99));
-  EXPECT_EQ(error_of([&] { static_cast<void>(admin().offsets({{topic, 7}}, LogPoint::kStart)); }),
+  write(topic, 0, {"d"});
+  ASSERT_EQ(await_end({topic, 0}, 2), 2);
+  const auto records = admin().records_at({{{topic, 0}, 0}, {{topic, 1}, 2}});
+  EXPECT_EQ(records.at({topic, 0}).value, "d");
+  EXPECT_EQ(records.at({topic, 1}).value, "c");
+  EXPECT_TRUE(admin().records_at({{{topic, 0}, 99}, {{topic, 1}, 3}}).empty());  // 3: the marker
+  EXPECT_TRUE(admin().records_at({}).empty());
+  EXPECT_EQ(error_of([&] {
+              static_cast<void>(admin().offsets({{topic, 7}}, LogPoint::kStart));
+            }),
             ErrorCode::kRefused);
   EXPECT_THAT(message_, HasSubstr(topic + ":7"));
 }

@@ -1,0 +1,349 @@
+#include "connectors/kafka/source_splits.h"
+
+#include <algorithm>
+#include <chrono>
+#include <regex>
+#include <utility>
+
+#include "engine/base/hash.h"
+#include "engine/base/log.h"
+
+namespace tidemill::kafka {
+namespace {
+
+using Kind = PositionSpec::Kind;
+using Offsets = std::map<TopicPartition, std::int64_t>;
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kRefused, message); }
+
+TopicPartition partition_named(const std::string& split) {
+  const std::set<TopicPartition> parsed = parse_partitions(split);
+  if (parsed.size() != 1) refuse("the checkpoint names no Kafka partition: " + split);
+  return *parsed.begin();
+}
+
+// A missing place is an error of whoever wrote the position.
+std::int64_t at(const Offsets& offsets, const TopicPartition& partition, const char* what) {
+  const auto found = offsets.find(partition);
+  if (found == offsets.end()) {
+    throw Error(ErrorCode::kConfig, std::string("a ") + what +
+                                        " position is missing for a partition of the source: " +
+                                        to_string(partition) + "; name every partition");
+  }
+  return found->second;
+}
+
+std::string name_of(Kind kind) {
+  switch (kind) {
+    case Kind::kNone: return "none";
+    case Kind::kEarliest: return "earliest";
+    case Kind::kLatest: return "latest";
+    case Kind::kCommitted: return "committed";
+    case Kind::kTime: return "time";
+    case Kind::kOffsets: return "offsets";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string to_string(const PositionSpec& spec) {
+  std::string text = name_of(spec.kind);
+  if (spec.fallback != Kind::kNone) text += ":" + name_of(spec.fallback);
+  if (spec.kind == Kind::kTime) text += " " + std::to_string(spec.time.ms);
+  for (const auto& [partition, offset] : spec.offsets) {
+    text += " " + to_string(partition) + "=" + std::to_string(offset);
+  }
+  return text;
+}
+
+SourceSplits::SourceSplits(const SourceSettings& settings, const RestoredSource& restored,
+                           const Audit& audit)
+    : settings_(settings),
+      admin_(std::make_unique<Admin>(settings.client, settings.job + ".splits",
+                                     settings.request_timeout)) {
+  const std::vector<TopicPartition> partitions = find_partitions();
+  if (restored.positions.empty()) {
+    start_first(partitions);
+  } else {
+    start_restored(partitions, restored);
+  }
+  settle_stops(partitions, restored);
+  check_ranges(audit);
+  check_tails(restored.positions);
+  for (const SourceSplit& split : splits_) known_.insert(split.partition);
+  size_ = splits_.size();
+  // A bounded run ends in the partitions it began with.
+  if (settings.stop.kind == Kind::kNone && settings.partitions.empty() &&
+      settings.discovery_interval > 0s) {
+    discovery_ = std::thread([this] { discover(); });
+  }
+}
+
+SourceSplits::~SourceSplits() {
+  {
+    const std::lock_guard lock(mutex_);
+    must_stop_ = true;
+  }
+  must_stop_changed_.notify_all();
+  if (discovery_.joinable()) discovery_.join();
+}
+
+SourceSplit SourceSplits::split(std::size_t i) const {
+  const std::lock_guard lock(mutex_);
+  return splits_[i];
+}
+
+void SourceSplits::check() const {
+  if (!has_failed_.load(std::memory_order_acquire)) return;
+  const std::lock_guard lock(mutex_);
+  throw Error(*failure_);
+}
+
+std::vector<TopicInfo> SourceSplits::find_topics() {
+  std::vector<TopicInfo> found;
+  if (!settings_.topic_pattern.empty()) {
+    std::regex pattern;
+    try {
+      pattern = std::regex(settings_.topic_pattern);
+    } catch (const std::regex_error& e) {
+      throw Error(ErrorCode::kConfig, "the topic pattern is no regular expression: " +
+                                          settings_.topic_pattern + ": " + e.what());
+    }
+    for (TopicInfo& topic : admin_->topics()) {
+      if (std::regex_match(topic.name, pattern)) found.push_back(std::move(topic));
+    }
+    if (found.empty()) {
+      throw Error(ErrorCode::kConfig,
+                  "no input topic matches the pattern: " + settings_.topic_pattern);
+    }
+    return found;
+  }
+  std::vector<std::string> names = settings_.topics;
+  for (const auto& [topic, partition] : settings_.partitions) {
+    if (std::find(names.begin(), names.end(), topic) == names.end()) names.push_back(topic);
+  }
+  if (names.empty()) {
+    throw Error(ErrorCode::kConfig, "a Kafka source has no topic: set `topic`");
+  }
+  for (const std::string& name : names) {
+    const auto topic = admin_->topic(name);
+    // Row I at start-up.
+    if (!topic) refuse("the input topic " + name + " does not exist in this cluster");
+    found.push_back(*topic);
+  }
+  return found;
+}
+
+std::vector<TopicPartition> SourceSplits::find_partitions() {
+  std::vector<TopicPartition> partitions;
+  for (const TopicInfo& topic : find_topics()) {
+    for (std::int32_t p = 0; p < topic.num_partitions; ++p) {
+      if (settings_.partitions.empty() || settings_.partitions.count({topic.name, p}) > 0) {
+        partitions.emplace_back(topic.name, p);
+      }
+    }
+  }
+  for (const TopicPartition& wanted : settings_.partitions) {
+    if (std::find(partitions.begin(), partitions.end(), wanted) == partitions.end()) {
+      refuse("the input partition " + to_string(wanted) + " does not exist in this cluster");
+    }
+  }
+  return partitions;
+}
+
+void SourceSplits::start_first(const std::vector<TopicPartition>& partitions) {
+  const Offsets starts = resolve(settings_.start, "start", partitions);
+  for (const TopicPartition& partition : partitions) {
+    splits_.push_back({.partition = partition, .start = at(starts, partition, "start")});
+  }
+}
+
+// Row C: every partition that the checkpoint knew goes on where it stood; only partitions with
+// higher numbers than all it knew are new (row H).
+void SourceSplits::start_restored(const std::vector<TopicPartition>& partitions,
+                                  const RestoredSource& restored) {
+  Offsets positions;
+  std::map<std::string, std::int32_t> counts;  // topic -> partitions the checkpoint knew
+  for (const SplitPosition& position : restored.positions) {
+    const TopicPartition partition = partition_named(position.split);
+    positions[partition] = position.offset;
+    std::int32_t& count = counts[partition.first];
+    count = std::max(count, partition.second + 1);
+    if (std::find(partitions.begin(), partitions.end(), partition) == partitions.end()) {
+      refuse("partition " + position.split + " was read up to offset " +
+             std::to_string(position.offset) +
+             " and is no longer among the source's: the topic was deleted or made smaller, or the "
+             "source's settings changed; bring it back, or start anew with --restore none "
+             "--accept-duplicates");
+    }
+  }
+  std::vector<TopicPartition> added;
+  for (const TopicPartition& partition : partitions) {
+    const auto position = positions.find(partition);
+    if (position != positions.end()) {
+      splits_.push_back({.partition = partition, .start = position->second});
+    } else if (settings_.partitions.count(partition) == 0 &&
+               partition.second < counts[partition.first]) {
+      refuse("the checkpoint has no position for partition " + to_string(partition) +
+             ", although it knows partitions with higher numbers: it was edited or belongs to "
+             "another source; go on from one that fits with --restore ID --accept-duplicates");
+    } else {
+      added.push_back(partition);
+    }
+  }
+  for (const auto& [partition, offset] : admin_->offsets(added, LogPoint::kStart)) {
+    log(LogLevel::kInfo, "kafka: partition " + to_string(partition) +
+                             " is new since the checkpoint: read from its earliest record, " +
+                             std::to_string(offset));
+    splits_.push_back({.partition = partition, .start = offset});
+  }
+}
+
+Offsets SourceSplits::resolve(const PositionSpec& spec, const char* what,
+                              const std::vector<TopicPartition>& partitions) {
+  switch (spec.kind) {
+    case Kind::kEarliest: return admin_->offsets(partitions, LogPoint::kStart);
+    case Kind::kLatest: return admin_->offsets(partitions, LogPoint::kLastStable);
+    case Kind::kTime: return admin_->offsets_at(partitions, spec.time);
+    case Kind::kCommitted: return committed(spec, partitions);
+    case Kind::kOffsets: return spec.offsets;
+    case Kind::kNone: break;
+  }
+  throw Error(ErrorCode::kConfig, std::string("a Kafka source has no ") + what + " position");
+}
+
+Offsets SourceSplits::committed(const PositionSpec& spec,
+                                const std::vector<TopicPartition>& partitions) {
+  const std::string& group = settings_.group.empty() ? settings_.job : settings_.group;
+  Offsets offsets;
+  for (const auto& [partition, found] : admin_->group_offsets(group, partitions)) {
+    offsets[partition] = found.offset;
+  }
+  std::vector<TopicPartition> missing;
+  for (const TopicPartition& partition : partitions) {
+    if (offsets.count(partition) == 0) missing.push_back(partition);
+  }
+  if (missing.empty()) return offsets;
+  if (spec.fallback == Kind::kNone) {
+    refuse("group " + group + " has no committed offset for partition " +
+           to_string(missing.front()) +
+           ": it never committed there, or the offset has expired; say where such partitions "
+           "start: committed:earliest or committed:latest");
+  }
+  offsets.merge(resolve({.kind = spec.fallback}, "start", missing));
+  return offsets;
+}
+
+void SourceSplits::settle_stops(const std::vector<TopicPartition>& partitions,
+                                const RestoredSource& restored) {
+  if (settings_.stop.kind == Kind::kNone) return;
+  // `latest` and the like are settled once: the end does not move when the job restarts.
+  const bool is_same = restored.stop_spec == to_string(settings_.stop);
+  const Offsets stops = is_same ? restored.stops : resolve(settings_.stop, "stop", partitions);
+  for (SourceSplit& split : splits_) split.stop = at(stops, split.partition, "stop");
+}
+
+// Rows F and T: the position must lie within the log.
+void SourceSplits::check_ranges(const Audit& audit) {
+  std::vector<TopicPartition> partitions;
+  for (const SourceSplit& split : splits_) partitions.push_back(split.partition);
+  const Offsets starts = admin_->offsets(partitions, LogPoint::kStart);
+  const Offsets ends = admin_->offsets(partitions, LogPoint::kHighWatermark);
+  for (SourceSplit& split : splits_) {
+    const std::string name = to_string(split.partition);
+    const std::int64_t low = starts.at(split.partition);
+    const std::int64_t high = ends.at(split.partition);
+    if (split.start > high) {
+      refuse("partition " + name + " ends at " + std::to_string(high) + ", before the position " +
+             std::to_string(split.start) +
+             ": the log was truncated, the topic made anew, or this is another cluster; check the "
+             "topic, then start from a checkpoint that fits with --restore ID --accept-duplicates");
+    }
+    if (split.start >= low || split.start >= split.stop) continue;
+    const std::string lost = "partition " + name + " lost offsets " + std::to_string(split.start) +
+                             ".." + std::to_string(low - 1) +
+                             " before they were read (retention, or somebody deleted records)";
+    if (settings_.accept_loss.count(split.partition) == 0) {
+      refuse(lost + "; to go on without them: --accept-loss " + name);
+    }
+    log(LogLevel::kWarn, "kafka: " + lost + ": accepted by --accept-loss");
+    audit(lost + ": accepted by --accept-loss " + name);
+    split.start = low;
+  }
+}
+
+// Rows G and T: a log that was made anew and has grown past the position looks right, but its
+// records are others.
+void SourceSplits::check_tails(const std::vector<SplitPosition>& positions) {
+  Offsets places;
+  std::map<TopicPartition, const SplitPosition*> expected;
+  for (const SplitPosition& position : positions) {
+    if (position.tail_offset < 0) continue;
+    const TopicPartition partition = partition_named(position.split);
+    places[partition] = position.tail_offset;
+    expected[partition] = &position;
+  }
+  for (const auto& [partition, record] : admin_->records_at(places)) {
+    const SplitPosition& position = *expected.at(partition);
+    if (record.timestamp_ms == position.tail_timestamp &&
+        hash_bytes(record.value) == position.tail_hash) {
+      continue;
+    }
+    refuse("partition " + to_string(partition) + " has another record at offset " +
+           std::to_string(record.offset) +
+           " than the one that was read: the topic was made anew or its log truncated; check the "
+           "topic, then start anew with --restore none --accept-duplicates");
+  }
+}
+
+void SourceSplits::discover() {
+  std::unique_lock lock(mutex_);
+  while (!must_stop_changed_.wait_for(lock, settings_.discovery_interval,
+                                      [this] { return must_stop_; })) {
+    lock.unlock();
+    std::optional<Error> failure;
+    try {
+      look_for_partitions();
+    } catch (const Error& e) {
+      if (is_restartable(e.code())) {
+        log(LogLevel::kWarn, std::string("kafka: looking for new partitions failed: ") + e.what());
+      } else {
+        failure = e;
+      }
+    }
+    lock.lock();
+    if (failure) {
+      failure_ = failure;
+      has_failed_.store(true, std::memory_order_release);
+      return;
+    }
+  }
+}
+
+void SourceSplits::look_for_partitions() {
+  std::vector<TopicPartition> added;
+  const std::vector<TopicPartition> partitions = find_partitions();
+  for (const TopicPartition& partition : partitions) {
+    if (known_.count(partition) == 0) added.push_back(partition);
+  }
+  for (const TopicPartition& partition : known_) {
+    if (std::find(partitions.begin(), partitions.end(), partition) == partitions.end()) {
+      refuse("partition " + to_string(partition) +
+             " does not exist any more: the topic was deleted while it was read");
+    }
+  }
+  if (added.empty()) return;
+  const Offsets starts = admin_->offsets(added, LogPoint::kStart);
+  const std::lock_guard lock(mutex_);
+  for (const TopicPartition& partition : added) {
+    log(LogLevel::kWarn,
+        "kafka: a new partition is read from its earliest record: " + to_string(partition) +
+            "; keys may have moved to it from other partitions");
+    known_.insert(partition);
+    splits_.push_back({.partition = partition, .start = starts.at(partition)});
+  }
+  size_.store(splits_.size(), std::memory_order_release);
+}
+
+}  // namespace tidemill::kafka

@@ -1,0 +1,197 @@
+#include "connectors/kafka/transaction.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "connectors/kafka/admin.h"
+#include "engine/base/fault.h"
+#include "engine/base/log.h"
+
+namespace tidemill::kafka {
+namespace {
+
+// Three in a row say that the next would not be the last.
+constexpr int kTooMany = 3;
+// Markers of the committed transaction are written in this time; an init before would be put off by
+// ten times as much.
+constexpr Duration kMarkers = 50ms;
+constexpr std::int32_t kReplication = 3;
+
+// Exit code 1, and no restart: it would meet the same again.
+Error stop(const std::string& message) { return {ErrorCode::kBadData, message}; }
+
+}  // namespace
+
+void CommitHistory::found(const std::string& checkpoint) {
+  const std::lock_guard lock(mutex_);
+  last_ = checkpoint;
+}
+
+void CommitHistory::committed(const std::string& checkpoint) {
+  const std::lock_guard lock(mutex_);
+  last_ = checkpoint;
+  has_committed_ = true;
+  failure_.reset();
+  num_fenced_ = 0;
+  num_abandoned_ = 0;
+}
+
+void CommitHistory::attempted(const std::string& checkpoint) {
+  const std::lock_guard lock(mutex_);
+  attempted_ = checkpoint;
+}
+
+bool CommitHistory::knows(const std::string& checkpoint) const {
+  const std::lock_guard lock(mutex_);
+  return checkpoint == last_ || checkpoint == attempted_;
+}
+
+bool CommitHistory::has_committed() const {
+  const std::lock_guard lock(mutex_);
+  return has_committed_;
+}
+
+bool CommitHistory::was_fenced() const {
+  const std::lock_guard lock(mutex_);
+  return was_fenced_;
+}
+
+void CommitHistory::start_attempt() {
+  const std::lock_guard lock(mutex_);
+  is_judged_ = false;
+  was_fenced_ = false;
+}
+
+Error CommitHistory::judge(const Error& error, const TransactionalProducer& producer,
+                           Duration transaction_timeout) {
+  const std::lock_guard lock(mutex_);
+  if (is_judged_) return error;  // the sinks and the protocol meet the same failure
+  is_judged_ = true;
+  if (producer.is_abandoned() && ++num_abandoned_ >= kTooMany) {
+    return stop("librdkafka did not return from " + std::to_string(kTooMany) +
+                " calls; this process gives up and must be started anew: " + error.what());
+  }
+  if (error.code() == ErrorCode::kFenced) {
+    was_fenced_ = true;
+    if (++num_fenced_ >= kTooMany) {
+      return stop(
+          "the transaction was fenced " + std::to_string(kTooMany) +
+          " times without a commit in between: the epoch does not fit transaction.timeout, " +
+          std::to_string(transaction_timeout.count()) +
+          " ms, or another instance runs under the same name; raise transaction_timeout, "
+          "or make checkpoints smaller or rarer: " +
+          error.what());
+    }
+  }
+  const auto failure = producer.delivery_failure();
+  if (!failure) return error;
+  const bool is_repeated = failure_ == failure;
+  failure_ = failure;
+  if (is_repeated) {
+    return stop("a record is refused by Kafka again after a restart, so another would not help: " +
+                failure->text + "; raise the limit it names, or take the record out of the input");
+  }
+  // Once may have been an accident.
+  return {ErrorCode::kIo, error.what()};
+}
+
+Transaction::Transaction(const ProducerSettings& settings, MetricRegistry& metrics,
+                         CommitHistory& history, std::function<void(const std::string&)> audit)
+    : settings_(settings),
+      is_at_least_once_(settings.transactional_id.empty()),
+      metrics_(metrics),
+      history_(history),
+      audit_(std::move(audit)),
+      num_recycles_(metrics.counter("tidemill_kafka_producer_recycles_total", {},
+                                    "Producers replaced between two transactions (rule R)")),
+      producer_(make_producer()) {}
+
+Transaction::~Transaction() = default;
+
+std::unique_ptr<TransactionalProducer> Transaction::make_producer() const {
+  return std::make_unique<TransactionalProducer>(settings_, metrics_);
+}
+
+std::size_t Transaction::add_topic(const std::string& name,
+                                   std::optional<std::int32_t> create_partitions) {
+  if (create_partitions) {
+    Admin admin(settings_.client, settings_.client_id + ".create");
+    if (!admin.topic(name)) {
+      const auto num_brokers = static_cast<std::int32_t>(admin.num_brokers());
+      admin.create_topic({.name = name,
+                          .num_partitions = *create_partitions,
+                          .replication = std::min(kReplication, num_brokers)});
+      log(LogLevel::kInfo, "kafka: created the output topic " + name + " with " +
+                               std::to_string(*create_partitions) + " partitions");
+    }
+  }
+  const std::size_t index = producer_->add_topic(name);
+  if (index == topics_.size()) topics_.push_back(name);
+  return index;
+}
+
+Error Transaction::refusal(const OutputRecord& record, ProduceResult result) {
+  return history_.judge(producer_->refusal(record, result), *producer_,
+                        transaction_timeout_of(settings_));
+}
+
+template <class Call>
+void Transaction::judged(Call call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    has_failed_ = true;
+    epoch_.store(kClosed, std::memory_order_release);
+    throw history_.judge(e, *producer_, transaction_timeout_of(settings_));
+  }
+}
+
+void Transaction::init() {
+  judged([this] { producer_->init(); });
+}
+
+void Transaction::begin(CheckpointId epoch) {
+  // A checkpoint that was declined leaves its transaction open for the next one.
+  if (!is_begun_) judged([this] { producer_->begin(); });
+  is_begun_ = true;
+  epoch_.store(epoch, std::memory_order_release);
+}
+
+void Transaction::flush() {
+  judged([this] { producer_->flush(); });
+}
+
+void Transaction::commit(const std::string& checkpoint) {
+  history_.attempted(checkpoint);
+  epoch_.store(kClosed, std::memory_order_release);
+  judged([this] { producer_->commit(); });
+  is_begun_ = false;
+  history_.committed(checkpoint);
+}
+
+void Transaction::recycle_if_dirty() {
+  if (is_at_least_once_ || !producer_->is_dirty() || TM_BROKEN("no_recycle")) return;
+  num_recycles_.add();
+  judged([this] {
+    std::this_thread::sleep_for(kMarkers);
+    producer_.reset();
+    TM_CRASH_POINT("in_recycle");
+    producer_ = make_producer();
+    producer_->init();
+    for (const std::string& topic : topics_) producer_->add_topic(topic);
+  });
+}
+
+void Transaction::abort_quietly() {
+  if (!is_begun_ || has_failed_ || is_at_least_once_ || producer_->is_dirty()) return;
+  epoch_.store(kClosed, std::memory_order_release);
+  try {
+    producer_->abort();
+  } catch (const Error& e) {
+    log(LogLevel::kInfo,
+        std::string("kafka: the open transaction is left to time out: ") + e.what());
+  }
+}
+
+}  // namespace tidemill::kafka
