@@ -54,8 +54,8 @@ def features_config(name, brokers, source, sink, checkpoints, interval="200ms", 
                        "max_future_skew": "1h"},
         "key": "user_id",
         "features": {"windows": ["5m", "1h", "24h"], "emit": emit},
-        "late": {"topic": f"{sink}-late"},
-        "bad_data": {"policy": "dead_letter", "topic": f"{sink}-dlq"},
+        "late": {"topic": f"{source}-late"},
+        "bad_data": {"policy": "dead_letter", "topic": f"{source}-dlq"},
     }
     if redis_url is not None:
         config["sinks"]["redis"] = {"url": redis_url, "ttl": "auto"}

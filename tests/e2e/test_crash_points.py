@@ -1,10 +1,13 @@
 """One death at every step of the protocol (exactly-once.md 5.2.3), each at a chosen pass."""
 
+from collections import Counter
+
 import pytest
 
 from fault_proxy import Fault, Rule
 from features_run import FeaturesRun
 from job import CRASH_POINTS, KILLED, binary
+from ledger import read_topic
 from ledger_run import LedgerRun
 
 DEADLINE_S = 30
@@ -68,19 +71,25 @@ def test_crash_in_recycle(kafka, proxy, name, tmp_path):
         run.close()
 
 
-def test_crash_in_outbox_apply(kafka, redis_server, name, tmp_path):
-    """Rows for Redis wait in the checkpoint until the commit; the job dies while it applies them."""
-    def on_commit(config):
-        config["sinks"]["redis"]["delivery"] = "on_commit"
+def test_crash_in_outbox_apply(kafka, name, tmp_path):
+    """Files become visible after the commit in Kafka; the job dies between the two."""
+    files = tmp_path / "rows"
 
-    run = FeaturesRun(kafka, name, tmp_path, redis=redis_server, emit="on_record",
-                      configure=on_commit)
+    def into_files_too(config):
+        config["sinks"]["file"] = {"dir": str(files)}
+
+    run = FeaturesRun(kafka, name, tmp_path, configure=into_files_too)
     try:
-        run.input.write(1500)
+        run.input.start(per_second=500)
         crash(run, "in_outbox_apply")
-        run.input.write(500)
+        run.job.start()
+        run.wait_rows(200)
         verdict = run.finish()
         assert verdict.ok, verdict
+        in_files = Counter(line for path in files.glob("partition-*/*.jsonl")
+                           for line in path.read_bytes().splitlines())
+        in_topic = Counter(record.value for record in read_topic(kafka, run.sink))
+        assert in_files == in_topic
     finally:
         run.close()
 
