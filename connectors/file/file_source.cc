@@ -134,7 +134,8 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
     }
     if (restored != nullptr) {
       go_on_behind(split, *restored, folder);
-      if (restored->is_finished && !settings_.follow) status.state = SplitState::kFinished;
+      const bool is_bounded = !settings_.follow || settings_.stop.kind != FilePosition::Kind::kNone;
+      if (restored->is_finished && is_bounded) status.state = SplitState::kFinished;
     } else if (!is_restored_) {
       resolve_start(split, folder);
     }
@@ -186,12 +187,13 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
     }
   }
 
+  // A stop that an earlier run resolved stays what it was; without --until-* there is none.
   void resolve_stop(Split& split, const fs::path& folder) const {
-    if (const auto it = restored_stops_.find(split.partition); it != restored_stops_.end()) {
+    if (const auto it = restored_stops_.find(split.partition);
+        it != restored_stops_.end() && settings_.stop.kind != FilePosition::Kind::kNone) {
       split.stop = it->second;
       return;
     }
-    if (is_restored_) return;  // --until-* hold at a first start
     switch (settings_.stop.kind) {
       case FilePosition::Kind::kNone:
       case FilePosition::Kind::kEarliest: return;
