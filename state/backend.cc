@@ -76,7 +76,8 @@ SortedRun Backend::take_registry_changes() {
 }
 
 std::unique_ptr<Backend> make_backend(std::string_view kind, const BackendOptions& options) {
-  if (kind == "memory") return std::make_unique<MemoryBackend>();
+  if (kind == "memory")
+    return std::make_unique<MemoryBackend>(options.limit_memory_backend ? options.memory : 0);
   if (kind == "rocksdb") return std::make_unique<RocksDbBackend>(options);
   throw Error(ErrorCode::kConfig,
               "unknown state backend; use memory or rocksdb: " + std::string(kind));

@@ -19,6 +19,7 @@
 #include "engine/base/bytes.h"
 #include "engine/checkpoint/snapshot_store.h"
 #include "state/key_encoding.h"
+#include "state/memory_budget.h"
 #include "state/sorted_run.h"
 
 namespace tidemill {
@@ -34,6 +35,9 @@ struct StateName {
 // entries in memory until then.
 class Backend : public SnapshotStore {
  public:
+  // `table_memory`: what the tables over this backend may hold together; 0: no limit.
+  explicit Backend(std::size_t table_memory) : budget_(table_memory) {}
+
   // Returns false to stop the scan.
   using Visitor = std::function<bool(ByteView key, ByteView value)>;
   using Found = std::function<void(std::size_t index, ByteView value)>;
@@ -42,14 +46,15 @@ class Backend : public SnapshotStore {
   // call. Throws Error(kConfig) if the state exists with another `kind` (another class of state
   // under the same name).
   StateId state_id(const StateName& name, std::string_view kind);
+  [[nodiscard]] MemoryBudget& budget() { return budget_; }
   // The states of the checkpoint it was restored from, and those made since.
   [[nodiscard]] std::vector<StateName> states() const;
 
   [[nodiscard]] virtual bool get(ByteView key, Bytes& value) const = 0;
   // Calls `found` for each key that exists, in any order. Requires: keys in ascending order.
   virtual void multi_get(std::span<const ByteView> keys, const Found& found) const = 0;
-  // Visits [range.begin, range.end) in key order. The visitor must not call this backend's writing
-  // functions.
+  // Visits [range.begin, range.end) in key order. What the visitor itself changes it may see or
+  // not.
   virtual void scan(const KeyRange& range, const Visitor& visitor) const = 0;
 
   // Changes the store at once. Requires: nothing of the caller's is staged and not yet linked
@@ -80,14 +85,18 @@ class Backend : public SnapshotStore {
     std::string kind;
     bool is_stored = false;
   };
+  MemoryBudget budget_;
   mutable std::mutex registry_mutex_;
   std::map<StateName, Registered> registry_;
   std::atomic<CheckpointId> linked_{0};  // last linked id + 1
 };
 
 struct BackendOptions {
-  std::filesystem::path dir;  // working directory of the store; emptied at start. Memory: unused
-  std::size_t memory = std::size_t{256} << 20;  // budget of all tables, caches included
+  std::filesystem::path dir;  // where the store works; memory: unused
+  // What tables and caches may hold together. The memory backend has nowhere else to put things and
+  // takes what it needs, unless `limit_memory_backend` (tests) makes its tables spill into it.
+  std::size_t memory = std::size_t{256} << 20;
+  bool limit_memory_backend = false;
 };
 
 // `kind`: "memory" or "rocksdb". Throws Error(kConfig) for any other.

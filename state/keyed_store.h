@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <map>
+#include <deque>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -16,8 +16,10 @@
 #include "engine/operator/snapshot.h"
 #include "state/backend.h"
 #include "state/codec.h"
-#include "state/key_encoding.h"
-#include "state/memory_size.h"
+#include "state/epochs.h"
+#include "state/namespace_table.h"
+#include "state/table_drain.h"
+#include "state/table_sweep.h"
 
 namespace tidemill {
 
@@ -28,10 +30,15 @@ struct KeyRef {
   std::uint64_t hash = 0;
 };
 
-enum class Namespaces : std::uint8_t { kNone, kByTime };
-
 // One thread. The backend outlives it; the context attaches it to every checkpoint, so it does not
 // move.
+//
+// Reads ask the table first and the backend on a miss; changes stay in the table until a checkpoint
+// copies them out, or until memory is short. What is in the backend only is loaded when it is
+// touched, so a restore reads nothing ahead.
+//
+// References into it end at the next `prefetch`, `freeze` or `drain`: these give memory back,
+// nothing else does.
 template <class K, class V>
 class KeyedStore final : public Snapshotable {
  public:
@@ -40,141 +47,363 @@ class KeyedStore final : public Snapshotable {
   KeyedStore(OperatorContext& ctx, const std::string& name, std::string_view kind,
              Namespaces namespaces)
       : backend_(ctx.resources().get<Backend>()),
-        id_(backend_.state_id({ctx.name(), name}, kind)),
-        groups_(ctx.key_groups()),
-        has_namespaces_(namespaces == Namespaces::kByTime) {
-    load();
+        layout_{backend_.state_id({ctx.name(), name}, kind), namespaces, ctx.key_groups()},
+        drain_(backend_, epochs_, layout_),
+        sweep_(backend_, epochs_, layout_, tables_) {
+    find_stored_namespaces();
     ctx.attach(*this);
   }
+  ~KeyedStore() override { backend_.budget().charge(-static_cast<std::int64_t>(charged_)); }
   KeyedStore(const KeyedStore&) = delete;
   KeyedStore& operator=(const KeyedStore&) = delete;
 
-  V& at(EventTime ns, const K& key, std::uint64_t hash) {
-    Table& table = tables_[ns];
-    Entry& entry = table.entries.try_emplace(key).first->second;
-    entry.hash = hash;
-    touch(ns, key, hash);
-    return entry.value;
+  V& at(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+    NsTable& t = table(ns);
+    Found found = t.table.find(key, hash);
+    if (found.entry == nullptr) [[unlikely]]
+      found = load_or_insert(t, key, hash);
+    return change(t, found, hash).value;
   }
-  V* find(EventTime ns, const K& key, std::uint64_t = 0) {
-    const auto table = tables_.find(ns);
-    if (table == tables_.end()) return nullptr;
-    const auto it = table->second.entries.find(key);
-    return it == table->second.entries.end() ? nullptr : &it->second.value;
+  V* find(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+    NsTable* t = existing_table(ns);
+    if (t == nullptr) return nullptr;
+    const Found found = find_or_load(*t, key, hash);
+    if (found.entry == nullptr || found.entry->has(T::kDeleted)) return nullptr;
+    found.entry->set(T::kReferenced);
+    return &found.entry->value;
   }
-  V* find_for_update(EventTime ns, const K& key, std::uint64_t hash) {
-    V* value = find(ns, key);
-    if (value != nullptr) touch(ns, key, hash);
-    return value;
+  V* find_for_update(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+    NsTable* t = existing_table(ns);
+    if (t == nullptr) return nullptr;
+    const Found found = find_or_load(*t, key, hash);
+    if (found.entry == nullptr || found.entry->has(T::kDeleted)) return nullptr;
+    return &change(*t, found, hash).value;
   }
-  bool erase(EventTime ns, const K& key, std::uint64_t hash) {
-    const auto table = tables_.find(ns);
-    if (table == tables_.end() || table->second.entries.erase(key) == 0) return false;
-    touch(ns, key, hash);
-    if (table->second.entries.empty()) tables_.erase(table);
+  bool erase(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+    NsTable* t = existing_table(ns);
+    if (t == nullptr) return false;
+    const Found found = find_or_load(*t, key, hash);
+    if (found.entry == nullptr || found.entry->has(T::kDeleted)) return false;
+    erase_found(*t, found, hash);
+    if (t->num_live == 0 && t->is_resident && t->table.size() == 0) forget(ns);
     return true;
   }
-  void prefetch(EventTime, std::span<const KeyRef<K>>) {}
 
+  // Loads what is not in memory, all at once, and warms the cache for the rest.
+  void prefetch(EventTime ns, std::span<const KeyRef<K>> keys) {
+    give_back_memory();
+    NsTable* t = existing_table(ns);
+    if (t == nullptr) return;
+    for (const KeyRef<K>& k : keys) t->table.prefetch_slot(k.hash);
+    for (const KeyRef<K>& k : keys) t->table.prefetch_entry(k.hash);
+    if (!t->is_resident) load(*t, keys);
+  }
+
+  // Those with a live key, and those whose rows in the backend nobody has looked at.
   [[nodiscard]] std::vector<EventTime> namespaces() const {
     std::vector<EventTime> all;
-    for (const auto& [ns, _] : tables_) all.push_back(ns);
+    for (const auto& [ns, t] : tables_) {
+      if (t->num_live > 0 || !t->is_resident) all.push_back(ns);
+    }
     return all;
   }
 
+  // Visits the keys of a group; with a callback that takes V& each counts as a write.
   template <class F>
   void for_each(EventTime ns, KeyGroup group, F&& fn) {
-    const auto table = tables_.find(ns);
-    if (table == tables_.end()) return;
-    for (auto& [key, entry] : table->second.entries) {
-      if (key_group_of(entry.hash, groups_.groups) != group) continue;
-      if constexpr (std::is_invocable_v<F&, const K&, std::uint64_t, const V&>) {
-        fn(key, entry.hash, std::as_const(entry.value));
-      } else {
-        touch(ns, key, entry.hash);
-        fn(key, entry.hash, entry.value);
-      }
+    constexpr bool kReads = std::is_invocable_v<F&, const K&, std::uint64_t, const V&>;
+    NsTable* t = existing_table(ns);
+    if (t == nullptr) return;
+    if (!t->is_resident && !t->is_dropped(group)) {
+      const std::size_t prefix_size = layout_.prefix(ns).size();
+      backend_.scan(layout_.range(ns, group), [&](ByteView stored_key, ByteView value) {
+        ByteReader in(stored_key.substr(prefix_size));
+        const std::uint64_t hash = in.u64();
+        const K key = Codec<K>::decode(in);
+        if (t->table.find(key, hash).entry != nullptr) return true;  // newer, or deleted
+        if constexpr (kReads) {
+          const V decoded = decode<V>(value);
+          fn(key, hash, decoded);
+        } else {
+          insert_loaded(*t, key, hash, value);
+        }
+        return true;
+      });
     }
-  }
-  void drop(EventTime ns) {
-    for (KeyGroup g = groups_.begin; g < groups_.end; ++g) drop(ns, g);
-  }
-  void drop(EventTime ns, KeyGroup group) {
-    const auto table = tables_.find(ns);
-    if (table == tables_.end()) return;
-    for (auto it = table->second.entries.begin(); it != table->second.entries.end();) {
-      if (key_group_of(it->second.hash, groups_.groups) == group) {
-        touch(ns, it->first, it->second.hash);
-        it = table->second.entries.erase(it);
+    const auto [first, last] = layout_.hashes_of(group);
+    typename Traits::Scratch scratch;
+    t->table.for_each_in_range(first, last, [&](std::uint32_t number, Entry& e) {
+      if (e.has(T::kDeleted)) return;
+      const std::uint64_t hash = T::hash_of(e);
+      if constexpr (kReads) {
+        fn(Traits::lend(e.key, scratch), hash, std::as_const(e.value));
       } else {
-        ++it;
+        change(*t, {&e, number}, hash);
+        fn(Traits::lend(e.key, scratch), hash, e.value);
       }
-    }
-    if (table->second.entries.empty()) tables_.erase(table);
-  }
-
-  void freeze(CheckpointId id) override {
-    frozen_id_ = id;
-    for (const auto& [place, key] : dirty_) {
-      const V* value = find(place.first, key);
-      if (value == nullptr) {
-        frozen_.erase(place.second);
-      } else {
-        Bytes bytes;
-        Codec<V>::encode(bytes, *value);
-        frozen_.put(place.second, bytes);
-      }
-    }
-    dirty_.clear();
-  }
-  bool drain(StageSnapshot&, std::size_t) override {
-    if (!frozen_.empty()) backend_.stage(frozen_id_, std::exchange(frozen_, SortedRun{}));
-    return true;
-  }
-
- private:
-  struct Entry {
-    V value{};
-    std::uint64_t hash = 0;
-  };
-  struct Hash {
-    std::size_t operator()(const K& key) const { return key_hash(key); }
-  };
-  struct Table {
-    std::unordered_map<K, Entry, Hash> entries;
-  };
-
-  [[nodiscard]] Bytes prefix(EventTime ns) const {
-    return has_namespaces_ ? key_prefix(id_, ns) : key_prefix(id_);
-  }
-
-  void touch(EventTime ns, const K& key, std::uint64_t hash) {
-    Bytes bytes = prefix(ns);
-    append_u64(bytes, hash);
-    Codec<K>::encode(bytes, key);
-    dirty_.try_emplace({ns, std::move(bytes)}, key);
-  }
-
-  void load() {
-    const Bytes all = key_prefix(id_);
-    backend_.scan({all, prefix_end(all)}, [&](ByteView key, ByteView value) {
-      ByteReader in(key.substr(all.size()));
-      const EventTime ns = has_namespaces_ ? EventTime{unordered(in.u64())} : kOnly;
-      const std::uint64_t hash = in.u64();
-      if (!groups_.contains(key_group_of(hash, groups_.groups))) return true;
-      tables_[ns].entries.emplace(Codec<K>::decode(in), Entry{decode<V>(value), hash});
-      return true;
     });
   }
 
+  void drop(EventTime ns) {
+    NsTable* t = existing_table(ns);
+    if (t == nullptr) return;
+    if (may_be_stored(*t)) deleted_.push_back(layout_.range(ns));
+    forget(ns);
+  }
+  void drop(EventTime ns, KeyGroup group) {
+    NsTable* t = existing_table(ns);
+    if (t == nullptr) return;
+    const bool is_stored = may_be_stored(*t);
+    std::vector<std::uint32_t> numbers;
+    const auto [first, last] = layout_.hashes_of(group);
+    t->table.for_each_in_range(first, last,
+                               [&](std::uint32_t number, Entry&) { numbers.push_back(number); });
+    measure_touched();
+    for (const std::uint32_t number : numbers) {
+      Entry& e = t->table.entry(number);
+      const std::uint64_t hash = T::hash_of(e);
+      keep_frozen(*t, e, hash);
+      if (!e.has(T::kDeleted)) --t->num_live;
+      t->table.remove(number, hash);
+    }
+    if (is_stored) {
+      deleted_.push_back(layout_.range(ns, group));
+      if (!t->is_dropped(group)) t->dropped.emplace_back(group, epochs_.current());
+    }
+    if (t->table.size() == 0 && (t->is_resident || t->dropped.size() == layout_.groups.size()))
+      forget(ns);
+  }
+
+  void freeze(CheckpointId id) override {
+    while (drain_.is_active())
+      drain_.step(1 << 16);  // the caller should have waited; nothing may be lost
+    epochs_.freeze(id);
+    std::vector<std::shared_ptr<NsTable>> changed;
+    for (const auto& [_, t] : tables_) {
+      if (t->table.changed_epoch() == epochs_.frozen()) changed.push_back(t);
+    }
+    drain_.start(std::move(changed), std::exchange(deleted_, {}));
+  }
+  bool drain(StageSnapshot&, std::size_t max_entries) override {
+    give_back_memory();
+    if (!drain_.is_active()) return true;
+    return backend_.has_stage_room() && drain_.step(max_entries);
+  }
+
+ private:
+  using T = Table<K, V>;
+  using NsTable = NamespaceTable<K, V>;
+  using Traits = KeyTraits<K>;
+  using Entry = typename T::Entry;
+  using Found = typename T::Found;
+  struct Grave {
+    std::uint32_t epoch;  // in which it was deleted
+    std::uint32_t number;
+    std::uint64_t hash;
+    EventTime ns;
+  };
+
+  NsTable* existing_table(EventTime ns) {
+    if (last_ != nullptr && last_->ns == ns) return last_;
+    const auto it = tables_.find(ns);
+    if (it == tables_.end()) return nullptr;
+    return last_ = it->second.get();
+  }
+  NsTable& table(EventTime ns) {
+    if (NsTable* t = existing_table(ns); t != nullptr) return *t;
+    auto made = std::make_shared<NsTable>(backend_.budget().pool(), ns, epochs_.current());
+    last_ = made.get();
+    tables_.emplace(ns, std::move(made));
+    return *last_;
+  }
+  void forget(EventTime ns) {
+    measure_touched();
+    last_ = nullptr;
+    tables_.erase(ns);
+  }
+  [[nodiscard]] bool may_be_stored(const NsTable& t) const {
+    return t.is_stored || t.created < epochs_.current();
+  }
+
+  // Makes an entry part of the running epoch, and alive.
+  Entry& change(NsTable& t, const Found& found, std::uint64_t hash) {
+    Entry& e = *found.entry;
+    if (e.epoch != epochs_.current()) {
+      keep_frozen(t, e, hash);
+      e.epoch = epochs_.current();
+      e.clear(T::kCopied);
+      t.table.mark_changed(found.number, hash, e.epoch);
+    }
+    if (e.has(T::kDeleted)) {
+      e.clear(T::kDeleted);
+      e.value = V{};
+      ++t.num_live;
+    }
+    e.set(T::kReferenced);
+    if constexpr (T::kHasHeap) {
+      if (touched_.size() == kMostTouched) measure_touched();
+      touched_.emplace_back(&t, found.number);
+    }
+    return e;
+  }
+  // Copies out the value that the running checkpoint needs, if it is still in the entry.
+  void keep_frozen(NsTable& t, Entry& e, std::uint64_t hash) {
+    if (drain_.is_active() && e.epoch == epochs_.frozen() && !e.has(T::kCopied))
+      drain_.copy_out(t.ns, e, hash);
+  }
+
+  void erase_found(NsTable& t, const Found& found, std::uint64_t hash) {
+    Entry& e = *found.entry;
+    if (e.epoch == epochs_.current() && !e.has(T::kStored)) {
+      // Made since the last barrier: nobody else has heard of it.
+      --t.num_live;
+      measure_touched();
+      t.table.remove(found.number, hash);
+      return;
+    }
+    change(t, found, hash);
+    e.set(T::kDeleted);
+    e.value = V{};
+    --t.num_live;
+    graves_.push_back({epochs_.current(), found.number, hash, t.ns});
+  }
+
+  Found find_or_load(NsTable& t, KeyView<K> key, std::uint64_t hash) {
+    const Found found = t.table.find(key, hash);
+    if (found.entry != nullptr || t.is_resident || t.is_dropped(layout_.group_of(hash)))
+      return found;
+    if (!backend_.get(RowEncoder<K, V>(layout_, t.ns).key(key, hash), read_)) return found;
+    return insert_loaded(t, key, hash, read_);
+  }
+  Found load_or_insert(NsTable& t, KeyView<K> key, std::uint64_t hash) {
+    Found found = find_or_load(t, key, hash);
+    if (found.entry == nullptr) {
+      found = t.table.insert(key, hash);
+      ++t.num_live;
+    }
+    return found;
+  }
+  Found insert_loaded(NsTable& t, KeyView<K> key, std::uint64_t hash, ByteView value) {
+    const Found found = t.table.insert(key, hash);
+    found.entry->value = decode<V>(value);
+    found.entry->set(T::kStored);
+    found.entry->set(T::kReferenced);
+    if constexpr (T::kHasHeap) t.table.measure(*found.entry);
+    ++t.num_live;
+    return found;
+  }
+
+  // Reads the keys of a batch that are not in memory. Those that the backend does not have either
+  // are remembered until the next batch.
+  void load(NsTable& t, std::span<const KeyRef<K>> keys) {
+    RowEncoder<K, V> encoder(layout_, t.ns);
+    missing_.clear();
+    for (const KeyRef<K>& k : keys) {
+      if (t.table.find(*k.key, k.hash).entry != nullptr) continue;
+      const Found marker = t.table.insert(*k.key, k.hash);
+      marker.entry->set(T::kDeleted);
+      markers_.push_back({0, marker.number, k.hash, t.ns});
+      if (!t.is_dropped(layout_.group_of(k.hash)))
+        missing_.emplace_back(encoder.key(*k.key, k.hash), marker.number);
+    }
+    std::ranges::sort(missing_);
+    std::vector<ByteView> wanted(missing_.size());
+    for (std::size_t i = 0; i < missing_.size(); ++i) wanted[i] = missing_[i].first;
+    backend_.multi_get(wanted, [&](std::size_t i, ByteView value) {
+      Entry& e = t.table.entry(missing_[i].second);
+      e.value = decode<V>(value);
+      e.clear(T::kDeleted);
+      e.set(T::kStored);
+      e.set(T::kReferenced);
+      if constexpr (T::kHasHeap) t.table.measure(e);
+      ++t.num_live;
+    });
+  }
+
+  // The end of all references: buries what the backend knows to be dead, and makes room if the
+  // process holds too much.
+  void give_back_memory() {
+    if (epochs_.update(backend_)) {
+      for (const auto& [_, t] : tables_)
+        std::erase_if(t->dropped, [&](const auto& d) { return d.second <= epochs_.linked(); });
+    }
+    measure_touched();
+    for (const Grave& marker : markers_) bury(marker);
+    markers_.clear();
+    for (int n = 0;
+         n < kMostBuried && !graves_.empty() && graves_.front().epoch <= epochs_.linked(); ++n) {
+      bury(graves_.front());
+      graves_.pop_front();
+    }
+    charge();
+    if (const std::size_t excess = backend_.budget().excess(charged_); excess > 0) {
+      sweep_.give_back(excess, charged_, deleted_);
+      charge();
+    }
+  }
+  void bury(const Grave& grave) {
+    NsTable* t = existing_table(grave.ns);
+    if (t == nullptr || !t->table.holds(grave.number, grave.hash)) return;
+    const Entry& e = t->table.entry(grave.number);
+    if (e.has(T::kDeleted) && e.epoch <= epochs_.linked())
+      t->table.remove(grave.number, grave.hash);
+  }
+  void measure_touched() {
+    if constexpr (T::kHasHeap) {
+      for (const auto& [t, number] : touched_) t->table.measure(t->table.entry(number));
+      touched_.clear();
+    }
+  }
+  void charge() {
+    std::size_t bytes = 0;
+    for (const auto& [_, t] : tables_) bytes += t->table.bytes();
+    backend_.budget().charge(static_cast<std::int64_t>(bytes) -
+                             static_cast<std::int64_t>(charged_));
+    charged_ = bytes;
+  }
+
+  // Makes an empty table for each namespace that has rows of this subtask.
+  void find_stored_namespaces() {
+    Bytes next = key_prefix(layout_.id);
+    const Bytes end = prefix_end(next);
+    for (;;) {
+      std::optional<EventTime> ns;
+      backend_.scan({next, end}, [&](ByteView key, ByteView) {
+        ByteReader in(key.substr(key_prefix(layout_.id).size()));
+        ns = layout_.namespaces == Namespaces::kNone ? kOnly : EventTime{unordered(in.u64())};
+        return false;
+      });
+      if (!ns) return;
+      backend_.scan(layout_.range(*ns), [&](ByteView, ByteView) {
+        NsTable& t = table(*ns);
+        t.is_resident = false;
+        t.is_stored = true;
+        return false;
+      });
+      if (layout_.namespaces == Namespaces::kNone) return;
+      next = prefix_end(layout_.prefix(*ns));
+    }
+  }
+
+  static constexpr std::size_t kMostTouched = 4096;
+  static constexpr int kMostBuried = 2048;  // in one batch
+
   Backend& backend_;
-  const StateId id_;
-  const KeyGroupRange groups_;
-  const bool has_namespaces_;
-  std::map<EventTime, Table> tables_;
-  std::map<std::pair<EventTime, Bytes>, K> dirty_;
-  SortedRun frozen_;
-  CheckpointId frozen_id_ = 0;
+  const StateLayout layout_;
+  Epochs epochs_;
+  Tables<K, V> tables_;
+  NsTable* last_ = nullptr;        // the table of the last look-up
+  std::vector<KeyRange> deleted_;  // ranges dropped in the running epoch
+  std::deque<Grave> graves_;       // deleted entries, until the backend knows
+  std::vector<Grave>
+      markers_;  // entries that only remember that the backend has nothing: of this batch
+  std::vector<std::pair<NsTable*, std::uint32_t>>
+      touched_;  // entries whose heap bytes may have changed
+  std::vector<std::pair<Bytes, std::uint32_t>> missing_;
+  Bytes read_;
+  std::size_t charged_ = 0;
+  TableDrain<K, V> drain_;
+  TableSweep<K, V> sweep_;
 };
 
 }  // namespace tidemill

@@ -27,11 +27,24 @@ void MemoryBackend::multi_get(std::span<const ByteView> keys, const Found& found
 }
 
 void MemoryBackend::scan(const KeyRange& range, const Visitor& visitor) const {
-  const std::shared_lock lock(mutex_);
-  for (auto it = rows_.lower_bound(range.begin);
-       it != rows_.end() && (range.end.empty() || it->first < range.end); ++it) {
-    if (!visitor(it->first, it->second)) return;
-  }
+  // The visitor runs unlocked, so that it may read and write; a piece is copied at a time.
+  constexpr std::size_t kPiece = 256;
+  std::vector<std::pair<Bytes, Bytes>> piece;
+  Bytes next = range.begin;
+  do {
+    piece.clear();
+    {
+      const std::shared_lock lock(mutex_);
+      for (auto it = rows_.lower_bound(next); it != rows_.end() && piece.size() < kPiece; ++it) {
+        if (!range.end.empty() && it->first >= range.end) break;
+        piece.push_back(*it);
+      }
+    }
+    for (const auto& [key, value] : piece) {
+      if (!visitor(key, value)) return;
+    }
+    if (!piece.empty()) next = piece.back().first + '\0';
+  } while (piece.size() == kPiece);
 }
 
 void MemoryBackend::spill(const SortedRun& run) {

@@ -14,6 +14,9 @@ namespace tidemill {
 // Thread-safe.
 class MemoryBackend final : public Backend {
  public:
+  // As Backend: 0 lets the tables keep everything, which is what an in-memory job wants.
+  explicit MemoryBackend(std::size_t table_memory = 0) : Backend(table_memory) {}
+
   [[nodiscard]] bool get(ByteView key, Bytes& value) const override;
   void multi_get(std::span<const ByteView> keys, const Found& found) const override;
   void scan(const KeyRange& range, const Visitor& visitor) const override;

@@ -321,7 +321,7 @@ class RocksDbBackend::Store {
 };
 
 RocksDbBackend::RocksDbBackend(const BackendOptions& options)
-    : store_(std::make_unique<Store>(options)) {}
+    : Backend(options.memory / 8 * 5), store_(std::make_unique<Store>(options)) {}
 RocksDbBackend::~RocksDbBackend() = default;
 
 bool RocksDbBackend::get(ByteView key, Bytes& value) const {

@@ -6,6 +6,11 @@
 
 namespace tidemill {
 
+void SortedRun::sort_rows() {
+  const ByteView all(bytes_);
+  std::ranges::sort(places_, {}, [all](const Place& p) { return all.substr(p.at, p.key_size); });
+}
+
 void merge_rows(std::span<const SortedRun> runs,
                 const std::function<void(const SortedRun::Row&)>& visit) {
   struct Head {

@@ -23,12 +23,21 @@ class SortedRun {
     bool is_delete = false;
   };
 
-  // Requires: keys come in strictly ascending order.
+  // Requires: keys come in strictly ascending order, or sort_rows is called after the last one.
   void put(ByteView key, ByteView value) { append(key, value, false); }
   void erase(ByteView key) { append(key, {}, true); }
   // Deletes what the store holds in the range, not what this run puts there.
   void erase_range(KeyRange range) { ranges_.push_back(std::move(range)); }
 
+  // Requires: no key comes twice.
+  void sort_rows();
+  // Appends the rows of another run. Requires: they come after all of this one's.
+  void append(const SortedRun& other) {
+    for (std::size_t i = 0; i < other.size(); ++i) {
+      const Row r = other.row(i);
+      append(r.key, r.value, r.is_delete);
+    }
+  }
   // Keeps the range deletions only.
   void clear_rows() {
     bytes_ = {};

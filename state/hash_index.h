@@ -1,0 +1,149 @@
+// From a key's hash to the number of its entry. Slots are in the order of the hashes, cut into
+// segments by the hash's top bits; a full segment splits alone, so that no insertion ever waits for
+// a whole table to be rebuilt.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "state/block_pool.h"
+
+namespace tidemill {
+
+// The entry numbers that changed in one segment, each with the tag of its hash: (tag << 32 |
+// number). Two epochs: the running one, and the frozen one until a checkpoint has copied it out.
+struct ChangeList {
+  std::vector<std::uint64_t> changed;
+  std::vector<std::uint64_t> frozen;
+  std::uint32_t epoch = 0;  // of `changed`
+
+  void add(std::uint32_t tag, std::uint32_t number, std::uint32_t current) {
+    if (epoch != current) advance(current);
+    changed.push_back((static_cast<std::uint64_t>(tag) << 32) | number);
+  }
+  // Takes what changed in `wanted`, which is the running epoch or the one before it.
+  std::vector<std::uint64_t> take(std::uint32_t wanted) {
+    if (epoch == wanted) return std::exchange(changed, {});
+    return std::exchange(frozen, {});
+  }
+
+ private:
+  void advance(std::uint32_t current) {
+    frozen = std::exchange(changed, {});
+    epoch = current;
+  }
+};
+
+// Brings notes into the order of their tags; those of one tag come in any order.
+void sort_notes(std::vector<std::uint64_t>& notes);
+
+// One thread. Equal tags (the hash's top 32 bits) are told apart by the caller.
+class HashIndex {
+ public:
+  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+
+  struct Segment {
+    std::uint64_t* slots =
+        nullptr;  // tag << 32 | number, sorted by tag where not empty; the last one is always empty
+    std::uint32_t num_slots = 0;
+    std::uint32_t num_homes =
+        0;  // slots that a tag can be at home in; the others take what overflows at the end
+    std::uint32_t depth = 0;  // how many top bits all its hashes share
+    std::uint32_t count = 0;
+    std::uint64_t first_hash = 0;
+    ChangeList changes;
+
+    [[nodiscard]] std::uint32_t home(std::uint32_t tag) const {
+      return static_cast<std::uint32_t>((static_cast<std::uint64_t>(tag << depth) * num_homes) >>
+                                        32);
+    }
+  };
+
+  explicit HashIndex(BlockPool& pool);
+  ~HashIndex();
+  HashIndex(const HashIndex&) = delete;
+  HashIndex& operator=(const HashIndex&) = delete;
+
+  static std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
+  [[nodiscard]] Segment& segment(std::uint64_t hash) const {
+    return *directory_[(hash >> 1) >> (63 - depth_)];
+  }
+  // The first hash behind the segment; 0: it is the last one.
+  static std::uint64_t end_hash(const Segment& s) {
+    return s.first_hash + (std::uint64_t{1} << 63 >> s.depth << 1);
+  }
+
+  // The number for which same(number) holds, among those with the tag of `hash`; kNone if there is
+  // none.
+  template <class Same>
+  [[nodiscard]] std::uint32_t find(std::uint64_t hash, Same&& same) const {
+    const Segment& s = segment(hash);
+    const std::uint32_t tag = tag_of(hash);
+    for (const std::uint64_t* slot = s.slots + s.home(tag);; ++slot) {
+      const auto t = static_cast<std::uint32_t>(*slot >> 32);
+      if (t < tag) continue;
+      if (t > tag || *slot == kEmpty) return kNone;
+      if (const auto number = static_cast<std::uint32_t>(*slot); same(number)) return number;
+    }
+  }
+  // Reads ahead: the slots of `hash` into the cache, and the number a find would look at first.
+  void prefetch(std::uint64_t hash) const {
+    const Segment& s = segment(hash);
+    __builtin_prefetch(s.slots + s.home(tag_of(hash)));
+  }
+  [[nodiscard]] std::uint32_t guess(std::uint64_t hash) const {
+    return find(hash, [](std::uint32_t) { return true; });
+  }
+
+  // Requires: `number` is not there, and is not kNone.
+  void insert(std::uint64_t hash, std::uint32_t number);
+  // Requires: it is there.
+  void erase(std::uint64_t hash, std::uint32_t number);
+  void clear();
+
+  // Calls fn(number, tag) for the tags of the hashes in [first, last], in their order. The index
+  // must not change meanwhile.
+  template <class Fn>
+  void for_each(std::uint64_t first, std::uint64_t last, Fn&& fn) const {
+    const std::uint32_t first_tag = tag_of(first);
+    const std::uint32_t last_tag = tag_of(last);
+    for (std::uint64_t hash = first;;) {
+      const Segment& s = segment(hash);
+      const std::uint64_t* slot = s.slots + (hash == first ? s.home(first_tag) : 0);
+      for (const std::uint64_t* end = s.slots + s.num_slots; slot != end; ++slot) {
+        if (*slot == kEmpty) continue;
+        const auto tag = static_cast<std::uint32_t>(*slot >> 32);
+        if (tag < first_tag) continue;
+        if (tag > last_tag) return;
+        fn(static_cast<std::uint32_t>(*slot), tag);
+      }
+      hash = end_hash(s);
+      if (hash == 0 || hash > last) return;
+    }
+  }
+
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
+
+  void make_room(Segment& s);
+  void split(Segment& s);
+  void rebuild(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes);
+  // Fills empty `s` with sorted slots; false if they do not fit.
+  static bool fill(Segment& s, const std::uint64_t* begin, const std::uint64_t* end);
+  void allocate_and_fill(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes,
+                         const std::uint64_t* begin, const std::uint64_t* end);
+  void allocate_slots(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes);
+  void release_slots(Segment& s);
+
+  BlockPool& pool_;
+  std::uint32_t depth_ = 0;
+  std::vector<Segment*> directory_;  // by the hash's top `depth_` bits
+  std::vector<std::unique_ptr<Segment>> segments_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace tidemill

@@ -1,0 +1,140 @@
+// What a state object knows about one of its tables, and how its rows are laid out in the backend.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "state/backend.h"
+#include "state/key_encoding.h"
+#include "state/table.h"
+
+namespace tidemill {
+
+enum class Namespaces : std::uint8_t { kNone, kByTime };
+
+// Where the rows of one subtask's share of one state are.
+struct StateLayout {
+  StateId id = 0;
+  Namespaces namespaces = Namespaces::kNone;
+  KeyGroupRange groups;
+
+  [[nodiscard]] Bytes prefix(EventTime ns) const {
+    return namespaces == Namespaces::kNone ? key_prefix(id) : key_prefix(id, ns);
+  }
+  [[nodiscard]] KeyGroup group_of(std::uint64_t hash) const {
+    return key_group_of(hash, groups.groups);
+  }
+  [[nodiscard]] KeyRange range(EventTime ns) const {
+    return group_range(prefix(ns), groups.begin, groups.end, groups.groups);
+  }
+  [[nodiscard]] KeyRange range(EventTime ns, KeyGroup group) const {
+    return group_range(prefix(ns), group, group + 1, groups.groups);
+  }
+  // The hashes of a group, both included.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> hashes_of(KeyGroup group) const {
+    return {first_hash_of(group, groups.groups), first_hash_of(group + 1, groups.groups) - 1};
+  }
+};
+
+template <class K, class V>
+struct NamespaceTable {
+  NamespaceTable(BlockPool& pool, EventTime name, std::uint32_t epoch)
+      : ns(name), created(epoch), table(pool) {}
+
+  // False once the backend may have rows that are not in the table: a miss has to ask it.
+  bool is_resident = true;
+  // True if the backend may have rows of this namespace: dropping it has to say so.
+  bool is_stored = false;
+  EventTime ns;
+  std::uint32_t created;     // epoch
+  std::size_t num_live = 0;  // entries that are not deleted
+  // Groups whose rows in the backend are dropped, and in which epoch: the backend may not know yet.
+  std::vector<std::pair<KeyGroup, std::uint32_t>> dropped;
+  Table<K, V> table;
+
+  [[nodiscard]] bool is_dropped(KeyGroup group) const {
+    for (const auto& [g, _] : dropped) {
+      if (g == group) return true;
+    }
+    return false;
+  }
+};
+
+template <class K, class V>
+using Tables =
+    std::map<EventTime, std::shared_ptr<NamespaceTable<K, V>>>;  // shared with the drain, which may
+                                                                 // still need a dropped one
+
+// Writes entries as rows of a run.
+template <class K, class V>
+class RowEncoder {
+ public:
+  using Entry = typename Table<K, V>::Entry;
+
+  RowEncoder(const StateLayout& layout, EventTime ns)
+      : key_(layout.prefix(ns)), prefix_size_(key_.size()) {}
+
+  [[nodiscard]] ByteView key(KeyView<K> key, std::uint64_t hash) {
+    key_.resize(prefix_size_);
+    append_u64(key_, hash);
+    Codec<K>::encode(key_, key);
+    return key_;
+  }
+  void append(SortedRun& run, const Entry& e, std::uint64_t hash) {
+    const ByteView k = key(KeyTraits<K>::view(e.key), hash);
+    if (e.has(Table<K, V>::kDeleted)) {
+      run.erase(k);
+    } else {
+      value_.clear();
+      Codec<V>::encode(value_, e.value);
+      run.put(k, value_);
+    }
+  }
+
+ private:
+  Bytes key_;
+  const std::size_t prefix_size_;
+  Bytes value_;
+};
+
+// Appends the rows of sorted notes that are still current, beginning at `at`, in key order, at most
+// about `max_rows`; returns where to go on. Calls done(entry) for each.
+template <class K, class V, class Done>
+std::size_t append_noted(SortedRun& run, RowEncoder<K, V>& encoder, const Table<K, V>& table,
+                         const std::vector<std::uint64_t>& notes, std::size_t at,
+                         std::size_t max_rows, std::uint32_t epoch, Done&& done) {
+  constexpr std::size_t kAhead = 8;
+  const std::size_t start = at;
+  while (at < notes.size() && at - start < max_rows) {
+    if (at + kAhead < notes.size()) __builtin_prefetch(table.address(notes[at + kAhead]));
+    std::size_t end = at + 1;
+    while (end < notes.size() && notes[end] >> 32 == notes[at] >> 32) ++end;
+    if (end - at == 1) {
+      if (table.is_current(notes[at], epoch)) {
+        auto& e = table.entry(static_cast<std::uint32_t>(notes[at]));
+        encoder.append(run, e, table.hash_of(e));
+        done(e);
+      }
+    } else {
+      // Hashes that agree in 32 bits, or a key that was erased and made again: the order of the
+      // rest decides.
+      SortedRun same;
+      for (; at < end; ++at) {
+        if (!table.is_current(notes[at], epoch)) continue;
+        auto& e = table.entry(static_cast<std::uint32_t>(notes[at]));
+        encoder.append(same, e, table.hash_of(e));
+        done(e);
+      }
+      same.sort_rows();
+      run.append(same);
+    }
+    at = end;
+  }
+  return at;
+}
+
+}  // namespace tidemill

@@ -1,0 +1,90 @@
+// How a table keeps a key: as it is, but strings in place, so that a look-up touches one cache line
+// and not two.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "state/memory_size.h"
+
+namespace tidemill {
+
+// 32 bytes that hold up to 31 characters themselves and point to more.
+class InlineText {
+ public:
+  explicit InlineText(std::string_view text) {
+    if (text.size() <= kMost) {
+      std::memcpy(bytes_, text.data(), text.size());
+      bytes_[kMost] = static_cast<char>(text.size());
+    } else {
+      const Outside out{new char[text.size()], text.size()};
+      std::memcpy(out.data, text.data(), text.size());
+      std::memcpy(bytes_, &out, sizeof out);
+      bytes_[kMost] = kOutside;
+    }
+  }
+  ~InlineText() {
+    if (bytes_[kMost] == kOutside) delete[] outside().data;
+  }
+  InlineText(const InlineText&) = delete;
+  InlineText& operator=(const InlineText&) = delete;
+
+  [[nodiscard]] std::string_view view() const {
+    if (bytes_[kMost] != kOutside) return {bytes_, static_cast<std::size_t>(bytes_[kMost])};
+    const Outside out = outside();
+    return {out.data, out.size};
+  }
+  [[nodiscard]] std::size_t heap_size() const {
+    return bytes_[kMost] == kOutside ? outside().size + codec::kAllocationOverhead : 0;
+  }
+
+ private:
+  struct Outside {
+    char* data;
+    std::size_t size;
+  };
+  static constexpr std::size_t kMost = 31;
+  static constexpr char kOutside = 127;
+
+  [[nodiscard]] Outside outside() const {
+    Outside out;
+    std::memcpy(&out, bytes_, sizeof out);
+    return out;
+  }
+
+  char bytes_[kMost + 1];
+};
+
+// How a key is passed: strings as views, everything else by reference.
+template <class K>
+struct KeyTraits {
+  using View = const K&;
+  using Stored = K;
+  static View view(const Stored& stored) { return stored; }
+  static std::size_t heap_size(const Stored& stored) { return memory_size(stored); }
+  static constexpr bool kMayHaveHeap = kHasHeap<K>;
+  // Lends a key of the type the user knows; the scratch may hold it.
+  struct Scratch {};
+  static const K& lend(const Stored& stored, Scratch&) { return stored; }
+};
+
+template <>
+struct KeyTraits<std::string> {
+  using View = std::string_view;
+  using Stored = InlineText;
+  static View view(const Stored& stored) { return stored.view(); }
+  static std::size_t heap_size(const Stored& stored) { return stored.heap_size(); }
+  static constexpr bool kMayHaveHeap = true;
+  using Scratch = std::string;
+  static const std::string& lend(const Stored& stored, Scratch& scratch) {
+    return scratch.assign(stored.view());
+  }
+};
+
+template <class K>
+using KeyView = typename KeyTraits<K>::View;
+
+}  // namespace tidemill

@@ -1,0 +1,301 @@
+// The hot copy of one namespace of one state: an index of hashes and dense entries in chunks that
+// do not move, so that references hold while a batch inserts. It knows keys, values and epochs;
+// what is stored, evicted or checkpointed is its owner's business.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "engine/base/error.h"
+#include "state/block_pool.h"
+#include "state/hash_index.h"
+#include "state/key_encoding.h"
+#include "state/stored_key.h"
+
+namespace tidemill {
+
+// One thread.
+template <class K, class V>
+class Table {
+ public:
+  using Traits = KeyTraits<K>;
+  static constexpr std::uint32_t kNone = HashIndex::kNone;
+  static constexpr bool kHasHeap = Traits::kMayHaveHeap || tidemill::kHasHeap<V>;
+
+  enum Flag : std::uint32_t {
+    kUsed = 1,
+    kReferenced = 2,  // touched since the sweep last came by
+    kDeleted =
+        4,  // erased; kept until the backend knows, or to remember that the backend has nothing
+    kStored = 8,    // the backend may have a row of this key
+    kCopied = 16,   // the value of the frozen epoch is on its way to the backend
+    kFlags = 0xFF,  // above: the heap bytes, in units of 16
+  };
+
+  struct Entry {
+    std::uint32_t epoch;  // of the last change; 0: none since it was read. Unused entries: the next
+                          // unused one of the chunk
+    std::uint32_t word;   // flags, and heap bytes
+    typename Traits::Stored key;
+    V value;
+
+    [[nodiscard]] bool has(Flag f) const { return (word & f) != 0; }
+    void set(Flag f) { word |= f; }
+    void clear(Flag f) { word &= ~static_cast<std::uint32_t>(f); }
+    [[nodiscard]] std::size_t heap() const { return std::size_t{word >> 8} * 16; }
+  };
+
+  struct Found {
+    Entry* entry = nullptr;
+    std::uint32_t number = kNone;
+  };
+
+  explicit Table(BlockPool& pool) : pool_(pool), index_(pool) {}
+  ~Table() {
+    for (std::size_t c = 0; c < chunks_.size(); ++c) {
+      if (chunks_[c].entries == nullptr) continue;
+      if constexpr (!kIsTrivial) {
+        for_each_in_chunk(c, [](std::uint32_t, Entry& e) { destroy(e); });
+      }
+      pool_.release(chunks_[c].entries, kChunkBytes);
+    }
+  }
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+
+  [[nodiscard]] Entry& entry(std::uint32_t number) const {
+    return chunks_[number >> kPlaceBits].entries[number & kPlaceMask];
+  }
+
+  // Where the entry of a note is, for prefetching only: it may be gone.
+  [[nodiscard]] const void* address(std::uint64_t note) const {
+    const auto number = static_cast<std::uint32_t>(note);
+    const Chunk& chunk = chunks_[number >> kPlaceBits];
+    return chunk.entries == nullptr ? nullptr : chunk.entries + (number & kPlaceMask);
+  }
+
+  // Deleted entries are found too.
+  [[nodiscard]] Found find(KeyView<K> key, std::uint64_t hash) const {
+    Found found;
+    found.number = index_.find(hash, [&](std::uint32_t number) {
+      Entry& e = entry(number);
+      found.entry = &e;
+      return Traits::view(e.key) == key;
+    });
+    if (found.number == kNone) found.entry = nullptr;
+    return found;
+  }
+  void prefetch_slot(std::uint64_t hash) const { index_.prefetch(hash); }
+  void prefetch_entry(std::uint64_t hash) const {
+    const std::uint32_t number = index_.guess(hash);
+    if (number == kNone) return;
+    const char* at = reinterpret_cast<const char*>(&entry(number));
+    __builtin_prefetch(at);
+    if constexpr (sizeof(Entry) > 48) __builtin_prefetch(at + 64);
+  }
+
+  // Makes an entry with value V{}, epoch 0 and no flags but kUsed. Requires: the key has none.
+  Found insert(KeyView<K> key, std::uint64_t hash) {
+    const std::uint32_t number = allocate();
+    Entry& e = entry(number);
+    new (&e.key) typename Traits::Stored(key);
+    new (&e.value) V{};
+    e.epoch = 0;
+    e.word = kUsed;
+    index_.insert(hash, number);
+    ++size_;
+    if constexpr (kHasHeap) measure(e);
+    return {&e, number};
+  }
+  void remove(std::uint32_t number, std::uint64_t hash) {
+    Entry& e = entry(number);
+    index_.erase(hash, number);
+    heap_bytes_ -= e.heap();
+    destroy(e);
+    release(number);
+    --size_;
+  }
+  // Brings the heap bytes of an entry up to date.
+  void measure(Entry& e) {
+    const std::size_t bytes = Traits::heap_size(e.key) + memory_size(e.value);
+    const auto units =
+        static_cast<std::uint32_t>(std::min<std::size_t>((bytes + 15) / 16, 0xFFFFFF));
+    heap_bytes_ += std::size_t{units} * 16 - e.heap();
+    e.word = (e.word & kFlags) | (units << 8);
+  }
+
+  // Notes the first change of an entry in an epoch.
+  void mark_changed(std::uint32_t number, std::uint64_t hash, std::uint32_t epoch) {
+    HashIndex::Segment& s = index_.segment(hash);
+    s.changes.add(HashIndex::tag_of(hash), number, epoch);
+    changed_epoch_ = epoch;
+    // Keys that come and go leave notes of entries that are something else by now.
+    if (s.changes.changed.size() > 2 * std::size_t{s.count} + 64)
+      drop_stale(s.changes.changed, epoch);
+  }
+  // True if a note of `epoch` still speaks of the entry it was made for, and the value of that
+  // epoch is still in it.
+  [[nodiscard]] bool is_current(std::uint64_t note, std::uint32_t epoch) const {
+    const auto number = static_cast<std::uint32_t>(note);
+    if (!is_used(number)) return false;
+    const Entry& e = entry(number);
+    return e.epoch == epoch && !e.has(kCopied) &&
+           HashIndex::tag_of(hash_of(e)) == static_cast<std::uint32_t>(note >> 32);
+  }
+  // True if the number is still that of an entry with this hash.
+  [[nodiscard]] bool holds(std::uint32_t number, std::uint64_t hash) const {
+    return is_used(number) && hash_of(entry(number)) == hash;
+  }
+  static std::uint64_t hash_of(const Entry& e) { return key_hash(Traits::view(e.key)); }
+
+  [[nodiscard]] HashIndex& index() { return index_; }
+  [[nodiscard]] std::uint32_t changed_epoch() const { return changed_epoch_; }
+
+  // Calls fn(number, entry) for the used entries of a chunk; fn may remove that entry.
+  template <class Fn>
+  void for_each_in_chunk(std::size_t chunk, Fn&& fn) {
+    for (std::uint32_t place = 0;
+         place < chunks_[chunk].num_touched && chunks_[chunk].entries != nullptr; ++place) {
+      Entry& e = chunks_[chunk].entries[place];
+      if (e.has(kUsed)) fn((static_cast<std::uint32_t>(chunk) << kPlaceBits) | place, e);
+    }
+  }
+  // Calls fn(number, entry) for the entries whose hash lies in [first, last], in the order of the
+  // hashes' top bits; deleted ones too.
+  template <class Fn>
+  void for_each_in_range(std::uint64_t first, std::uint64_t last, Fn&& fn) {
+    index_.for_each(first, last, [&](std::uint32_t number, std::uint32_t tag) {
+      Entry& e = entry(number);
+      const bool is_edge = tag == HashIndex::tag_of(first) || tag == HashIndex::tag_of(last);
+      if (is_edge) {
+        const std::uint64_t hash = hash_of(e);
+        if (hash < first || hash > last) return;
+      }
+      fn(number, e);
+    });
+  }
+
+  [[nodiscard]] std::size_t num_chunks() const { return chunks_.size(); }
+  [[nodiscard]] bool is_sparse(std::size_t chunk) const {
+    return chunks_[chunk].num_used * 4U < kPerChunk;
+  }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  // Bytes in use; holes in chunks, which the next insertions fill, are not counted.
+  [[nodiscard]] std::size_t bytes() const {
+    return size_ * sizeof(Entry) + heap_bytes_ + index_.bytes();
+  }
+
+ private:
+  static constexpr bool kIsTrivial = std::is_trivially_destructible_v<typename Traits::Stored> &&
+                                     std::is_trivially_destructible_v<V>;
+  static constexpr std::size_t round_up(std::size_t n, std::size_t unit) {
+    return (n + unit - 1) / unit * unit;
+  }
+  static constexpr std::size_t kChunkBytes =
+      round_up(std::max<std::size_t>(16384, 8 * sizeof(Entry)), BlockPool::kUnit);
+  static constexpr std::uint32_t kPerChunk =
+      static_cast<std::uint32_t>(kChunkBytes / sizeof(Entry));
+  static constexpr std::uint32_t kPlaceBits = std::bit_width(kPerChunk - 1);
+  static constexpr std::uint32_t kPlaceMask = (1U << kPlaceBits) - 1;
+  static constexpr std::uint32_t kEnd = 0xFFFFFFFF;
+  static_assert(alignof(Entry) <= BlockPool::kUnit);
+
+  struct Chunk {
+    Entry* entries = nullptr;
+    std::uint32_t first_free = kEnd;
+    std::uint16_t num_used = 0;
+    std::uint16_t num_touched = 0;  // entries from here on were never used
+    bool is_listed = false;         // in `with_room_`
+  };
+
+  static void destroy(Entry& e) {
+    e.value.~V();
+    std::destroy_at(&e.key);
+    e.word = 0;
+  }
+
+  [[nodiscard]] bool is_used(std::uint32_t number) const {
+    const Chunk& chunk = chunks_[number >> kPlaceBits];
+    const std::uint32_t place = number & kPlaceMask;
+    return chunk.entries != nullptr && place < chunk.num_touched && chunk.entries[place].has(kUsed);
+  }
+
+  std::uint32_t allocate() {
+    while (!with_room_.empty()) {
+      const std::uint32_t c = with_room_.back();
+      Chunk& chunk = chunks_[c];
+      if (chunk.entries != nullptr && chunk.num_used < kPerChunk) return take_place(c);
+      chunk.is_listed = false;
+      with_room_.pop_back();
+    }
+    std::uint32_t c = 0;
+    if (!without_memory_.empty()) {
+      c = without_memory_.back();
+      without_memory_.pop_back();
+    } else {
+      c = static_cast<std::uint32_t>(chunks_.size());
+      TM_CHECK(c < (kNone >> kPlaceBits));
+      chunks_.emplace_back();
+    }
+    Chunk& chunk = chunks_[c];
+    chunk.entries = static_cast<Entry*>(pool_.allocate(kChunkBytes));
+    chunk.first_free = kEnd;
+    chunk.num_touched = 0;
+    list(c);
+    return take_place(c);
+  }
+  std::uint32_t take_place(std::uint32_t c) {
+    Chunk& chunk = chunks_[c];
+    std::uint32_t place = 0;
+    if (chunk.first_free != kEnd) {
+      place = chunk.first_free;
+      chunk.first_free = chunk.entries[place].epoch;
+    } else {
+      place = chunk.num_touched++;
+    }
+    ++chunk.num_used;
+    return (c << kPlaceBits) | place;
+  }
+  void release(std::uint32_t number) {
+    const std::uint32_t c = number >> kPlaceBits;
+    Chunk& chunk = chunks_[c];
+    const std::uint32_t place = number & kPlaceMask;
+    chunk.entries[place].epoch = chunk.first_free;
+    chunk.first_free = place;
+    if (--chunk.num_used == 0) {
+      pool_.release(std::exchange(chunk.entries, nullptr), kChunkBytes);
+      chunk.num_touched = 0;
+      without_memory_.push_back(c);
+    } else {
+      list(c);
+    }
+  }
+  void list(std::uint32_t c) {
+    if (!std::exchange(chunks_[c].is_listed, true)) with_room_.push_back(c);
+  }
+
+  void drop_stale(std::vector<std::uint64_t>& notes, std::uint32_t epoch) const {
+    std::ranges::sort(notes);
+    const auto repeated = std::ranges::unique(notes);
+    notes.erase(repeated.begin(), repeated.end());
+    std::erase_if(notes, [&](std::uint64_t note) { return !is_current(note, epoch); });
+  }
+
+  BlockPool& pool_;
+  HashIndex index_;
+  std::vector<Chunk> chunks_;
+  std::vector<std::uint32_t>
+      with_room_;  // chunks that have places left, and some that do not any more
+  std::vector<std::uint32_t>
+      without_memory_;  // numbers of chunks whose memory went back to the pool
+  std::size_t size_ = 0;
+  std::size_t heap_bytes_ = 0;
+  std::uint32_t changed_epoch_ = 0;
+};
+
+}  // namespace tidemill
