@@ -56,6 +56,9 @@ class Environment {
     return std::filesystem::path(config_.required("checkpoint.dir")) / job_;
   }
 
+  // The process's metrics.
+  [[nodiscard]] MetricRegistry& metrics() const { return *metrics_; }
+
   // How checkpoints become the truth; without, by the manifest's rename. The last call wins.
   void commit_with(MakeProtocol make) { make_protocol_ = std::move(make); }
   [[nodiscard]] const MakeProtocol& protocol() const { return make_protocol_; }
@@ -73,6 +76,7 @@ class Environment {
   const std::string job_;
   const std::optional<std::string> replay_;
   std::shared_ptr<GraphBuilder> graph_;
+  std::unique_ptr<MetricRegistry> metrics_ = std::make_unique<MetricRegistry>();
   MakeProtocol make_protocol_;
   std::vector<Check> checks_;
   std::vector<std::function<void(Resources&)>> lenders_;

@@ -131,7 +131,7 @@ Deployment make_deployment(const Environment& env) {
 }
 
 int run_to_the_end(const Environment& env) {
-  MetricRegistry metrics;
+  MetricRegistry& metrics = env.metrics();
   const SystemClock clock;
   Supervisor supervisor(supervisor_settings(env), env.graph()->graph(), make_deployment(env),
                         metrics, clock);

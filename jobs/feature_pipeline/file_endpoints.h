@@ -1,0 +1,18 @@
+// The main job's file logs.
+#pragma once
+
+#include <filesystem>
+
+#include "app/environment.h"
+#include "connectors/file/file_sink.h"
+#include "operators/source.h"
+
+namespace tidemill::features {
+
+SourceSpec<RawRecord> file_events(const Environment& env);
+// As many partitions as the source has, unless set.
+SinkSpec file_sink_at(const Environment& env, const std::filesystem::path& dir);
+// Where late (`late`) or bad (`bad_data`) records go: `KEY.dir`, else `KEY.topic` beside the rows.
+std::filesystem::path side_directory(const Config& config, const std::string& key);
+
+}  // namespace tidemill::features

@@ -1,0 +1,83 @@
+#include "jobs/feature_pipeline/kafka_endpoints.h"
+
+#include "connectors/kafka/commit_protocol.h"
+#include "connectors/kafka/settings.h"
+#include "connectors/kafka/sink.h"
+#include "connectors/kafka/source.h"
+#include "jobs/feature_pipeline/positions.h"
+
+namespace tidemill::features {
+namespace {
+
+kafka::ClientSettings client_of(const Config& config, const std::string& section) {
+  kafka::ClientSettings client;
+  client.brokers = config.text(section + ".brokers");
+  client.properties = config.below(section + ".properties");
+  client.password_file = config.text(section + ".password_file");
+  client.password_env = config.text(section + ".password_env");
+  client.key_password_file = config.text(section + ".key_password_file");
+  client.key_password_env = config.text(section + ".key_password_env");
+  return client;
+}
+
+// The outputs' cluster is the inputs' unless it has brokers of its own.
+kafka::ClientSettings output_client_of(const Config& config) {
+  const bool has_own = config.has("sinks.kafka.brokers");
+  if (!has_own) (void)config.required("source.kafka.brokers");
+  return client_of(config, has_own ? "sinks.kafka" : "source.kafka");
+}
+
+}  // namespace
+
+SourceSpec<RawRecord> kafka_events(const Environment& env) {
+  const Config& config = env.config();
+  (void)config.required("source.kafka.brokers");
+  kafka::SourceSettings settings;
+  settings.client = client_of(config, "source.kafka");
+  settings.job = env.job();
+  settings.topics = config.list("source.kafka.topic");
+  settings.topic_pattern = config.text("source.kafka.topic_pattern");
+  settings.group = config.text("source.kafka.group");
+  settings.discovery_interval = config.duration("source.kafka.discovery_interval");
+  settings.accept_loss = kafka::parse_partitions(config.text("accept.loss"));
+  settings.start = start_position(config);
+  if (settings.start.kind == kafka::PositionSpec::Kind::kNone) {
+    settings.start = kafka::parse_start(config.required("source.kafka.start"));
+  }
+  settings.stop = stop_position(config);
+  return {"kafka source", kafka::source(settings)};
+}
+
+SinkSpec kafka_sink(const Environment& env, const std::string& topic) {
+  const Config& config = env.config();
+  kafka::SinkSettings settings;
+  settings.topic = env.output_name(topic);
+  settings.is_wall_clock =
+      config.choice("sinks.kafka.timestamp", {"event_time", "wall_clock"}) == "wall_clock";
+  if (config.has("sinks.kafka.create.partitions")) {
+    settings.create_partitions =
+        static_cast<std::int32_t>(config.integer("sinks.kafka.create.partitions", 1, 100'000));
+  }
+  return kafka::sink(settings);
+}
+
+void commit_with_kafka_if_used(Environment& env) {
+  const Config& config = env.config();
+  if (!config.has("source.kafka") && !config.has("sinks.kafka")) return;
+  kafka::CommitSettings settings;
+  settings.client = output_client_of(config);
+  settings.job = env.job();
+  settings.guarantee =
+      config.choice("sinks.kafka.delivery", {"exactly_once", "at_least_once"}) == "exactly_once"
+          ? kafka::Guarantee::kExactlyOnce
+          : kafka::Guarantee::kAtLeastOnce;
+  settings.checkpoint_interval = config.duration("checkpoint.interval");
+  settings.transaction_timeout = config.duration("sinks.kafka.transaction_timeout");
+  if (config.has("source.kafka")) {
+    settings.sources = {{"user_events", client_of(config, "source.kafka")}};
+  }
+  settings.accept_duplicates = config.boolean("accept.duplicates");
+  env.commit_with(kafka::commit_protocol(settings, env.metrics()));
+}
+
+}  // namespace tidemill::features
