@@ -28,6 +28,7 @@ class Trailing(Stage):
         self.deletes = parameters["empty"] == "delete"
         self.changes_only = parameters["changes_only"]
         self.aggregate = aggregate_function(stage.aggregate, stage.size)
+        self.nothing = tuple(self.aggregate([]) for _ in self.windows)
         self.accepted = {}  # key -> records in the order of arrival
         self.instant = {}  # on_record: key -> the greatest instant of its rows so far
         self.effective = MINUS_INFINITY  # the others: instants before this one have taken effect
@@ -50,9 +51,9 @@ class Trailing(Stage):
         """Spells the rows of a key, without those that `changes_only` drops."""
         spelled = []
         for row in rows:
-            last = self.last_row.get(key)
+            last = self.last_row.get(key, Row(None, self.nothing, True))  # a key that is not known stands empty
             self.last_row[key] = row
-            if self.changes_only and last and (last.results, last.is_empty) == (row.results, row.is_empty):
+            if self.changes_only and (last.results, last.is_empty) == (row.results, row.is_empty):
                 continue
             deleted = self.deletes and row.is_empty
             spelled.append(Output(f"delete {key}@{print_time(row.time)}" if deleted
