@@ -123,7 +123,7 @@ class OperatorHarness {
 
   const Make make_;
   HarnessOptions options_;
-  std::filesystem::path folder_;
+  const std::filesystem::path folder_;
   ManualClock clock_;
   MetricRegistry metrics_;
   std::vector<std::unique_ptr<Collector>> ports_;
