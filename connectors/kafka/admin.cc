@@ -19,6 +19,11 @@ constexpr int kPauseMs = 20;
 constexpr Duration kTopicAppears = 10s;
 constexpr int kAlterMs = 10'000;
 
+TopicInfo info_of(const rd_kafka_metadata_topic_t& topic) {
+  return {topic.topic, topic.partition_cnt,
+          topic.partition_cnt > 0 ? topic.partitions[0].replica_cnt : 0};
+}
+
 FoundRecord found(const rd_kafka_message_t& message) {
   FoundRecord record{.offset = message.offset};
   rd_kafka_timestamp_type_t type{};
@@ -66,7 +71,7 @@ std::optional<TopicInfo> Admin::topic(const std::string& name) {
   while (true) {
     const MetadataPtr metadata = client_->metadata(topic.get());
     const rd_kafka_metadata_topic_t& found = metadata->topics[0];
-    if (found.err == RD_KAFKA_RESP_ERR_NO_ERROR) return TopicInfo{name, found.partition_cnt};
+    if (found.err == RD_KAFKA_RESP_ERR_NO_ERROR) return info_of(found);
     if (error_code_of(found.err) == ErrorCode::kRefused) return std::nullopt;
     if (!may_pass(found.err) || deadline.is_over())
       throw client_->failed("topic " + name, found.err);
@@ -80,7 +85,7 @@ std::vector<TopicInfo> Admin::topics() {
   for (int i = 0; i < metadata->topic_cnt; ++i) {
     const rd_kafka_metadata_topic_t& topic = metadata->topics[i];
     if (topic.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      topics.push_back({topic.topic, topic.partition_cnt});
+      topics.push_back(info_of(topic));
     }
   }
   std::sort(topics.begin(), topics.end(),

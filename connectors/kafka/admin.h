@@ -18,6 +18,7 @@ namespace tidemill::kafka {
 struct TopicInfo {
   std::string name;
   std::int32_t num_partitions = 0;
+  std::int32_t replication = 0;
 };
 
 struct NewTopic {

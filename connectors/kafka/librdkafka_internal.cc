@@ -13,7 +13,9 @@ constexpr std::size_t kErrorText = 512;
 
 void on_log(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
   // Broken connections are reported as errors by librdkafka; they are everyday to us.
-  const LogLevel ours = level <= 4 ? LogLevel::kWarn : LogLevel::kDebug;
+  // One set of properties serves producers and consumers: that some do not apply is no news.
+  const bool is_known = std::string_view(facility) == "CONFWARN";
+  const LogLevel ours = level <= 4 && !is_known ? LogLevel::kWarn : LogLevel::kDebug;
   log(ours, std::string("kafka: ") + rd_kafka_name(handle) + ": " + facility + ": " + text);
 }
 

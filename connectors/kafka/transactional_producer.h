@@ -28,9 +28,9 @@ constexpr std::int32_t kByKey = -1;
 struct OutputRecord {
   std::size_t topic = 0;  // what add_topic returned
   std::int32_t partition = kByKey;
-  std::string_view key;
+  std::string_view key = {};
   bool has_key = false;
-  std::string_view value;
+  std::string_view value = {};
   bool has_value = true;
   std::int64_t timestamp_ms = 0;  // 0: now
   const RecordHeaders* headers = nullptr;
