@@ -36,7 +36,7 @@ ProducerSettings producer_settings(const CommitSettings& settings) {
 std::jthread crash_soon() {
   const char* point = std::getenv("TIDEMILL_CRASH_AT");
   if (point == nullptr || std::string_view(point).rfind("in_commit", 0) != 0) return {};
-  const std::chrono::microseconds wait(std::random_device()() % 2000);
+  const auto wait = std::chrono::microseconds{std::random_device{}() % 2000};
   return std::jthread([wait] {
     std::this_thread::sleep_for(wait);
     TM_CRASH_POINT("in_commit");
