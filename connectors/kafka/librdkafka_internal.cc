@@ -12,6 +12,9 @@ namespace {
 constexpr std::size_t kErrorText = 512;
 
 void on_log(const rd_kafka_t* handle, int level, const char* facility, const char* text) {
+  if (std::string_view(facility) == "ADDPARTS") {
+    static_cast<ClientEvents*>(rd_kafka_opaque(handle))->note_refused(text);
+  }
   // Broken connections are reported as errors by librdkafka; they are everyday to us.
   // One set of properties serves producers and consumers: that some do not apply is no news.
   const bool is_known = std::string_view(facility) == "CONFWARN";
@@ -42,6 +45,16 @@ void ClientEvents::note_error(rd_kafka_resp_err_t error, std::string text) {
   if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !error_text_.empty()) return;
   error_ = error;
   error_text_ = std::move(text);
+}
+
+std::string ClientEvents::refused_text() const {
+  const std::lock_guard lock(mutex_);
+  return refused_text_.empty() ? "" : ": " + refused_text_;
+}
+
+void ClientEvents::note_refused(std::string text) {
+  const std::lock_guard lock(mutex_);
+  refused_text_ = std::move(text);
 }
 
 ConfPtr make_conf(const Properties& properties, ClientEvents& events) {

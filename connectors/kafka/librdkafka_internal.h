@@ -50,11 +50,15 @@ struct ClientEvents {
   [[nodiscard]] std::optional<rd_kafka_resp_err_t> last_error() const;
   [[nodiscard]] std::string last_error_text() const;  // with a leading separator; empty if none
   void note_error(rd_kafka_resp_err_t error, std::string text);
+  // Which topic the coordinator has refused: only the log says so.
+  [[nodiscard]] std::string refused_text() const;
+  void note_refused(std::string text);
 
  private:
   mutable std::mutex mutex_;
   rd_kafka_resp_err_t error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::string error_text_;
+  std::string refused_text_;
 };
 
 // Throws Error(kConfig) for a value that librdkafka refuses or a name it does not know.

@@ -9,9 +9,6 @@ namespace tidemill::kafka {
 namespace {
 
 constexpr Duration kSlice = 2s;
-// How much longer than its own deadline a call may take before its handle is given up: it ends a
-// slice late if all is well.
-constexpr Duration kGrace = 2 * kSlice + 3s;
 constexpr Duration kGone = 5s;
 // How often the idle thread serves callbacks.
 constexpr Duration kServe = 50ms;
@@ -20,6 +17,7 @@ constexpr Duration kServe = 50ms;
 
 TransactionalProducer::Calls::Calls(const ProducerSettings& settings, MetricRegistry& metrics)
     : name_(settings.client_id),
+      grace_(settings.call_grace),
       num_disconnects_(metrics.counter("tidemill_kafka_producer_disconnects_total", {},
                                        "Connections the producer lost")),
       num_abandoned_(metrics.counter("tidemill_kafka_producer_abandoned_total", {},
@@ -38,7 +36,7 @@ void TransactionalProducer::Calls::start(const std::shared_ptr<Calls>& self) {
 
 void TransactionalProducer::Calls::serve() {
   std::unique_lock lock(mutex_);
-  while (!must_stop_) {
+  while (!must_stop_ && !is_abandoned) {
     if (work_) {
       Work work = std::move(work_);
       work_ = nullptr;
@@ -62,6 +60,7 @@ void TransactionalProducer::Calls::serve() {
     lock.lock();
     changed_.wait_for(lock, kServe, [&] { return must_stop_ || work_ || is_flush_wanted_; });
   }
+  // Also if this thread was given up and its call has come back after all: nobody waits then.
   lock.unlock();
   topics.clear();
   rd_kafka_destroy(handle_);
@@ -104,7 +103,7 @@ void TransactionalProducer::Calls::run(const char* what, Duration limit, Work wo
   outcome_.reset();
   is_done_ = false;
   changed_.notify_all();
-  if (!changed_.wait_for(lock, limit + kGrace, [&] { return is_done_; })) {
+  if (!changed_.wait_for(lock, limit + grace_, [&] { return is_done_; })) {
     abandon(what);
     throw Error(ErrorCode::kIo, std::string("a Kafka call did not return and its producer is "
                                             "abandoned; its outcome is unknown: ") +
@@ -173,6 +172,7 @@ Error TransactionalProducer::Calls::error_of(const char* what, rd_kafka_resp_err
     error = static_cast<rd_kafka_resp_err_t>(failure->error);
     text += "; first record not taken: " + failure->text;
   }
+  if (error_code_of(error) == kStop) text += refused_text();
   if (error_code_of(error) == ErrorCode::kFenced) {
     return {ErrorCode::kFenced,
             "this Kafka producer was fenced: another instance took its transactional id, or the "

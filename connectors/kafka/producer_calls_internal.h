@@ -1,6 +1,6 @@
-// The librdkafka handle of a TransactionalProducer and the one thread that makes its blocking
-// calls. Both may outlive the producer: a call that never returns keeps them for as long as the
-// process lives (docs/exactly-once.md 1.2, the watchdog).
+// The librdkafka handle of a TransactionalProducer and the one thread that makes its blocking calls.
+// Both may outlive the producer: a call that does not return keeps them until it does
+// (docs/exactly-once.md 1.2, the watchdog).
 #pragma once
 
 #include <atomic>
@@ -39,7 +39,7 @@ class TransactionalProducer::Calls final : public ClientEvents {
   void stop();
 
   // Runs `work` on the thread and throws what it returns; one caller at a time. Abandons the handle
-  // if the thread has not answered some seconds after `limit`.
+  // if the thread has not answered within the settings' grace after `limit`.
   void run(const char* what, Duration limit, Work work);
   // On the thread: repeats `slice` while librdkafka says it may be repeated, up to `limit`.
   std::optional<Error> repeat(const char* what, Duration limit, const Slice& slice);
@@ -69,6 +69,7 @@ class TransactionalProducer::Calls final : public ClientEvents {
   void abandon(const char* what);
 
   const std::string name_;
+  const Duration grace_;
   Counter& num_disconnects_;
   Counter& num_abandoned_;
   Counter& num_delivery_failures_;

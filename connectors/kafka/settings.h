@@ -41,6 +41,7 @@ struct ProducerSettings {
   Duration checkpoint_interval = 1s;
   Duration transaction_timeout = 0s;  // 0: see transaction_timeout_of
   Duration call_deadline = 0s;        // one transactional call with all retries; 0: the timeout
+  Duration call_grace = 7s;           // how much longer it may take before its producer is given up
 };
 
 // A start or stop position of a source, as a user writes it.

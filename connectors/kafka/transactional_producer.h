@@ -2,8 +2,9 @@
 // that may block bounded by a deadline of ours (docs/exactly-once.md 1.2).
 //
 // librdkafka can block for ever. So the transactional calls run on a thread of this object, in
-// slices; when one does not return in time the handle is *abandoned*: never destroyed, because that
-// would hang as well, and counted. Whoever makes a new producer with the same id fences it.
+// slices; when one does not return in time the handle is *abandoned* and counted: left to the stuck
+// call, because destroying it would hang as well. Whoever makes a new producer with the same id
+// fences it.
 #pragma once
 
 #include <cstddef>
@@ -58,6 +59,8 @@ struct DeliveryFailure {
 
 class TransactionalProducer {
  public:
+  class Calls;  // the handle and the thread that makes its calls
+
   // Connects to nothing yet. Without a transactional id init, begin and commit degrade to what
   // at-least-once needs: nothing, nothing, and waiting for every acknowledgement.
   TransactionalProducer(const ProducerSettings& settings, MetricRegistry& metrics);
@@ -104,8 +107,6 @@ class TransactionalProducer {
   [[nodiscard]] std::size_t in_flight() const;
 
  private:
-  class Calls;
-
   [[nodiscard]] Error failure() const;
 
   const ProducerSettings settings_;
