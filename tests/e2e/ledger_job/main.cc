@@ -1,0 +1,104 @@
+// Copies every input record with its place, its key's running count and running sum: the smallest
+// job whose output shows each loss, each repetition and each skew between state and offsets.
+#include <cstdint>
+#include <string>
+
+#include <boost/describe.hpp>
+
+#include "app/run.h"
+#include "connectors/formats/json_decode.h"
+#include "connectors/formats/json_writer.h"
+#include "jobs/feature_pipeline/kafka_endpoints.h"
+#include "jobs/feature_pipeline/settings.h"
+#include "operators/keyed_stream.h"
+#include "operators/source.h"
+#include "state/keyed_value.h"
+
+namespace {
+
+using namespace tidemill;
+
+struct Entry {
+  std::string key;
+  double value = 0;
+  EventTime time{};
+  std::int32_t partition = 0;
+  std::int64_t offset = 0;
+};
+
+struct Balance {
+  std::int64_t n = 0;
+  double sum = 0;  // of whole numbers: exact
+  BOOST_DESCRIBE_CLASS(Balance, (), (n, sum), (), ())
+};
+
+struct Row {
+  Entry entry;
+  Balance balance;
+};
+
+class RunningBalance final : public OneInput<Entry> {
+ public:
+  using Out = Row;
+
+  explicit RunningBalance(OperatorContext& ctx)
+      : balances_(ctx, "balances"), out_(ctx.output<Row>(0)) {}
+
+  void process(Batch<Entry>& batch) override {
+    for (auto& [entry, time] : batch) {
+      Balance& balance = balances_[entry.key];
+      ++balance.n;
+      balance.sum += entry.value;
+      out_.emit({entry, balance}, time);
+    }
+  }
+
+ private:
+  KeyedValue<std::string, Balance> balances_;
+  Emitter<Row>& out_;
+};
+
+struct RowJson {
+  void operator()(const Row& row, EventTime time, OutputBatch& out) const {
+    out.begin_row();
+    out.buffer() += row.entry.key;
+    out.end_key();
+    out.set_time(time);
+    JsonWriter(out.buffer())
+        .begin_object()
+        .field("p", static_cast<std::int64_t>(row.entry.partition))
+        .field("o", row.entry.offset)
+        .field("key", row.entry.key)
+        .field("n", row.balance.n)
+        .field("sum", row.balance.sum)
+        .field("epoch", std::to_string(out.epoch()) + "-0")
+        .end_object();
+    out.end_row();
+  }
+};
+
+void build(Environment& env) {
+  const JsonFields<Entry> fields{
+      {"user_id", &Entry::key}, {"value", &Entry::value}, {"timestamp", &Entry::time}};
+  SourceSettings settings;
+  settings.idle = Duration(30000);
+  auto input = add_source<Entry>(
+      env.graph(), "user_events", features::kafka_events(env), settings, JsonDecode<Entry>(fields),
+      [](const Entry& e) { return e.time; },
+      EventTimeSettings<BoundedDisorder>{.generator = {.disorder = Duration(5000)}});
+  input.events.key_by(&Entry::key)
+      .process<RunningBalance>("balances")
+      .sink_to("rows_to_kafka",
+               features::kafka_sink(env, env.config().required("sinks.kafka.topic")), RowJson{});
+  features::commit_with_kafka_if_used(env);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_job(argc, argv,
+                 {.name = "ledger",
+                  .description = "Copies records with their key's running count and sum (a test).",
+                  .keys = features::keys(),
+                  .build = build});
+}
