@@ -91,7 +91,7 @@ class TableSweep {
     SortedRun run;
     for (KeyRange& range : deleted) run.erase_range(std::move(range));
     deleted.clear();
-    for (auto& [_, t] : tables_) t->dropped.clear();
+    for (const auto& entry : tables_) entry.second->dropped.clear();
 
     std::vector<Entry*> spilled;
     auto it = tables_.lower_bound(spill_ns_);
