@@ -24,6 +24,14 @@ std::optional<CheckpointName> find(const std::vector<CheckpointName>& all,
   return std::nullopt;
 }
 
+// Only checkpoints that began a lineage from nothing: start positions and no output. If such a one
+// was never committed, or its record is gone, starting again repeats and loses nothing.
+bool holds_no_output(const std::vector<CheckpointName>& all, const CheckpointStorage& storage) {
+  return std::all_of(all.begin(), all.end(), [&](const CheckpointName& name) {
+    return storage.load(name.id).manifest.parent.empty();
+  });
+}
+
 std::string new_lineage(CheckpointId next) {
   return CheckpointStorage::new_id(next).substr(std::to_string(next).size() + 1);
 }
@@ -102,22 +110,24 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
   }
 
   if (!record) {
-    if (!all.empty() && choice.assume_committed.empty()) {
+    if (choice.assume_committed.empty() && holds_no_output(all, storage)) {
+      point.why = all.empty() ? "first start"
+                              : "first start (an earlier one ended before it was committed)";
+    } else if (choice.assume_committed.empty()) {
       refuse("commit record missing; last local checkpoint " + all.back().id +
              ": the control topic was deleted, or this is another cluster or job name; check that "
              "the outputs end where that checkpoint does,"
              " then go on with --assume-committed " +
              all.back().id);
     }
-    if (!all.empty()) {
+    if (!choice.assume_committed.empty()) {
       const auto assumed = find(all, choice.assume_committed);
-      if (!assumed)
+      if (!assumed) {
         refuse("--assume-committed names no checkpoint here: " + choice.assume_committed +
                "; there are: " + list_ids(all));
+      }
       point.manifest = storage.load(assumed->id).manifest;
       point.why = "assumed committed: " + assumed->id;
-    } else {
-      point.why = "first start";
     }
     point.is_new_lineage = true;
     point.lineage = new_lineage(point.next);
