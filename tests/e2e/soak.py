@@ -60,13 +60,17 @@ class Soak:
         return self.run.finish(deadline_s=120)
 
     def _cycle(self):
-        """One start and its end: at a crash point, or by a SIGKILL after a random time."""
+        """One start and its end: at a crash point, some time after the start whatever it has done
+        by then, or some time after its first commit."""
         job = self.run.job
         point = self._point()
+        after_a_commit = point is None and self.random.random() < 0.7
+        patience = 5 if point else self.random.uniform(0, 0.5 if after_a_commit else 2.0)
         job.start(crash_at=point)
-        patience = 5 if point else self.random.uniform(0, 2.0)
         if self.broker_faults and self.random.random() < 0.1:
             self._broker_fault()
+        if after_a_commit:
+            self.run.wait_rows(1, deadline_s=60)
         try:
             wait_until(lambda: not job.child.running(), patience, "crash", 0.005)
         except TimeoutError:
