@@ -62,6 +62,9 @@ class Environment {
   // How checkpoints become the truth; without, by the manifest's rename. The last call wins.
   void commit_with(MakeProtocol make) { make_protocol_ = std::move(make); }
   [[nodiscard]] const MakeProtocol& protocol() const { return make_protocol_; }
+  // Outputs that the start-up checks look at (topics).
+  void note_output(std::string name) { outputs_.push_back(std::move(name)); }
+  [[nodiscard]] const std::vector<std::string>& outputs() const { return outputs_; }
   // Something to look at before the first record; all checks run, then one report is printed.
   void check(Check c) { checks_.push_back(std::move(c)); }
   [[nodiscard]] const std::vector<Check>& checks() const { return checks_; }
@@ -78,6 +81,7 @@ class Environment {
   std::shared_ptr<GraphBuilder> graph_;
   std::unique_ptr<MetricRegistry> metrics_ = std::make_unique<MetricRegistry>();
   MakeProtocol make_protocol_;
+  std::vector<std::string> outputs_;
   std::vector<Check> checks_;
   std::vector<std::function<void(Resources&)>> lenders_;
 };

@@ -1,9 +1,14 @@
 #include "jobs/feature_pipeline/kafka_endpoints.h"
 
+#include <map>
+#include <vector>
+
 #include "connectors/kafka/commit_protocol.h"
 #include "connectors/kafka/settings.h"
 #include "connectors/kafka/sink.h"
 #include "connectors/kafka/source.h"
+#include "connectors/kafka/start_checks.h"
+#include "engine/base/error.h"
 #include "jobs/feature_pipeline/positions.h"
 
 namespace tidemill::features {
@@ -27,9 +32,7 @@ kafka::ClientSettings output_client_of(const Config& config) {
   return client_of(config, has_own ? "sinks.kafka" : "source.kafka");
 }
 
-}  // namespace
-
-SourceSpec<RawRecord> kafka_events(const Environment& env) {
+kafka::SourceSettings source_settings(const Environment& env) {
   const Config& config = env.config();
   (void)config.required("source.kafka.brokers");
   kafka::SourceSettings settings;
@@ -45,10 +48,10 @@ SourceSpec<RawRecord> kafka_events(const Environment& env) {
     settings.start = kafka::parse_start(config.required("source.kafka.start"));
   }
   settings.stop = stop_position(config);
-  return {"kafka source", kafka::source(settings)};
+  return settings;
 }
 
-SinkSpec kafka_sink(const Environment& env, const std::string& topic) {
+kafka::SinkSettings sink_settings(const Environment& env, const std::string& topic) {
   const Config& config = env.config();
   kafka::SinkSettings settings;
   settings.topic = env.output_name(topic);
@@ -58,6 +61,24 @@ SinkSpec kafka_sink(const Environment& env, const std::string& topic) {
     settings.create_partitions =
         static_cast<std::int32_t>(config.integer("sinks.kafka.create.partitions", 1, 100'000));
   }
+  return settings;
+}
+
+Finding as_finding(const kafka::StartFinding& found) {
+  const bool is_error = found.weight == kafka::StartFinding::Weight::kError;
+  return {is_error ? Finding::Severity::kError : Finding::Severity::kWarning, found.text,
+          ErrorCode::kConfig};
+}
+
+}  // namespace
+
+SourceSpec<RawRecord> kafka_events(const Environment& env) {
+  return {"kafka source", kafka::source(source_settings(env))};
+}
+
+SinkSpec kafka_sink(Environment& env, const std::string& topic) {
+  kafka::SinkSettings settings = sink_settings(env, topic);
+  env.note_output(settings.topic);
   return kafka::sink(settings);
 }
 
@@ -78,6 +99,27 @@ void commit_with_kafka_if_used(Environment& env) {
   }
   settings.accept_duplicates = config.boolean("accept.duplicates");
   env.commit_with(kafka::commit_protocol(settings, env.metrics()));
+
+  std::vector<kafka::SinkSettings> sinks;
+  for (const std::string& topic : env.outputs()) {
+    sinks.push_back(sink_settings(env, topic));
+    sinks.back().topic = topic;
+  }
+  std::map<std::string, kafka::SourceSettings> sources;
+  if (config.has("source.kafka")) sources.emplace("user_events", source_settings(env));
+  env.check([settings, sinks, sources](std::vector<Finding>& findings) {
+    try {
+      for (const auto& found : kafka::check_start(settings, sinks, sources)) {
+        findings.push_back(as_finding(found));
+      }
+      findings.push_back({Finding::Severity::kInfo, "Kafka answers: " + settings.client.brokers});
+    } catch (const Error& e) {
+      // Brokers that are away come back: the job waits for them.
+      const bool is_away = e.code() == ErrorCode::kIo;
+      findings.push_back(
+          {is_away ? Finding::Severity::kWarning : Finding::Severity::kError, e.what(), e.code()});
+    }
+  });
 }
 
 }  // namespace tidemill::features

@@ -11,7 +11,7 @@ namespace tidemill::features {
 
 SourceSpec<RawRecord> kafka_events(const Environment& env);
 // In a replay the topic has the replay's suffix.
-SinkSpec kafka_sink(const Environment& env, const std::string& topic);
+SinkSpec kafka_sink(Environment& env, const std::string& topic);
 // The commit record lies in the outputs' cluster, else in the inputs'; without Kafka nothing is
 // set.
 void commit_with_kafka_if_used(Environment& env);
