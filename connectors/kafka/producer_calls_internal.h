@@ -1,5 +1,5 @@
-// The librdkafka handle of a TransactionalProducer and the one thread that makes its blocking calls.
-// Both may outlive the producer: a call that does not return keeps them until it does
+// The librdkafka handle of a TransactionalProducer and the one thread that makes its blocking
+// calls. Both may outlive the producer: a call that does not return keeps them until it does
 // (docs/exactly-once.md 1.2, the watchdog).
 #pragma once
 

@@ -1,8 +1,9 @@
 #include "connectors/kafka/source_splits.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <regex>
+#include <regex.h>
 #include <utility>
 
 #include "engine/base/hash.h"
@@ -15,6 +16,29 @@ using Kind = PositionSpec::Kind;
 using Offsets = std::map<TopicPartition, std::int64_t>;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kRefused, message); }
+
+// A POSIX extended regular expression that must match a whole name.
+class Pattern {
+ public:
+  explicit Pattern(const std::string& text) {
+    const int error = regcomp(&compiled_, ("^(" + text + ")$").c_str(), REG_EXTENDED | REG_NOSUB);
+    if (error == 0) return;
+    std::array<char, 256> why{};
+    regerror(error, &compiled_, why.data(), why.size());
+    throw Error(ErrorCode::kConfig,
+                "the topic pattern is no regular expression: " + text + ": " + why.data());
+  }
+  ~Pattern() { regfree(&compiled_); }
+  Pattern(const Pattern&) = delete;
+  Pattern& operator=(const Pattern&) = delete;
+
+  [[nodiscard]] bool matches(const std::string& name) const {
+    return regexec(&compiled_, name.c_str(), 0, nullptr, 0) == 0;
+  }
+
+ private:
+  regex_t compiled_{};
+};
 
 TopicPartition partition_named(const std::string& split) {
   const std::set<TopicPartition> parsed = parse_partitions(split);
@@ -103,15 +127,9 @@ void SourceSplits::check() const {
 std::vector<TopicInfo> SourceSplits::find_topics() {
   std::vector<TopicInfo> found;
   if (!settings_.topic_pattern.empty()) {
-    std::regex pattern;
-    try {
-      pattern = std::regex(settings_.topic_pattern);
-    } catch (const std::regex_error& e) {
-      throw Error(ErrorCode::kConfig, "the topic pattern is no regular expression: " +
-                                          settings_.topic_pattern + ": " + e.what());
-    }
+    const Pattern pattern(settings_.topic_pattern);
     for (TopicInfo& topic : admin_->topics()) {
-      if (std::regex_match(topic.name, pattern)) found.push_back(std::move(topic));
+      if (pattern.matches(topic.name)) found.push_back(std::move(topic));
     }
     if (found.empty()) {
       throw Error(ErrorCode::kConfig,
