@@ -1,6 +1,7 @@
 // Turns a connector's reader into a stream: decode, event time, watermarks, lateness.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,21 @@ SourceStreams<T> add_source(const std::shared_ptr<GraphBuilder>& graph, std::str
   };
   const NodeId id = graph->add(std::move(node));
   return {{graph, {{id, 0}}}, {graph, {{id, 1}}}, {graph, {{id, 2}}}};
+}
+
+// A source of finished events: no decoding, lateness judged by the operators. `disorder`: how far
+// behind the greatest time of its split a record may be.
+template <class T, class TimeOf>
+Stream<T> read_events(const std::shared_ptr<GraphBuilder>& graph, std::string name,
+                      const SourceSpec<T>& spec, TimeOf time_of, Duration disorder) {
+  const auto as_it_is = [](const T& raw, const Origin&, T& out, Rejection&) {
+    out = raw;
+    return true;
+  };
+  const auto time = [time_of](const T& value) -> EventTime { return std::invoke(time_of, value); };
+  return add_source<T>(graph, std::move(name), spec, SourceSettings{}, as_it_is, time,
+                       EventTimeSettings<BoundedDisorder>{.generator = {.disorder = disorder}})
+      .events;
 }
 
 }  // namespace tidemill
