@@ -132,6 +132,7 @@ void HashIndex::split(Segment& s) {
   Segment old;
   old.slots = s.slots;
   old.num_slots = s.num_slots;
+  old.num_homes = s.num_homes;
   ++s.depth;
   const std::uint64_t half = std::uint64_t{1} << (64 - s.depth);
   segments_.push_back(std::make_unique<Segment>());

@@ -1,0 +1,233 @@
+// Kernels of keyed state. Every run checks its result: the sum over all values must be the number
+// of updates that were made.
+#include <benchmark/benchmark.h>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <boost/describe.hpp>
+
+#include "engine/base/clock.h"
+#include "engine/base/metrics.h"
+#include "engine/operator/context.h"
+#include "state/backend.h"
+#include "state/keyed_value.h"
+#include "state/timers.h"
+
+namespace tidemill {
+namespace {
+
+// 32 bytes, as of a window's count, sum, min and max.
+struct Totals {
+  std::int64_t count = 0;
+  std::int64_t sum = 0;
+  std::int64_t min = 0;
+  std::int64_t max = 0;
+};
+BOOST_DESCRIBE_STRUCT(Totals, (), (count, sum, min, max))
+
+constexpr std::size_t kBatch = 1024;
+
+// One subtask that owns all key groups.
+class Bench {
+ public:
+  explicit Bench(const char* backend = "memory", std::size_t memory = std::size_t{4} << 30)
+      : folder_(std::filesystem::temp_directory_path() /
+                ("tidemill-bench-" + std::to_string(std::random_device{}()))),
+        backend_(make_backend(backend, {.dir = folder_ / "work", .memory = memory})),
+        context_({"op", 0, 1, {0, kDefaultKeyGroups, kDefaultKeyGroups}}, resources_, metrics_,
+                 clock_, nullptr) {
+    backend_->restore({}, {});
+    resources_.lend<Backend>(*backend_);
+  }
+  ~Bench() {
+    backend_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+  OperatorContext& context() { return context_; }
+  Backend& backend() { return *backend_; }
+  std::filesystem::path next_folder() {
+    const auto folder = folder_ / ("checkpoint" + std::to_string(next_++));
+    std::filesystem::create_directories(folder);
+    return folder;
+  }
+
+ private:
+  std::filesystem::path folder_;
+  std::unique_ptr<Backend> backend_;
+  Resources resources_;
+  MetricRegistry metrics_;
+  SystemClock clock_;
+  OperatorContext context_;
+  int next_ = 0;
+};
+
+std::uint64_t make_key(std::uint64_t n, std::uint64_t*) { return n; }
+// 24 characters, as of a user id.
+std::string make_key(std::uint64_t n, std::string*) {
+  char text[32];
+  std::snprintf(text, sizeof text, "user-%019llu", static_cast<unsigned long long>(n));
+  return text;
+}
+
+template <class K>
+std::vector<K> make_keys(std::size_t n) {
+  std::vector<K> keys;
+  keys.reserve(n);
+  for (std::size_t i = 0; i < n; ++i) keys.push_back(make_key(i * 7919, static_cast<K*>(nullptr)));
+  return keys;
+}
+
+// A batch as an operator gets it: keys and their hashes, which came with the exchange.
+template <class K>
+class Batches {
+ public:
+  Batches(const std::vector<K>& keys, std::size_t count) : random_(1) {
+    for (std::size_t b = 0; b < count; ++b) {
+      auto& batch = batches_.emplace_back();
+      for (std::size_t i = 0; i < kBatch; ++i) {
+        values_.push_back(keys[random_() % keys.size()]);
+      }
+      batch.resize(kBatch);
+    }
+    for (std::size_t i = 0; i < values_.size(); ++i)
+      batches_[i / kBatch][i % kBatch] = {&values_[i], key_hash(values_[i])};
+  }
+  const std::vector<KeyRef<K>>& next() { return batches_[at_++ % batches_.size()]; }
+
+ private:
+  std::mt19937_64 random_;
+  std::vector<K> values_;
+  std::vector<std::vector<KeyRef<K>>> batches_;
+  std::size_t at_ = 0;
+};
+
+template <class K>
+void update(KeyedValue<K, Totals>& state, const std::vector<KeyRef<K>>& batch) {
+  state.prefetch(batch);
+  for (const KeyRef<K>& k : batch) {
+    Totals& t = state.at(*k.key, k.hash);
+    ++t.count;
+    t.sum += 3;
+    t.min = std::min<std::int64_t>(t.min, static_cast<std::int64_t>(k.hash >> 40));
+    t.max = std::max<std::int64_t>(t.max, static_cast<std::int64_t>(k.hash >> 40));
+  }
+}
+
+template <class K>
+void fill(KeyedValue<K, Totals>& state, const std::vector<K>& keys) {
+  for (const K& k : keys) state.at(k, key_hash(k));
+}
+
+template <class K>
+void check_sum(benchmark::State& bench, KeyedValue<K, Totals>& state, std::uint64_t updates) {
+  std::int64_t total = 0;
+  for (KeyGroup g = 0; g < kDefaultKeyGroups; ++g) {
+    state.for_each_in_group(g, [&](const K&, std::uint64_t, const Totals& t) { total += t.count; });
+  }
+  if (total != static_cast<std::int64_t>(updates)) bench.SkipWithError("checksum differs");
+}
+
+// ns per keyed update, uniform keys, everything in memory.
+template <class K>
+void BM_Update(benchmark::State& bench) {
+  Bench setup;
+  KeyedValue<K, Totals> state(setup.context(), "totals");
+  const auto keys = make_keys<K>(static_cast<std::size_t>(bench.range(0)));
+  fill(state, keys);
+  Batches<K> batches(keys, 2000);
+  std::uint64_t updates = 0;
+  for (auto _ : bench) {
+    update(state, batches.next());
+    updates += kBatch;
+  }
+  bench.SetItemsProcessed(static_cast<std::int64_t>(updates));
+  bench.counters["ns_per_update"] =
+      benchmark::Counter(static_cast<double>(updates) / 1e9,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  check_sum(bench, state, updates);
+}
+BENCHMARK(BM_Update<std::uint64_t>)
+    ->Arg(10'000)
+    ->Arg(100'000)
+    ->Arg(1'000'000)
+    ->Arg(10'000'000)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_Update<std::string>)
+    ->Arg(10'000)
+    ->Arg(100'000)
+    ->Arg(1'000'000)
+    ->Arg(10'000'000)
+    ->Unit(benchmark::kMicrosecond);
+
+// A checkpoint of 10 M keys, of which a share in percent is dirty, with updates going on: the
+// longest time that the task stands still for it (the barrier, or one step of copying out).
+void BM_Checkpoint(benchmark::State& bench) {
+  using Clock = std::chrono::steady_clock;
+  Bench setup("rocksdb", std::size_t{16} << 30);
+  KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
+  const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
+  fill(state, keys);
+  Batches<std::uint64_t> batches(keys, 2000);
+  std::uint64_t updates = 0;
+  Snapshotable& part = *setup.context().snapshotables().front();
+  CheckpointId id = 0;
+  double worst_us = 0;
+  double sum_us = 0;
+  double snapshot_ms = 0;
+  StageSnapshot ignored;
+  const auto timed = [&](auto&& work) {
+    const auto start = Clock::now();
+    const auto result = work();
+    const double us = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+    worst_us = std::max(worst_us, us);
+    sum_us += us;
+    return result;
+  };
+  const auto checkpoint = [&] {
+    ++id;
+    timed([&] {
+      part.freeze(id);
+      return 0;
+    });
+    while (!timed([&] { return part.drain(ignored, 1000); })) {
+      update(state, batches.next());
+      updates += kBatch;
+    }
+    const auto start = Clock::now();
+    setup.backend().snapshot(id, setup.next_folder());
+    snapshot_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  };
+  if (bench.range(1) < 100) checkpoint();
+  for (auto _ : bench) {
+    if (bench.range(1) < 100) {
+      bench.PauseTiming();
+      for (std::size_t i = 0; i < keys.size() / 100 * static_cast<std::size_t>(bench.range(1));
+           ++i) {
+        ++state.at(keys[i * 37 % keys.size()], key_hash(keys[i * 37 % keys.size()])).count;
+        ++updates;
+      }
+      worst_us = sum_us = 0;
+      bench.ResumeTiming();
+    }
+    checkpoint();
+  }
+  bench.counters["longest_stall_us"] = worst_us;
+  bench.counters["all_stalls_ms"] = sum_us / 1000;
+  bench.counters["snapshot_ms"] = snapshot_ms;
+  check_sum(bench, state, updates);
+}
+BENCHMARK(BM_Checkpoint)
+    ->Args({10'000'000, 1})
+    ->Args({10'000'000, 100})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace tidemill
+
+BENCHMARK_MAIN();

@@ -1,0 +1,146 @@
+// The index against a multimap: growth, splits, deletions, ranges, and hashes that agree in many
+// bits.
+#include "state/hash_index.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <map>
+#include <random>
+#include <set>
+
+#include "engine/base/hash.h"
+
+namespace tidemill {
+namespace {
+
+class Checked {
+ public:
+  explicit Checked(BlockPool& pool) : index_(pool) {}
+
+  void insert(std::uint64_t hash, std::uint32_t number) {
+    index_.insert(hash, number);
+    hashes_[number] = hash;
+  }
+  void erase(std::uint32_t number) {
+    index_.erase(hashes_.at(number), number);
+    hashes_.erase(number);
+  }
+  void expect_all_found() const {
+    for (const auto& [number, hash] : hashes_) {
+      const std::uint32_t wanted = number;
+      ASSERT_EQ(index_.find(hash, [&](std::uint32_t n) { return n == wanted; }), number);
+    }
+  }
+  void expect_range(std::uint64_t first, std::uint64_t last) const {
+    std::multiset<std::uint32_t> expected;
+    for (const auto& [number, hash] : hashes_) {
+      if (hash >> 32 >= first >> 32 && hash >> 32 <= last >> 32) expected.insert(number);
+    }
+    std::multiset<std::uint32_t> found;
+    std::uint32_t last_tag = 0;
+    index_.for_each(first, last, [&](std::uint32_t number, std::uint32_t tag) {
+      found.insert(number);
+      EXPECT_GE(tag, last_tag);
+      EXPECT_EQ(tag, HashIndex::tag_of(hashes_.at(number)));
+      last_tag = tag;
+    });
+    EXPECT_EQ(found, expected);
+  }
+  const std::map<std::uint32_t, std::uint64_t>& hashes() const { return hashes_; }
+  HashIndex& index() { return index_; }
+
+ private:
+  HashIndex index_;
+  std::map<std::uint32_t, std::uint64_t> hashes_;
+};
+
+TEST(HashIndex, GrowsSplitsAndFindsEverything) {
+  BlockPool pool;
+  Checked index(pool);
+  for (std::uint32_t n = 0; n < 150'000; ++n) index.insert(mix64(n + 1), n);
+  index.expect_all_found();
+  index.expect_range(0, ~std::uint64_t{0});
+  index.expect_range(std::uint64_t{3} << 60, (std::uint64_t{5} << 60) - 1);
+  EXPECT_LT(index.index().bytes(), std::size_t{150'000} * 24);
+  EXPECT_EQ(index.index().find(mix64(200'000), [](std::uint32_t) { return false; }),
+            HashIndex::kNone);
+}
+
+TEST(HashIndex, UsesAThirdOfTheHashesAsWellAsAll) {
+  // A subtask owns a part of the hashes: the rest of the index costs nothing.
+  BlockPool pool;
+  Checked index(pool);
+  for (std::uint32_t n = 0; n < 100'000; ++n)
+    index.insert(mix64(n + 1) / 3 + (std::uint64_t{1} << 62), n);
+  index.expect_all_found();
+  EXPECT_LT(index.index().bytes(), std::size_t{100'000} * 40);
+}
+
+TEST(HashIndex, ForgetsWhatIsErased) {
+  BlockPool pool;
+  Checked index(pool);
+  std::mt19937_64 random(7);
+  std::vector<std::uint32_t> numbers;
+  std::uint32_t next = 0;
+  for (int i = 0; i < 120'000; ++i) {
+    if (numbers.empty() || random() % 3 != 0) {
+      index.insert(random(), next);
+      numbers.push_back(next++);
+    } else {
+      const std::size_t at = random() % numbers.size();
+      std::swap(numbers[at], numbers.back());
+      index.erase(numbers.back());
+      numbers.pop_back();
+    }
+  }
+  index.expect_all_found();
+  index.expect_range(0, ~std::uint64_t{0});
+}
+
+TEST(HashIndex, SurvivesHashesThatAgreeInTheirUpperBits) {
+  BlockPool pool;
+  Checked index(pool);
+  for (std::uint32_t n = 0; n < 3'000; ++n) {
+    index.insert(0xABCDEF0100000000ULL + n, n);                     // one tag
+    index.insert(0xFFFFFFFF00000000ULL + n, 1'000'000 + n);         // the last tag
+    index.insert((std::uint64_t{n % 5} << 32) + n, 2'000'000 + n);  // the first few
+  }
+  index.expect_all_found();
+  index.expect_range(0, ~std::uint64_t{0});
+  for (std::uint32_t n = 0; n < 3'000; n += 2) index.erase(n);
+  index.expect_all_found();
+  EXPECT_LT(index.index().bytes(), std::size_t{1} << 20);
+}
+
+TEST(HashIndex, KeepsNotesOfChangesThroughSplits) {
+  BlockPool pool;
+  HashIndex index(pool);
+  std::set<std::uint64_t> first;
+  std::set<std::uint64_t> second;
+  for (std::uint32_t n = 0; n < 60'000; ++n) {
+    const std::uint64_t hash = mix64(n + 1);
+    index.insert(hash, n);
+    const std::uint32_t epoch = n < 10'000 ? 1 : 2;
+    index.segment(hash).changes.add(HashIndex::tag_of(hash), n, epoch);
+    (epoch == 1 ? first : second).insert(std::uint64_t{HashIndex::tag_of(hash)} << 32 | n);
+  }
+  for (const std::uint32_t epoch : {1U, 2U}) {
+    std::set<std::uint64_t> found;
+    std::uint64_t hash = 0;
+    do {
+      HashIndex::Segment& s = index.segment(hash);
+      std::vector<std::uint64_t> notes = s.changes.take(epoch);
+      sort_notes(notes);
+      EXPECT_TRUE(std::ranges::is_sorted(notes, {}, [](std::uint64_t note) { return note >> 32; }));
+      for (const std::uint64_t note : notes) {
+        EXPECT_GE(note >> 32, s.first_hash >> 32);
+        EXPECT_TRUE(found.insert(note).second);
+      }
+      hash = HashIndex::end_hash(s);
+    } while (hash != 0);
+    EXPECT_EQ(found, epoch == 1 ? first : second);
+  }
+}
+
+}  // namespace
+}  // namespace tidemill
