@@ -220,9 +220,8 @@ TEST_F(RedisWriterOnServer, ComparesTheFieldItIsTold) {
 // A job that is killed again and again and replays from an earlier row each time: whoever reads
 // meanwhile never sees a key go back, and in the end every key holds its last row.
 TEST_F(RedisWriterOnServer, ReadersSeeNoRollBackWhenRowsAreReplayed) {
-  const auto seed = static_cast<unsigned>(testing::UnitTest::GetInstance()->random_seed() != 0
-                                              ? testing::UnitTest::GetInstance()->random_seed()
-                                              : std::random_device{}());
+  const int given = testing::UnitTest::GetInstance()->random_seed();
+  const unsigned seed = given != 0 ? static_cast<unsigned>(given) : std::random_device{}();
   SCOPED_TRACE("--gtest_random_seed=" + std::to_string(seed));
   std::mt19937 random(seed);
   const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
