@@ -4,6 +4,7 @@
 #include <cctype>
 #include <charconv>
 #include <limits>
+#include <regex>
 #include <set>
 #include <utility>
 
@@ -72,6 +73,12 @@ std::optional<std::pair<double, std::string_view>> split_unit(std::string_view t
   const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc()) return std::nullopt;
   return std::pair(number, text.substr(static_cast<std::size_t>(at - text.data())));
+}
+
+// A password inside a URL is not for printing.
+std::string without_password(const std::string& text) {
+  static const std::regex kPassword("(://[^/@:]*:)[^/@]*@");
+  return std::regex_replace(text, kPassword, "$1***@");
 }
 
 }  // namespace
@@ -323,7 +330,7 @@ std::string Config::print() const {
   std::string printed;
   for (const std::string& key : keys) {
     YAML::Emitter value;
-    value << text(key);
+    value << without_password(text(key));
     const ConfigValue* found = find(key);
     printed +=
         key + ": " + value.c_str() + "  # " + (found != nullptr ? found->origin : "default") + "\n";

@@ -130,7 +130,19 @@ Deployment make_deployment(const Environment& env) {
   return deployment;
 }
 
+void note_ignored_flags(const Environment& env) {
+  const Config& config = env.config();
+  if (config.text("from.offsets").empty() && config.text("from.time").empty()) return;
+  if (config.text("restore") == "none") return;
+  const CheckpointStorage storage(env.checkpoint_folder(), CheckpointStorage::Access::kReadOnly);
+  if (storage.list().empty()) return;
+  log(LogLevel::kWarn,
+      "--from-offsets and --from-time hold at a first start: ignored, the job goes on from its "
+      "checkpoint");
+}
+
 int run_to_the_end(const Environment& env) {
+  note_ignored_flags(env);
   MetricRegistry& metrics = env.metrics();
   const SystemClock clock;
   Supervisor supervisor(supervisor_settings(env), env.graph()->graph(), make_deployment(env),

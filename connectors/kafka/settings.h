@@ -89,6 +89,9 @@ struct SinkSettings {
   std::vector<std::string> more_topics = {};  // that rows may name
   RefusedPolicy refused = RefusedPolicy::kFail;
   std::string dead_letter_topic = {};                  // kDeadLetter
+  // A topic whose partition count and settings a topic that does not exist is made with, before
+  // create_partitions.
+  std::string create_like = {};
   std::optional<std::int32_t> create_partitions = {};  // make the topic if it does not exist
   bool is_wall_clock = false;  // the records' Kafka timestamp: event time, or the time of writing
   std::size_t staging_bytes = 256u << 20;  // what may wait for the next transaction, per subtask

@@ -113,18 +113,35 @@ std::unique_ptr<TransactionalProducer> Transaction::make_producer() const {
   return std::make_unique<TransactionalProducer>(settings_, metrics_);
 }
 
-std::size_t Transaction::add_topic(const std::string& name,
-                                   std::optional<std::int32_t> create_partitions) {
-  if (create_partitions) {
-    Admin admin(settings_.client, settings_.client_id + ".create");
-    if (!admin.topic(name)) {
-      const auto num_brokers = static_cast<std::int32_t>(admin.num_brokers());
-      admin.create_topic({.name = name,
-                          .num_partitions = *create_partitions,
-                          .replication = std::min(kReplication, num_brokers)});
-      log(LogLevel::kInfo, "kafka: created the output topic " + name + " with " +
-                               std::to_string(*create_partitions) + " partitions");
+void Transaction::create_topic(Admin& admin, const std::string& name, std::int32_t partitions,
+                               const std::string& like) {
+  NewTopic topic{
+      .name = name,
+      .num_partitions = partitions,
+      .replication = std::min(kReplication, static_cast<std::int32_t>(admin.num_brokers()))};
+  // Rows carry event times, which may be older than any retention by time.
+  topic.config["retention.ms"] = "-1";
+  if (const auto original = like.empty() ? std::nullopt : admin.topic(like)) {
+    topic.num_partitions = original->num_partitions;
+    topic.replication = original->replication;
+    const Properties config = admin.topic_config(like);
+    for (const char* setting : {"retention.ms", "cleanup.policy", "message.timestamp.type"}) {
+      if (const auto it = config.find(setting); it != config.end()) {
+        topic.config[setting] = it->second;
+      }
     }
+  }
+  admin.create_topic(topic);
+  log(LogLevel::kInfo, "kafka: created the output topic " + name + " with " +
+                           std::to_string(topic.num_partitions) + " partitions");
+}
+
+std::size_t Transaction::add_topic(const std::string& name,
+                                   std::optional<std::int32_t> create_partitions,
+                                   const std::string& create_like) {
+  if (create_partitions || !create_like.empty()) {
+    Admin admin(settings_.client, settings_.client_id + ".create");
+    if (!admin.topic(name)) create_topic(admin, name, create_partitions.value_or(1), create_like);
   }
   const std::size_t index = producer_->add_topic(name);
   if (index == topics_.size()) topics_.push_back(name);

@@ -127,9 +127,18 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
   }
   attempt.store = deployment_.make_store(attempt.resources);
   if (point.manifest) {
+    if (point.manifest->backend != settings_.backend) {
+      throw Error(ErrorCode::kConfig,
+                  "checkpoint " + point.manifest->checkpoint + " was written with state.backend " +
+                      point.manifest->backend + ", this run has " + settings_.backend +
+                      "; keep the backend, or begin under another name (--as)");
+    }
     attempt.store->restore(storage.state_folder(point.manifest->checkpoint), point.manifest->files);
     TM_CRASH_POINT("mid_restore");
-    if (!point.is_new_lineage) publish_prepared(graph_, point.manifest->prepared);
+    // What a committed checkpoint prepared is published, also one that a person vouches for.
+    if (!point.is_new_lineage || !choice_.assume_committed.empty()) {
+      publish_prepared(graph_, point.manifest->prepared);
+    }
     if (!point.is_new_lineage) {
       // Never committed, and the fence makes sure that they never will be.
       for (const CheckpointName& name : storage.list()) {

@@ -88,9 +88,9 @@ SourceStreams<UserEvent> add_events(Environment& env) {
 void add_sinks(Environment& env, const Stream<FeatureRow>& rows, const Stream<RejectedRecord>& late,
                const Stream<RejectedRecord>& bad, const FeatureWindows& windows) {
   const Config& config = env.config();
-  const bool has_files = config.has("sinks.file");
-  const bool has_kafka = config.has("sinks.kafka");
-  const bool has_redis = config.has("sinks.redis");
+  const bool has_files = config.has("sinks.file.dir");
+  const bool has_kafka = config.has("sinks.kafka.topic");
+  const bool has_redis = config.has("sinks.redis.url");
   if (!has_files && !has_kafka && !has_redis) {
     throw Error(ErrorCode::kConfig, "no sink is set: give sinks.kafka, sinks.redis or sinks.file");
   }

@@ -59,7 +59,7 @@ SinkSpec file_sink_at(const Environment& env, const fs::path& dir) {
 
 fs::path side_directory(const Config& config, const std::string& key) {
   if (config.has(key + ".dir")) return config.required(key + ".dir");
-  if (!config.has("sinks.file")) {
+  if (!config.has("sinks.file.dir")) {
     throw Error(ErrorCode::kConfig, key + ".dir is needed when the rows go to Redis only");
   }
   const fs::path rows = config.required("sinks.file.dir");

@@ -51,9 +51,18 @@ kafka::SourceSettings source_settings(const Environment& env) {
   return settings;
 }
 
+// Rows go to a topic that somebody made (or said how to make); a replay's topics are made like the
+// originals, those of late and bad records like the rows'.
 kafka::SinkSettings sink_settings(const Environment& env, const std::string& topic) {
   const Config& config = env.config();
   kafka::SinkSettings settings;
+  const std::string rows = config.text("sinks.kafka.topic");
+  if (topic != rows) {
+    const auto inputs = config.list("source.kafka.topic");
+    settings.create_like = !rows.empty() ? rows : inputs.empty() ? topic : inputs.front();
+  } else if (env.is_replay()) {
+    settings.create_like = topic;
+  }
   settings.topic = env.output_name(topic);
   settings.is_wall_clock =
       config.choice("sinks.kafka.timestamp", {"event_time", "wall_clock"}) == "wall_clock";
@@ -77,9 +86,8 @@ SourceSpec<RawRecord> kafka_events(const Environment& env) {
 }
 
 SinkSpec kafka_sink(Environment& env, const std::string& topic) {
-  kafka::SinkSettings settings = sink_settings(env, topic);
-  env.note_output(settings.topic);
-  return kafka::sink(settings);
+  env.note_output(topic);
+  return kafka::sink(sink_settings(env, topic));
 }
 
 void commit_with_kafka_if_used(Environment& env) {
@@ -103,7 +111,6 @@ void commit_with_kafka_if_used(Environment& env) {
   std::vector<kafka::SinkSettings> sinks;
   for (const std::string& topic : env.outputs()) {
     sinks.push_back(sink_settings(env, topic));
-    sinks.back().topic = topic;
   }
   std::map<std::string, kafka::SourceSettings> sources;
   if (config.has("source.kafka")) sources.emplace("user_events", source_settings(env));

@@ -1,0 +1,120 @@
+#include "app/config.h"
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <gtest/gtest.h>
+#include <string>
+#include <unistd.h>
+
+#include "engine/base/error.h"
+
+namespace tidemill {
+namespace {
+
+std::vector<ConfigKey> keys() {
+  return {{"job", "j", ""},         {"checkpoint.interval", "1s", ""},
+          {"memory", "256MiB", ""}, {"windows", "5m,1h", ""},
+          {"flag", "", ""},         {"pass.*", "", ""},
+          {"count", "3", ""},       {"redis.url", "", ""}};
+}
+
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& content)
+      : path_(std::filesystem::temp_directory_path() /
+              ("tidemill_config_test_" + std::to_string(::getpid()) + ".yaml")) {
+    std::ofstream(path_) << content;
+  }
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  [[nodiscard]] std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+std::string error_of(const std::function<void()>& what) {
+  try {
+    what();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kConfig);
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Config, FlagWinsOverEnvironmentOverFileOverDefault) {
+  Config config(keys());
+  EXPECT_EQ(config.duration("checkpoint.interval"), Duration(1000));
+  const TemporaryFile file("checkpoint: {interval: 2s}\nwindows: [1m, 2m]\npass: {a.b: x}\n");
+  config.read_file(file.path());
+  EXPECT_EQ(config.duration("checkpoint.interval"), Duration(2000));
+  EXPECT_EQ(config.list("windows"), (std::vector<std::string>{"1m", "2m"}));
+  EXPECT_EQ(config.below("pass").at("a.b"), "x");
+  std::string variable = "TIDEMILL_CHECKPOINT_INTERVAL=3s";
+  char* environment[] = {variable.data(), nullptr};
+  config.read_environment(environment);
+  EXPECT_EQ(config.duration("checkpoint.interval"), Duration(3000));
+  config.set("checkpoint.interval", "4s", "--checkpoint-interval");
+  EXPECT_EQ(config.duration("checkpoint.interval"), Duration(4000));
+}
+
+TEST(Config, UnknownKeysNameTheNearestAndThePlace) {
+  Config config(keys());
+  EXPECT_NE(error_of([&] {
+              config.set("checkpoint.intervall", "1s", "--set");
+            }).find("did you mean checkpoint.interval?"),
+            std::string::npos);
+  const TemporaryFile file("job: x\nmemorry: 1GiB\n");
+  const std::string error = error_of([&] { config.read_file(file.path()); });
+  EXPECT_NE(error.find("memorry"), std::string::npos) << error;
+  EXPECT_NE(error.find(":2"), std::string::npos) << error;
+}
+
+TEST(Config, WrongValuesAreErrorsThatNameTheirOrigin) {
+  Config config(keys());
+  config.set("memory", "lots", "--set");
+  EXPECT_NE(error_of([&] { (void)config.bytes("memory"); }).find("--set"), std::string::npos);
+  config.set("count", "3x", "--set");
+  EXPECT_NE(error_of([&] { (void)config.integer("count", 0, 9); }), "");
+  config.set("count", "12", "--set");
+  EXPECT_NE(error_of([&] { (void)config.integer("count", 0, 9); }).find("from 0 to 9"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { (void)config.required("redis.url"); }).find("TIDEMILL_REDIS_URL"),
+            std::string::npos);
+}
+
+TEST(Config, MalformedFilesAreErrors) {
+  for (const char* text : {"a: [1", "- 1\n- 2\n", "job: {x: 1, x: 2}\n", "\t:", "just text"}) {
+    Config config(keys());
+    const TemporaryFile file(text);
+    EXPECT_NE(error_of([&] { config.read_file(file.path()); }), "") << text;
+  }
+}
+
+TEST(Config, PrintedSettingsHideSecrets) {
+  Config config(keys());
+  config.set("redis.url", "redis://me:secret@127.0.0.1:6379/0", "--set");
+  const std::string printed = config.print();
+  EXPECT_EQ(printed.find("secret"), std::string::npos) << printed;
+  EXPECT_NE(printed.find("127.0.0.1"), std::string::npos) << printed;
+}
+
+TEST(Units, DurationsAndSizes) {
+  EXPECT_EQ(parse_duration("250ms"), Duration(250));
+  EXPECT_EQ(parse_duration("24h"), Duration(24h));
+  EXPECT_EQ(parse_duration("7d"), Duration(168h));
+  EXPECT_EQ(parse_duration("5 m"), std::nullopt);
+  EXPECT_EQ(parse_duration(""), std::nullopt);
+  EXPECT_EQ(parse_duration("99999999999999999d"), std::nullopt);
+  EXPECT_EQ(parse_bytes("256MiB"), 256u << 20);
+  EXPECT_EQ(parse_bytes("50MB"), 50'000'000u);
+  EXPECT_EQ(parse_bytes("-1"), std::nullopt);
+  EXPECT_EQ(print_duration(Duration(90'000)), "90s");
+  EXPECT_EQ(print_duration(Duration(3'600'000)), "1h");
+}
+
+}  // namespace
+}  // namespace tidemill
