@@ -2,6 +2,7 @@
 // runtime builds tasks from it. Immutable once built; read by any thread.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -28,6 +29,11 @@ class SourceDriver {
   virtual bool step() = 0;
   // The task was held back (back-pressure): the time since the last step is not idle time.
   virtual void on_blocked() = 0;
+  // When (monotonic clock) this source will act although nothing comes: a split becomes idle.
+  // max(): not that it knew.
+  [[nodiscard]] virtual std::chrono::nanoseconds next_alarm() const {
+    return std::chrono::nanoseconds::max();
+  }
   // Every split is finished and the end has been sent.
   [[nodiscard]] virtual bool has_ended() const = 0;
 };

@@ -17,12 +17,19 @@
 
 namespace tidemill {
 
+// Event time is merged in two steps. The subtasks of one operator all say the same about it, each
+// behind the records it sent before: their channels are one input, an edge, whose watermark is the
+// least of all its channels, idle or not. (A channel that is left out because it said so first
+// would let the watermark overtake records in the others.) Edges are merged as the inputs of the
+// semantics.
+//
 // Owned by its task, one thread.
 class InputGate {
  public:
   struct Input {
     Channel* channel = nullptr;
-    int port = 0;  // the operator's input this channel feeds
+    int port = 0;          // the operator's input this channel feeds
+    std::size_t edge = 0;  // channels from the subtasks of one operator have one number
   };
   struct Next {
     int port = 0;
@@ -49,13 +56,20 @@ class InputGate {
     std::deque<Message> taken;
     bool is_blocked = false;  // its barrier has arrived
     bool is_ended = false;
+    bool is_idle = false;
+    EventTime watermark;
   };
   std::optional<Message> handle(std::size_t i, Message message);
   std::optional<Message> handle_barrier(std::size_t i, CheckpointId id);
   void queue_watermark(std::optional<EventTime> advanced);
+  void handle_end(std::size_t i);
+  void handle_idle(std::size_t edge);
+  [[nodiscard]] EventTime watermark_of(std::size_t edge) const;
+  template <class Predicate>
+  [[nodiscard]] bool all_of(std::size_t edge, Predicate predicate) const;
 
-  std::deque<State> inputs_;  // a State cannot be copied, which a growing vector would ask for
-  WatermarkMerger merger_;
+  std::deque<State> inputs_;   // a State cannot be copied, which a growing vector would ask for
+  WatermarkMerger merger_;     // over the edges
   std::deque<Message> ready_;  // signals that follow from the last message
   std::optional<CheckpointId> aligning_;
   std::size_t arrived_ = 0;

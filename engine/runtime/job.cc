@@ -89,14 +89,16 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
   if (!task->is_source()) {
     std::vector<InputGate::Input> inputs;
     const std::size_t me = task_index(chain, subtask);
+    std::size_t num_edges = 0;
     for (std::size_t e = 0; e < plan.graph.edges.size(); ++e) {
       if (plan.graph.edges[e].to != c.nodes.front()) continue;
       for (const auto& of_sender : channel_of_edge_[e]) {
         for (const std::size_t link : of_sender) {
           if (links_[link].to_task == me)
-            inputs.push_back({links_[link].channel.get(), plan.graph.edges[e].input});
+            inputs.push_back({links_[link].channel.get(), plan.graph.edges[e].input, num_edges});
         }
       }
+      ++num_edges;
     }
     if (inputs.empty())
       throw Error(ErrorCode::kConfig,

@@ -109,14 +109,26 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       on_blocked();
       return forward_event_time();
     }
+    watermarks_->start();
     const auto now = clock_.monotonic();
     hold_drifting();
     count_idle_time(now);
-    const std::size_t records = poll(now);
-    return forward_event_time() || records > 0;
+    const bool worked = poll(now);
+    return forward_event_time() || worked;
   }
 
   void on_blocked() override { last_step_.reset(); }
+
+  [[nodiscard]] std::chrono::nanoseconds next_alarm() const override {
+    auto next = std::chrono::nanoseconds::max();
+    if (!settings_.idle || !last_step_) return next;
+    for (std::size_t i = 0; i < splits_.size(); ++i) {
+      const Split& split = splits_[i];
+      if (split.is_idle || split.is_finished || !counts_idle_time(reader_->splits()[i])) continue;
+      next = std::min(next, *last_step_ + (*settings_.idle - split.idle_for));
+    }
+    return next;
+  }
 
   [[nodiscard]] bool has_ended() const override { return ended_; }
 
@@ -143,7 +155,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       const SplitStatus& status = all[splits_.size()];
       Split split;
       split.generator = generator_;
-      EventTime watermark = EventTime::min();
+      std::optional<EventTime> watermark;
       for (const SplitPosition& p : restored_) {
         if (p.split != status.name) continue;
         watermark = p.watermark;
@@ -155,7 +167,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         if (!in.empty()) split.generator.load(in);
       }
       split.id = watermarks_->add_split(status.name, watermark);
-      split.base = watermark;
+      split.base = watermark.value_or(EventTime::min());
       splits_.push_back(std::move(split));
     }
   }
@@ -172,25 +184,27 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       const auto passed = now - *last_step_;
       const auto& all = reader_->splits();
       for (std::size_t i = 0; i < splits_.size(); ++i) {
-        const SplitStatus& status = all[i];
-        if (status.state == SplitState::kAtEnd && !status.is_paused && !status.is_held)
-          splits_[i].idle_for += passed;
+        if (counts_idle_time(all[i])) splits_[i].idle_for += passed;
       }
     }
     last_step_ = now;
   }
 
-  std::size_t poll(std::chrono::nanoseconds now) {
+  static bool counts_idle_time(const SplitStatus& status) {
+    return status.state == SplitState::kAtEnd && !status.is_paused && !status.is_held;
+  }
+
+  // True if something came, a record or a word about event time.
+  bool poll(std::chrono::nanoseconds now) {
     if (!records_limit_.is_open(now) || !bytes_limit_.is_open(now)) {
       on_blocked();
-      return 0;
+      return false;
     }
     batch_.clear();
     reader_->poll(batch_, settings_.max_poll_records);
     add_new_splits();
     take_batch();
-    after_poll();
-    return batch_.size();
+    return after_poll() || batch_.size() > 0;
   }
 
   void take_batch() {
@@ -219,6 +233,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     split.idle_for = {};
     split.is_idle = false;
     split.base = std::max(split.base, watermarks_->activate(split.id));
+    // Before the records: from here on they hold event time back downstream too.
+    forward_activity();
   }
 
   void take(Split& split, const Raw& raw, const Origin& origin) {
@@ -248,7 +264,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     out_.emit(std::move(value), time);
   }
 
-  void after_poll() {
+  bool after_poll() {
+    bool was_told = false;
     auto& all = reader_->splits();
     for (std::size_t i = 0; i < splits_.size(); ++i) {
       Split& split = splits_[i];
@@ -258,6 +275,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         advance(split, split.generator.watermark());
         split.is_touched = false;
       }
+      if (status.announced || status.announced_idle) was_told = true;
       if (status.announced) {
         wake(split);
         advance(split, *std::exchange(status.announced, std::nullopt));
@@ -273,10 +291,13 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       }
       if (status.state == SplitState::kFinished && !split.is_finished) {
         split.is_finished = true;
-        if (split.max_time > EventTime::min()) advance(split, split.max_time + Duration(1));
-        watermarks_->finish(split.id);
+        was_told = true;
+        if (split.max_time > EventTime::min())
+          split.base = std::max(split.base, split.max_time + Duration(1));
+        watermarks_->finish(split.id, split.base);
       }
     }
+    return was_told;
   }
 
   void advance(Split& split, EventTime watermark) {
@@ -292,26 +313,32 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       split.tail_hash = hash_bytes(batch_.values[split.last_record].value);
   }
 
-  // The merged watermark may have moved because of other subtasks too.
+  // The end of an idle source does not make it active.
+  bool forward_activity() {
+    if (!idle_sent_ || watermarks_->is_idle() || watermarks_->all_finished()) return false;
+    idle_sent_ = false;
+    send(Signal::active());
+    return true;
+  }
+
+  // The merged watermark may have moved because of other subtasks too. It is asked for last: what
+  // idleness or the end has raised it to goes before them.
   bool forward_event_time() {
-    bool worked = false;
-    if (idle_sent_ && !watermarks_->is_idle()) {
-      idle_sent_ = false;
-      send(Signal::active());
-      worked = true;
-    }
+    bool worked = forward_activity();
+    const bool is_finished = watermarks_->all_finished();
+    const bool is_idle = watermarks_->is_idle();
     const EventTime merged = watermarks_->merged();
     if (merged > sent_) {
       sent_ = merged;
       send(Signal::watermark(merged));
       worked = true;
     }
-    if (!idle_sent_ && watermarks_->is_idle()) {
+    if (!idle_sent_ && is_idle) {
       idle_sent_ = true;
       send(Signal::idle());
       worked = true;
     }
-    if (!ended_ && watermarks_->all_finished()) {
+    if (!ended_ && is_finished) {
       ended_ = true;
       send(Signal::end());
       worked = true;

@@ -45,9 +45,7 @@ void Stage::on_batch(int input, AnyBatch batch) {
   } catch (...) {
     rethrow_named();
   }
-  for (auto& port : context_->ports()) {
-    if (port) port->flush();
-  }
+  flush();
 }
 
 void Stage::on_signal(const Signal& signal) {
@@ -62,9 +60,7 @@ void Stage::on_signal(const Signal& signal) {
     case SignalKind::kActive: idle_pending_ = false; break;
     case SignalKind::kBarrier:
       operator_->before_snapshot();
-      for (auto& port : context_->ports()) {
-        if (port) port->flush();
-      }
+      flush();
       freeze(signal.checkpoint);
       emit_signal(signal);
       return;
@@ -87,9 +83,7 @@ void Stage::tick() {
   } catch (...) {
     rethrow_named();
   }
-  for (auto& port : context_->ports()) {
-    if (port) port->flush();
-  }
+  flush();
 }
 
 bool Stage::is_outlet_blocked() const {
@@ -105,12 +99,8 @@ void Stage::fire() {
   } catch (...) {
     rethrow_named();
   }
-  if (progress == Progress::kMore) {
-    for (auto& port : context_->ports()) {
-      if (port) port->flush();
-    }
-    return;
-  }
+  flush();
+  if (progress == Progress::kMore) return;
   firing_ = false;
   const EventTime out = operator_->output_watermark(clock_.target);
   if (out > clock_.forwarded) {
@@ -137,9 +127,13 @@ void Stage::settle() {
     ended_ = true;
     emit_signal(Signal::end());
   } else {
-    for (auto& port : context_->ports()) {
-      if (port) port->flush();
-    }
+    flush();
+  }
+}
+
+void Stage::flush() {
+  for (auto& port : context_->ports()) {
+    if (port) port->flush();
   }
 }
 

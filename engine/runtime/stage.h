@@ -56,6 +56,7 @@ class Stage {
   void fire();
   void settle();  // what waited for the firing to finish
   void emit_signal(const Signal& signal);
+  void flush();
   void freeze(CheckpointId id);
   [[noreturn]] void rethrow_named();
 

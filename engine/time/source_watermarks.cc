@@ -5,14 +5,34 @@
 
 namespace tidemill {
 
-std::size_t SourceWatermarks::add_split(std::string name, EventTime watermark) {
+std::size_t SourceWatermarks::add_split(std::string name, std::optional<EventTime> restored) {
   const std::lock_guard lock(mutex_);
-  const std::size_t split = merger_.add_input();
+  const std::size_t split = merger_.add_input(restored.value_or(EventTime::min()));
   names_.push_back(std::move(name));
-  merger_.advance(split, watermark);
+  if (restored && !is_started_) restored_ = std::min(*restored, restored_.value_or(*restored));
   finished_.store(false, std::memory_order_release);
   idle_.store(false, std::memory_order_release);
   return split;
+}
+
+void SourceWatermarks::start() {
+  const std::lock_guard lock(mutex_);
+  if (is_started_) return;
+  is_started_ = true;
+  if (!restored_) return;
+  merger_.restore(*restored_);
+  update();
+}
+
+void SourceWatermarks::hold() {
+  const std::lock_guard lock(mutex_);
+  is_held_ = true;
+}
+
+void SourceWatermarks::release() {
+  const std::lock_guard lock(mutex_);
+  is_held_ = false;
+  if (merger_.size() > 0) update();
 }
 
 EventTime SourceWatermarks::activate(std::size_t split) {
@@ -34,9 +54,9 @@ void SourceWatermarks::set_idle(std::size_t split) {
   update();
 }
 
-void SourceWatermarks::finish(std::size_t split) {
+void SourceWatermarks::finish(std::size_t split, EventTime last) {
   const std::lock_guard lock(mutex_);
-  merger_.finish(split);
+  merger_.finish(split, last);
   update();
 }
 
@@ -65,6 +85,7 @@ std::optional<SourceWatermarks::Holder> SourceWatermarks::holder() const {
 }
 
 void SourceWatermarks::update() {
+  if (is_held_) return;
   const auto holder = merger_.holder();
   if (holder != holder_) {
     holder_ = holder;

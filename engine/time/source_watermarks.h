@@ -28,16 +28,25 @@ class SourceWatermarks {
   SourceWatermarks(const Clock& clock, std::optional<Duration> max_drift)
       : clock_(clock), max_drift_(max_drift), merger_(0) {}
 
-  // Joins at `watermark` (a restored one, or kMin). All splits known at the start are added before
-  // any is advanced.
-  std::size_t add_split(std::string name, EventTime watermark);
+  // Joins at `restored`, or without one at the merged watermark. All splits known at the start are
+  // added before `start`.
+  std::size_t add_split(std::string name, std::optional<EventTime> restored);
+  // Goes on from the merged watermark of the checkpoint, which is the least restored one. Comes
+  // before everything below; only the first call counts.
+  void start();
 
   // The split has a record or a watermark: it counts (again). Returns its watermark, raised to the
   // merged one if it was idle.
   EventTime activate(std::size_t split);
   void advance(std::size_t split, EventTime watermark);
   void set_idle(std::size_t split);
-  void finish(std::size_t split);
+  // Its last watermark is `last`.
+  void finish(std::size_t split, EventTime last);
+
+  // Until `release`, what is said of several splits is one step of event time, of which nothing
+  // shows in between.
+  void hold();
+  void release();
 
   [[nodiscard]] EventTime merged() const { return {merged_.load(std::memory_order_acquire)}; }
   [[nodiscard]] bool is_idle() const { return idle_.load(std::memory_order_acquire); }
@@ -58,13 +67,16 @@ class SourceWatermarks {
   [[nodiscard]] std::optional<Holder> holder() const;
 
  private:
-  void update();  // requires the lock
+  void update();  // publishes; requires the lock
 
   const Clock& clock_;
   const std::optional<Duration> max_drift_;
   mutable std::mutex mutex_;
   WatermarkMerger merger_;
   std::vector<std::string> names_;
+  std::optional<EventTime> restored_;
+  bool is_started_ = false;
+  bool is_held_ = false;
   std::optional<std::size_t> holder_;
   std::chrono::nanoseconds holder_since_{};
   std::atomic<std::int64_t> merged_{EventTime::min().ms};

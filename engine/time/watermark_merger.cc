@@ -22,9 +22,11 @@ std::optional<EventTime> WatermarkMerger::set_idle(std::size_t input) {
   return merge();
 }
 
-std::optional<EventTime> WatermarkMerger::finish(std::size_t input) {
-  if (inputs_[input].state == State::kFinished) return std::nullopt;
-  inputs_[input].state = State::kFinished;
+std::optional<EventTime> WatermarkMerger::finish(std::size_t input, EventTime last) {
+  Input& in = inputs_[input];
+  if (in.state == State::kFinished) return std::nullopt;
+  in.watermark = std::max(in.watermark, last);
+  in.state = State::kFinished;
   return merge();
 }
 
@@ -35,9 +37,14 @@ void WatermarkMerger::activate(std::size_t input) {
   in.watermark = std::max(in.watermark, merged_);
 }
 
-std::size_t WatermarkMerger::add_input() {
-  inputs_.push_back(Input{merged_});
+std::size_t WatermarkMerger::add_input(EventTime restored) {
+  inputs_.push_back(Input{std::max(restored, merged_)});
   return inputs_.size() - 1;
+}
+
+void WatermarkMerger::restore(EventTime merged) {
+  merged_ = std::max(merged_, merged);
+  for (Input& in : inputs_) in.watermark = std::max(in.watermark, merged_);
 }
 
 bool WatermarkMerger::is_idle() const {

@@ -20,11 +20,14 @@ class WatermarkMerger {
   // must be announced by `activate` first: the input then counts from the merged watermark on.
   std::optional<EventTime> advance(std::size_t input, EventTime time);
   std::optional<EventTime> set_idle(std::size_t input);
-  // The input has ended; its last watermark has been given to `advance`.
-  std::optional<EventTime> finish(std::size_t input);
+  // The input has ended, with `last` as its last watermark: one step, nothing happens in between.
+  std::optional<EventTime> finish(std::size_t input, EventTime last = EventTime::min());
   void activate(std::size_t input);
-  // A new input, active, from the merged watermark on.
-  std::size_t add_input();
+  // A new input, active, from `restored` on or from the merged watermark if that is later. The
+  // merged one stays until something is said.
+  std::size_t add_input(EventTime restored = EventTime::min());
+  // Goes on from a merged watermark of before: no input is behind it.
+  void restore(EventTime merged);
 
   [[nodiscard]] EventTime merged() const { return merged_; }
   [[nodiscard]] EventTime of(std::size_t input) const { return inputs_[input].watermark; }

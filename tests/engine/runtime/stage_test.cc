@@ -1,0 +1,162 @@
+#include "engine/runtime/stage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tidemill {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// Emits what it is given; a firing takes `rounds` calls, each of which emits the watermark's
+// number.
+class Slow final : public OneInput<int> {
+ public:
+  Slow(OperatorContext& ctx, int rounds, Duration delay)
+      : rounds_(rounds), delay_(delay), out_(ctx.output<int>(0)) {}
+
+  void process(Batch<int>& batch) override {
+    for (const auto& record : batch) out_.emit(record.value, record.time);
+  }
+  Progress on_watermark(EventTime watermark) override {
+    out_.emit(static_cast<int>(watermark.ms), watermark);
+    if (++round_ < rounds_) return Progress::kMore;
+    round_ = 0;
+    return Progress::kDone;
+  }
+  [[nodiscard]] EventTime output_watermark(EventTime watermark) const override {
+    return delay_ == Duration::max() ? EventTime::min() : watermark - delay_;
+  }
+  Progress on_end() override {
+    out_.emit(-1, {0});
+    return Progress::kDone;
+  }
+
+ private:
+  const int rounds_;
+  const Duration delay_;
+  int round_ = 0;
+  Emitter<int>& out_;
+};
+
+class Recorder final : public Outlet {
+ public:
+  void push(AnyBatch any) override {
+    for (const auto& record : static_cast<Batch<int>&>(*any))
+      seen_.push_back(std::to_string(record.value));
+  }
+  void push(const Signal& s) override {
+    switch (s.kind) {
+      case SignalKind::kWatermark: seen_.push_back("w" + std::to_string(s.time.ms)); break;
+      case SignalKind::kIdle: seen_.emplace_back("idle"); break;
+      case SignalKind::kActive: seen_.emplace_back("active"); break;
+      case SignalKind::kBarrier: seen_.push_back("barrier" + std::to_string(s.checkpoint)); break;
+      case SignalKind::kEnd: seen_.emplace_back("end"); break;
+    }
+  }
+  [[nodiscard]] bool is_blocked() const override { return false; }
+  std::vector<std::string> take() { return std::exchange(seen_, {}); }
+
+ private:
+  std::vector<std::string> seen_;
+};
+
+class StageTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Stage> make(int rounds, Duration delay = Duration::zero(),
+                              const RestoredOperator* restored = nullptr) {
+    auto context = std::make_unique<OperatorContext>(OperatorContext::Place{.name = "slow"},
+                                                     resources_, metrics_, clock_, restored);
+    auto stage = std::make_unique<Stage>(std::move(context), [=](OperatorContext& ctx) {
+      return std::make_unique<Slow>(ctx, rounds, delay);
+    });
+    stage->context().ports()[0]->connect(seen_);
+    return stage;
+  }
+  static AnyBatch batch(int value) {
+    auto b = std::make_unique<Batch<int>>();
+    b->append(value, {0});
+    return b;
+  }
+
+  Resources resources_;
+  MetricRegistry metrics_;
+  ManualClock clock_;
+  Recorder seen_;
+};
+
+TEST_F(StageTest, RowsComeBeforeTheWatermarkThatCausedThem) {
+  auto stage = make(1);
+  stage->on_batch(0, batch(1));
+  stage->on_signal(Signal::watermark({10}));
+  EXPECT_THAT(seen_.take(), ElementsAre("1", "10", "w10"));
+  stage->on_signal(Signal::watermark({10}));
+  EXPECT_THAT(seen_.take(), IsEmpty());
+}
+
+TEST_F(StageTest, BatchesAndBarriersPassAnUnfinishedFiringIdleAndEndWait) {
+  auto stage = make(3);
+  stage->on_signal(Signal::watermark({10}));
+  EXPECT_TRUE(stage->has_work());
+  stage->on_batch(0, batch(1));
+  stage->on_signal(Signal::barrier(4));
+  stage->on_signal(Signal::idle());
+  stage->on_signal(Signal::end());
+  EXPECT_THAT(seen_.take(), ElementsAre("10", "1", "barrier4"));
+  stage->work();
+  EXPECT_THAT(seen_.take(), ElementsAre("10"));
+  stage->work();
+  EXPECT_THAT(seen_.take(), ElementsAre("10", "w10", "idle", "-1", "end"));
+  EXPECT_FALSE(stage->has_work());
+  EXPECT_TRUE(stage->has_ended());
+}
+
+TEST_F(StageTest, AFiringThatACheckpointInterruptedGoesOn) {
+  auto before = make(2);
+  before->on_signal(Signal::watermark({10}));
+  before->on_signal(Signal::barrier(1));
+  while (!before->drain(1)) {
+  }
+  StageSnapshot snapshot = before->take_snapshot();
+  RestoredOperator restored;
+  restored.subtasks.push_back({std::move(snapshot.parts), {}});
+  seen_.take();
+  auto after = make(1, Duration::zero(), &restored);
+  EXPECT_EQ(after->input_watermark(), EventTime{10});
+  EXPECT_TRUE(after->has_work());
+  after->work();
+  EXPECT_THAT(seen_.take(), ElementsAre("10", "w10"));
+}
+
+TEST_F(StageTest, RowsOfAFiringAreHandedOnEvenIfNoWatermarkFollows) {
+  auto stage = make(1, 5ms);
+  stage->on_signal(Signal::watermark({10}));
+  EXPECT_THAT(seen_.take(), ElementsAre("10", "w5"));
+  auto held = make(1, Duration::max());
+  held->on_signal(Signal::watermark({10}));
+  EXPECT_THAT(seen_.take(), ElementsAre("10"));
+}
+
+TEST_F(StageTest, AnErrorNamesOperatorAndSubtask) {
+  auto context = std::make_unique<OperatorContext>(OperatorContext::Place{.name = "broken"},
+                                                   resources_, metrics_, clock_, nullptr);
+  struct Broken final : OneInput<int> {
+    void process(Batch<int>&) override { throw std::runtime_error("no such luck"); }
+  };
+  Stage stage(std::move(context), [](OperatorContext&) { return std::make_unique<Broken>(); });
+  try {
+    stage.on_batch(0, batch(1));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUser);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("broken/0 threw: no such luck"));
+  }
+}
+
+}  // namespace
+}  // namespace tidemill
