@@ -149,7 +149,6 @@ class TrailingWindow final : public OneInput<In> {
   struct LastRow {
     Results results;
     bool is_empty = false;
-    bool exists = false;
   };
 
   static TrailingOptions check(const TrailingOptions& options) {
@@ -349,10 +348,11 @@ class TrailingWindow final : public OneInput<In> {
     return results;
   }
 
-  // The last row is what the key held before: every change gives a row, or one equal to the last.
+  // The last row is what the key held before: every change gives a row, or one equal to the last. A
+  // key that is not known stands empty, so that it does not show when a key is forgotten.
   [[nodiscard]] LastRow last_row(const State& state) const {
-    if (!options_.changes_only || state.instant == EventTime::min()) return {};
-    return {results_of(state), state.is_empty(), true};
+    if (!options_.changes_only) return {};
+    return {results_of(state), state.is_empty()};
   }
 
   void emit(const Key& key, const State& state, LastRow& last) {
@@ -360,8 +360,8 @@ class TrailingWindow final : public OneInput<In> {
     const bool is_empty = state.is_empty();
     if constexpr (std::equality_comparable<Result>) {
       if (options_.changes_only) {
-        if (last.exists && last.is_empty == is_empty && last.results == results) return;
-        last = {results, is_empty, true};
+        if (last.is_empty == is_empty && last.results == results) return;
+        last = {results, is_empty};
       }
     }
     out_.emit(
