@@ -11,16 +11,23 @@ namespace tidemill {
 namespace {
 
 constexpr std::uint32_t kFirstSlots = 16;
-constexpr std::uint32_t kMostSlots =
-    1U << 15;                             // 256 KiB: split and rebuilt in well under a millisecond
-constexpr std::uint32_t kMostDepth = 20;  // leaves 12 bits of the tag to order a segment by
+// 256 KiB: split and rebuilt in well under a millisecond.
+constexpr std::uint32_t kMostSlots = 1U << 15;
+// Leaves 12 bits of the tag to order a segment by.
+constexpr std::uint32_t kMostDepth = 20;
 
 // Slots behind the last home, for what overflows there.
 constexpr std::uint32_t spare(std::uint32_t num_slots) {
   return std::clamp<std::uint32_t>(num_slots / 4, 4, 64);
 }
 
-bool is_crowded(const HashIndex::Segment& s) { return s.count + 1 > s.num_homes / 4 * 3; }
+// What a segment had before it is built anew.
+struct Old {
+  std::uint64_t* begin;
+  std::uint32_t num_slots;
+};
+
+bool is_crowded(const HashIndex::Segment& s) { return s.count + 1 > s.slots.num_homes / 4 * 3; }
 
 }  // namespace
 
@@ -46,16 +53,26 @@ void sort_notes(std::vector<std::uint64_t>& notes) {
 HashIndex::HashIndex(BlockPool& pool) : pool_(pool) { clear(); }
 
 HashIndex::~HashIndex() {
-  for (const auto& s : segments_) release_slots(*s);
+  for (const auto& s : segments_) release_slots(s->slots.begin, s->num_slots);
 }
 
 void HashIndex::clear() {
-  for (const auto& s : segments_) release_slots(*s);
+  for (const auto& s : segments_) release_slots(s->slots.begin, s->num_slots);
   segments_.clear();
   depth_ = 0;
   segments_.push_back(std::make_unique<Segment>());
   allocate_slots(*segments_.back(), kFirstSlots, kFirstSlots - spare(kFirstSlots));
-  directory_.assign(1, segments_.back().get());
+  slots_.resize(1);
+  directory_.resize(1);
+  enter(*segments_.back());
+}
+
+void HashIndex::enter(Segment& s) {
+  std::size_t at = place_of(s.first_hash);
+  for (std::size_t n = std::size_t{1} << (depth_ - s.slots.depth); n > 0; --n, ++at) {
+    slots_[at] = s.slots;
+    directory_[at] = &s;
+  }
 }
 
 void HashIndex::insert(std::uint64_t hash, std::uint32_t number) {
@@ -67,11 +84,11 @@ void HashIndex::insert(std::uint64_t hash, std::uint32_t number) {
       make_room(s);
       continue;
     }
-    std::uint64_t* at = s.slots + s.home(tag);
+    std::uint64_t* at = s.slots.home(tag);
     while (*at != kEmpty && (*at >> 32) <= tag) ++at;
     std::uint64_t* empty = at;
     while (*empty != kEmpty) ++empty;
-    if (empty == s.slots + s.num_slots - 1) {
+    if (empty == s.slots.begin + s.num_slots - 1) {
       make_room(s);
       continue;
     }
@@ -86,14 +103,14 @@ void HashIndex::erase(std::uint64_t hash, std::uint32_t number) {
   Segment& s = segment(hash);
   const std::uint32_t tag = tag_of(hash);
   const std::uint64_t wanted = (static_cast<std::uint64_t>(tag) << 32) | number;
-  std::uint64_t* at = s.slots + s.home(tag);
+  std::uint64_t* at = s.slots.home(tag);
   while (*at != wanted) {
     TM_CHECK(*at != kEmpty);
     ++at;
   }
   // Pulls back what was displaced, up to the next one that is at home.
   for (std::uint64_t* next = at + 1;; ++next) {
-    if (*next == kEmpty || s.slots + s.home(static_cast<std::uint32_t>(*next >> 32)) == next) {
+    if (*next == kEmpty || s.slots.home(static_cast<std::uint32_t>(*next >> 32)) == next) {
       *(next - 1) = kEmpty;
       break;
     }
@@ -105,9 +122,9 @@ void HashIndex::erase(std::uint64_t hash, std::uint32_t number) {
 void HashIndex::make_room(Segment& s) {
   // Few entries and yet no room: many hashes agree in all the bits we order by. Longer runs are all
   // that helps.
-  if (s.count < s.num_homes / 4) {
-    rebuild(s, s.num_slots * 2, s.num_homes);
-  } else if (s.num_slots < kMostSlots || s.depth >= kMostDepth) {
+  if (s.count < s.slots.num_homes / 4) {
+    rebuild(s, s.num_slots * 2, s.slots.num_homes);
+  } else if (s.num_slots < kMostSlots || s.slots.depth >= kMostDepth) {
     rebuild(s, s.num_slots * 2, s.num_slots * 2 - spare(s.num_slots * 2));
   } else {
     split(s);
@@ -115,49 +132,36 @@ void HashIndex::make_room(Segment& s) {
 }
 
 void HashIndex::rebuild(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes) {
-  Segment old;
-  old.slots = s.slots;
-  old.num_slots = s.num_slots;
-  allocate_and_fill(s, num_slots, num_homes, old.slots, old.slots + old.num_slots);
-  release_slots(old);
+  const Old old{s.slots.begin, s.num_slots};
+  allocate_and_fill(s, num_slots, num_homes, old.begin, old.begin + old.num_slots);
+  enter(s);
+  release_slots(old.begin, old.num_slots);
 }
 
 void HashIndex::split(Segment& s) {
-  if (s.depth == depth_) {
-    std::vector<Segment*> doubled(directory_.size() * 2);
-    for (std::size_t i = 0; i < doubled.size(); ++i) doubled[i] = directory_[i / 2];
-    directory_ = std::move(doubled);
+  if (s.slots.depth == depth_) {
     ++depth_;
+    slots_.resize(slots_.size() * 2);
+    directory_.resize(directory_.size() * 2);
+    for (const auto& each : segments_) enter(*each);
   }
-  Segment old;
-  old.slots = s.slots;
-  old.num_slots = s.num_slots;
-  old.num_homes = s.num_homes;
-  ++s.depth;
-  const std::uint64_t half = std::uint64_t{1} << (64 - s.depth);
+  const Old old{s.slots.begin, s.num_slots};
+  const std::uint32_t num_homes = s.slots.num_homes;
   segments_.push_back(std::make_unique<Segment>());
   Segment& right = *segments_.back();
-  right.depth = s.depth;
-  right.first_hash = s.first_hash + half;
-  for (std::size_t i = (right.first_hash >> 1) >> (63 - depth_),
-                   n = std::size_t{1} << (depth_ - right.depth);
-       n > 0; ++i, --n) {
-    directory_[i] = &right;
-  }
+  right.slots.depth = ++s.slots.depth;
+  right.first_hash = s.first_hash + (std::uint64_t{1} << (64 - s.slots.depth));
   const std::uint64_t first_right = static_cast<std::uint64_t>(tag_of(right.first_hash)) << 32;
   const auto is_left = [first_right](std::uint64_t slot) { return slot < first_right; };
 
   // The halves are found by the order of the slots, empty ones left aside.
-  const std::uint64_t* middle = old.slots + old.num_slots;
-  for (const std::uint64_t* slot = old.slots; slot != old.slots + old.num_slots; ++slot) {
-    if (*slot != kEmpty && !is_left(*slot)) {
-      middle = slot;
-      break;
-    }
-  }
-  const std::uint64_t* end = old.slots + old.num_slots;
-  allocate_and_fill(s, s.num_slots, s.num_homes, old.slots, middle);
-  allocate_and_fill(right, old.num_slots, old.num_homes, middle, end);
+  const std::uint64_t* const end = old.begin + old.num_slots;
+  const std::uint64_t* middle = old.begin;
+  while (middle != end && (*middle == kEmpty || is_left(*middle))) ++middle;
+  allocate_and_fill(s, old.num_slots, num_homes, old.begin, middle);
+  allocate_and_fill(right, old.num_slots, num_homes, middle, end);
+  enter(s);
+  enter(right);
   for (auto list : {&ChangeList::changed, &ChangeList::frozen}) {
     auto& from = s.changes.*list;
     const auto moved = std::partition(from.begin(), from.end(), is_left);
@@ -165,7 +169,7 @@ void HashIndex::split(Segment& s) {
     from.erase(moved, from.end());
   }
   right.changes.epoch = s.changes.epoch;
-  release_slots(old);
+  release_slots(old.begin, old.num_slots);
 }
 
 void HashIndex::allocate_and_fill(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes,
@@ -173,19 +177,18 @@ void HashIndex::allocate_and_fill(Segment& s, std::uint32_t num_slots, std::uint
   for (;; num_slots *= 2) {
     allocate_slots(s, num_slots, num_homes);
     if (fill(s, begin, end)) return;
-    release_slots(s);
+    release_slots(s.slots.begin, s.num_slots);
   }
 }
 
 bool HashIndex::fill(Segment& s, const std::uint64_t* begin, const std::uint64_t* end) {
   s.count = 0;
-  std::uint32_t next = 0;
+  std::uint64_t* next = s.slots.begin;
   for (; begin != end; ++begin) {
     if (*begin == kEmpty) continue;
-    const std::uint32_t at = std::max(next, s.home(static_cast<std::uint32_t>(*begin >> 32)));
-    if (at + 1 >= s.num_slots) return false;
-    s.slots[at] = *begin;
-    next = at + 1;
+    next = std::max(next, s.slots.home(static_cast<std::uint32_t>(*begin >> 32)));
+    if (next + 1 >= s.slots.begin + s.num_slots) return false;
+    *next++ = *begin;
     ++s.count;
   }
   return true;
@@ -193,22 +196,21 @@ bool HashIndex::fill(Segment& s, const std::uint64_t* begin, const std::uint64_t
 
 void HashIndex::allocate_slots(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes) {
   const std::size_t size = num_slots * sizeof(std::uint64_t);
-  s.slots = static_cast<std::uint64_t*>(size < BlockPool::kUnit ? ::operator new(size)
-                                                                : pool_.allocate(size));
-  std::memset(s.slots, 0xFF, size);
+  void* const memory = size < BlockPool::kUnit ? ::operator new(size) : pool_.allocate(size);
+  std::memset(memory, 0xFF, size);
+  s.slots.begin = static_cast<std::uint64_t*>(memory);
+  s.slots.num_homes = num_homes;
   s.num_slots = num_slots;
-  s.num_homes = num_homes;
   bytes_ += size;
 }
 
-void HashIndex::release_slots(Segment& s) {
-  const std::size_t size = s.num_slots * sizeof(std::uint64_t);
+void HashIndex::release_slots(std::uint64_t* slots, std::uint32_t num_slots) {
+  const std::size_t size = num_slots * sizeof(std::uint64_t);
   if (size < BlockPool::kUnit) {
-    ::operator delete(s.slots);
+    ::operator delete(slots);
   } else {
-    pool_.release(s.slots, size);
+    pool_.release(slots, size);
   }
-  s.slots = nullptr;
   bytes_ -= size;
 }
 

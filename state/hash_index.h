@@ -44,21 +44,24 @@ class HashIndex {
  public:
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
 
+  // Where the slots of a segment are; all that a look-up needs.
+  struct Slots {
+    std::uint64_t* begin = nullptr;
+    std::uint32_t num_homes = 0;  // of them; the others take what overflows at the end
+    std::uint32_t depth = 0;      // how many top bits all hashes of the segment share
+
+    [[nodiscard]] std::uint64_t* home(std::uint32_t tag) const {
+      return begin + ((static_cast<std::uint64_t>(tag << depth) * num_homes) >> 32);
+    }
+  };
+
   struct Segment {
-    std::uint64_t* slots =
-        nullptr;  // tag << 32 | number, sorted by tag where not empty; the last one is always empty
+    // tag << 32 | number, sorted by tag where not empty; the last one is always empty.
+    Slots slots;
     std::uint32_t num_slots = 0;
-    std::uint32_t num_homes =
-        0;  // slots that a tag can be at home in; the others take what overflows at the end
-    std::uint32_t depth = 0;  // how many top bits all its hashes share
     std::uint32_t count = 0;
     std::uint64_t first_hash = 0;
     ChangeList changes;
-
-    [[nodiscard]] std::uint32_t home(std::uint32_t tag) const {
-      return static_cast<std::uint32_t>((static_cast<std::uint64_t>(tag << depth) * num_homes) >>
-                                        32);
-    }
   };
 
   explicit HashIndex(BlockPool& pool);
@@ -67,21 +70,18 @@ class HashIndex {
   HashIndex& operator=(const HashIndex&) = delete;
 
   static std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
-  [[nodiscard]] Segment& segment(std::uint64_t hash) const {
-    return *directory_[(hash >> 1) >> (63 - depth_)];
-  }
+  [[nodiscard]] Segment& segment(std::uint64_t hash) const { return *directory_[place_of(hash)]; }
   // The first hash behind the segment; 0: it is the last one.
   static std::uint64_t end_hash(const Segment& s) {
-    return s.first_hash + (std::uint64_t{1} << 63 >> s.depth << 1);
+    return s.first_hash + (std::uint64_t{1} << 63 >> s.slots.depth << 1);
   }
 
   // The number for which same(number) holds, among those with the tag of `hash`; kNone if there is
   // none.
   template <class Same>
   [[nodiscard]] std::uint32_t find(std::uint64_t hash, Same&& same) const {
-    const Segment& s = segment(hash);
     const std::uint32_t tag = tag_of(hash);
-    for (const std::uint64_t* slot = s.slots + s.home(tag);; ++slot) {
+    for (const std::uint64_t* slot = slots_[place_of(hash)].home(tag);; ++slot) {
       const auto t = static_cast<std::uint32_t>(*slot >> 32);
       if (t < tag) continue;
       if (t > tag || *slot == kEmpty) return kNone;
@@ -90,8 +90,7 @@ class HashIndex {
   }
   // Reads ahead: the slots of `hash` into the cache, and the number a find would look at first.
   void prefetch(std::uint64_t hash) const {
-    const Segment& s = segment(hash);
-    __builtin_prefetch(s.slots + s.home(tag_of(hash)));
+    __builtin_prefetch(slots_[place_of(hash)].home(tag_of(hash)));
   }
   [[nodiscard]] std::uint32_t guess(std::uint64_t hash) const {
     return find(hash, [](std::uint32_t) { return true; });
@@ -111,8 +110,8 @@ class HashIndex {
     const std::uint32_t last_tag = tag_of(last);
     for (std::uint64_t hash = first;;) {
       const Segment& s = segment(hash);
-      const std::uint64_t* slot = s.slots + (hash == first ? s.home(first_tag) : 0);
-      for (const std::uint64_t* end = s.slots + s.num_slots; slot != end; ++slot) {
+      const std::uint64_t* slot = hash == first ? s.slots.home(first_tag) : s.slots.begin;
+      for (const std::uint64_t* end = s.slots.begin + s.num_slots; slot != end; ++slot) {
         if (*slot == kEmpty) continue;
         const auto tag = static_cast<std::uint32_t>(*slot >> 32);
         if (tag < first_tag) continue;
@@ -129,6 +128,11 @@ class HashIndex {
  private:
   static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
 
+  [[nodiscard]] std::size_t place_of(std::uint64_t hash) const {
+    return (hash >> 1) >> (63 - depth_);
+  }
+  // Tells the directory where a segment is.
+  void enter(Segment& s);
   void make_room(Segment& s);
   void split(Segment& s);
   void rebuild(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes);
@@ -137,11 +141,13 @@ class HashIndex {
   void allocate_and_fill(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes,
                          const std::uint64_t* begin, const std::uint64_t* end);
   void allocate_slots(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes);
-  void release_slots(Segment& s);
+  void release_slots(std::uint64_t* slots, std::uint32_t num_slots);
 
   BlockPool& pool_;
   std::uint32_t depth_ = 0;
-  std::vector<Segment*> directory_;  // by the hash's top `depth_` bits
+  // By the hash's top `depth_` bits; what look-ups need lies apart, close together.
+  std::vector<Slots> slots_;
+  std::vector<Segment*> directory_;
   std::vector<std::unique_ptr<Segment>> segments_;
   std::size_t bytes_ = 0;
 };

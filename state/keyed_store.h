@@ -95,8 +95,12 @@ class KeyedStore final : public Snapshotable {
     NsTable* t = existing_table(ns);
     if (t == nullptr) return;
     for (const KeyRef<K>& k : keys) t->table.prefetch_slot(k.hash);
-    for (const KeyRef<K>& k : keys) t->table.prefetch_entry(k.hash);
     if (!t->is_resident) load(*t, keys);
+    ahead_.clear();
+    for (const KeyRef<K>& k : keys) ahead_.push_back({k.hash, t->table.prefetch_entry(k.hash)});
+    ahead_at_ = 0;
+    ahead_table_ = t;
+    ahead_removals_ = t->table.num_removals();
   }
 
   // Those with a live key, and those whose rows in the backend nobody has looked at.
@@ -219,6 +223,7 @@ class KeyedStore final : public Snapshotable {
   void forget(EventTime ns) {
     measure_touched();
     last_ = nullptr;
+    ahead_table_ = nullptr;
     tables_.erase(ns);
   }
   [[nodiscard]] bool may_be_stored(const NsTable& t) const {
@@ -268,8 +273,22 @@ class KeyedStore final : public Snapshotable {
     graves_.push_back({epochs_.current(), found.number, hash, t.ns});
   }
 
+  // As Table::find; what a prefetch has found already is not searched again, if it is asked for in
+  // about the same order.
+  Found look_up(NsTable& t, KeyView<K> key, std::uint64_t hash) {
+    if (ahead_table_ == &t && ahead_at_ < ahead_.size()) {
+      if (ahead_[ahead_at_].hash != hash && ++ahead_at_ == ahead_.size())
+        return t.table.find(key, hash);
+      const auto [expected, number] = ahead_[ahead_at_];
+      if (expected == hash && number != T::kNone && t.table.num_removals() == ahead_removals_) {
+        Entry& e = t.table.entry(number);
+        if (Traits::view(e.key) == key) return {&e, number};
+      }
+    }
+    return t.table.find(key, hash);
+  }
   Found find_or_load(NsTable& t, KeyView<K> key, std::uint64_t hash) {
-    const Found found = t.table.find(key, hash);
+    const Found found = look_up(t, key, hash);
     if (found.entry != nullptr || t.is_resident || t.is_dropped(layout_.group_of(hash)))
       return found;
     if (!backend_.get(RowEncoder<K, V>(layout_, t.ns).key(key, hash), read_)) return found;
@@ -399,6 +418,16 @@ class KeyedStore final : public Snapshotable {
       markers_;  // entries that only remember that the backend has nothing: of this batch
   std::vector<std::pair<NsTable*, std::uint32_t>>
       touched_;  // entries whose heap bytes may have changed
+  // What the last prefetch looked up, how far later look-ups have come in it, and what it holds
+  // for.
+  struct Ahead {
+    std::uint64_t hash;
+    std::uint32_t number;
+  };
+  std::vector<Ahead> ahead_;
+  std::size_t ahead_at_ = 0;
+  const NsTable* ahead_table_ = nullptr;
+  std::uint64_t ahead_removals_ = 0;
   std::vector<std::pair<Bytes, std::uint32_t>> missing_;
   Bytes read_;
   std::size_t charged_ = 0;

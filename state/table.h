@@ -58,25 +58,25 @@ class Table {
   explicit Table(BlockPool& pool) : pool_(pool), index_(pool) {}
   ~Table() {
     for (std::size_t c = 0; c < chunks_.size(); ++c) {
-      if (chunks_[c].entries == nullptr) continue;
+      if (bases_[c] == nullptr) continue;
       if constexpr (!kIsTrivial) {
         for_each_in_chunk(c, [](std::uint32_t, Entry& e) { destroy(e); });
       }
-      pool_.release(chunks_[c].entries, kChunkBytes);
+      pool_.release(bases_[c], kChunkBytes);
     }
   }
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
 
   [[nodiscard]] Entry& entry(std::uint32_t number) const {
-    return chunks_[number >> kPlaceBits].entries[number & kPlaceMask];
+    return bases_[number >> kPlaceBits][number & kPlaceMask];
   }
 
   // Where the entry of a note is, for prefetching only: it may be gone.
   [[nodiscard]] const void* address(std::uint64_t note) const {
     const auto number = static_cast<std::uint32_t>(note);
-    const Chunk& chunk = chunks_[number >> kPlaceBits];
-    return chunk.entries == nullptr ? nullptr : chunk.entries + (number & kPlaceMask);
+    Entry* const base = bases_[number >> kPlaceBits];
+    return base == nullptr ? nullptr : base + (number & kPlaceMask);
   }
 
   // Deleted entries are found too.
@@ -91,13 +91,17 @@ class Table {
     return found;
   }
   void prefetch_slot(std::uint64_t hash) const { index_.prefetch(hash); }
-  void prefetch_entry(std::uint64_t hash) const {
+  // Returns the number of the entry that probably is the one.
+  std::uint32_t prefetch_entry(std::uint64_t hash) const {
     const std::uint32_t number = index_.guess(hash);
-    if (number == kNone) return;
+    if (number == kNone) return kNone;
     const char* at = reinterpret_cast<const char*>(&entry(number));
     __builtin_prefetch(at);
     if constexpr (sizeof(Entry) > 48) __builtin_prefetch(at + 64);
+    return number;
   }
+  // Numbers stay what they are while this does.
+  [[nodiscard]] std::uint64_t num_removals() const { return num_removals_; }
 
   // Makes an entry with value V{}, epoch 0 and no flags but kUsed. Requires: the key has none.
   Found insert(KeyView<K> key, std::uint64_t hash) {
@@ -113,6 +117,7 @@ class Table {
     return {&e, number};
   }
   void remove(std::uint32_t number, std::uint64_t hash) {
+    ++num_removals_;
     Entry& e = entry(number);
     index_.erase(hash, number);
     heap_bytes_ -= e.heap();
@@ -159,9 +164,8 @@ class Table {
   // Calls fn(number, entry) for the used entries of a chunk; fn may remove that entry.
   template <class Fn>
   void for_each_in_chunk(std::size_t chunk, Fn&& fn) {
-    for (std::uint32_t place = 0;
-         place < chunks_[chunk].num_touched && chunks_[chunk].entries != nullptr; ++place) {
-      Entry& e = chunks_[chunk].entries[place];
+    for (std::uint32_t place = 0; place < chunks_[chunk].num_touched; ++place) {
+      Entry& e = bases_[chunk][place];
       if (e.has(kUsed)) fn((static_cast<std::uint32_t>(chunk) << kPlaceBits) | place, e);
     }
   }
@@ -206,7 +210,6 @@ class Table {
   static_assert(alignof(Entry) <= BlockPool::kUnit);
 
   struct Chunk {
-    Entry* entries = nullptr;
     std::uint32_t first_free = kEnd;
     std::uint16_t num_used = 0;
     std::uint16_t num_touched = 0;  // entries from here on were never used
@@ -222,14 +225,14 @@ class Table {
   [[nodiscard]] bool is_used(std::uint32_t number) const {
     const Chunk& chunk = chunks_[number >> kPlaceBits];
     const std::uint32_t place = number & kPlaceMask;
-    return chunk.entries != nullptr && place < chunk.num_touched && chunk.entries[place].has(kUsed);
+    return place < chunk.num_touched && entry(number).has(kUsed);
   }
 
   std::uint32_t allocate() {
     while (!with_room_.empty()) {
       const std::uint32_t c = with_room_.back();
       Chunk& chunk = chunks_[c];
-      if (chunk.entries != nullptr && chunk.num_used < kPerChunk) return take_place(c);
+      if (bases_[c] != nullptr && chunk.num_used < kPerChunk) return take_place(c);
       chunk.is_listed = false;
       with_room_.pop_back();
     }
@@ -241,9 +244,10 @@ class Table {
       c = static_cast<std::uint32_t>(chunks_.size());
       TM_CHECK(c < (kNone >> kPlaceBits));
       chunks_.emplace_back();
+      bases_.push_back(nullptr);
     }
     Chunk& chunk = chunks_[c];
-    chunk.entries = static_cast<Entry*>(pool_.allocate(kChunkBytes));
+    bases_[c] = static_cast<Entry*>(pool_.allocate(kChunkBytes));
     chunk.first_free = kEnd;
     chunk.num_touched = 0;
     list(c);
@@ -254,7 +258,7 @@ class Table {
     std::uint32_t place = 0;
     if (chunk.first_free != kEnd) {
       place = chunk.first_free;
-      chunk.first_free = chunk.entries[place].epoch;
+      chunk.first_free = bases_[c][place].epoch;
     } else {
       place = chunk.num_touched++;
     }
@@ -265,10 +269,10 @@ class Table {
     const std::uint32_t c = number >> kPlaceBits;
     Chunk& chunk = chunks_[c];
     const std::uint32_t place = number & kPlaceMask;
-    chunk.entries[place].epoch = chunk.first_free;
+    bases_[c][place].epoch = chunk.first_free;
     chunk.first_free = place;
     if (--chunk.num_used == 0) {
-      pool_.release(std::exchange(chunk.entries, nullptr), kChunkBytes);
+      pool_.release(std::exchange(bases_[c], nullptr), kChunkBytes);
       chunk.num_touched = 0;
       without_memory_.push_back(c);
     } else {
@@ -288,6 +292,7 @@ class Table {
 
   BlockPool& pool_;
   HashIndex index_;
+  std::vector<Entry*> bases_;  // of the chunks; null: given back
   std::vector<Chunk> chunks_;
   std::vector<std::uint32_t>
       with_room_;  // chunks that have places left, and some that do not any more
@@ -295,6 +300,7 @@ class Table {
       without_memory_;  // numbers of chunks whose memory went back to the pool
   std::size_t size_ = 0;
   std::size_t heap_bytes_ = 0;
+  std::uint64_t num_removals_ = 0;
   std::uint32_t changed_epoch_ = 0;
 };
 
