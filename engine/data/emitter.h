@@ -85,7 +85,7 @@ class Emitter final : public EmitterBase {
       if constexpr (std::is_copy_constructible_v<T>) {
         outlets_[i]->push(std::make_unique<Batch<T>>(*batch));
       } else {
-        TM_CHECK(!"a stream of a move-only type has one consumer");
+        TM_CHECK(outlets_.size() == 1);  // a stream of a move-only type has one consumer
       }
     }
     outlets_.back()->push(std::move(batch));
