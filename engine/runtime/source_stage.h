@@ -111,8 +111,10 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     }
     watermarks_->start();
     const auto now = clock_.monotonic();
-    hold_drifting();
+    // Counted by what held since the last step, before what other subtasks have said since changes
+    // it.
     count_idle_time(now);
+    hold_drifting();
     const bool worked = poll(now);
     return forward_event_time() || worked;
   }

@@ -46,6 +46,24 @@ TEST(RunnerTest, NoWayOfRunningChangesAResult) {
   }
 }
 
+// p1 is held until the instant at which p0 becomes idle; its own idle time begins there, also where
+// another subtask has seen to that before.
+TEST(RunnerTest, TimeHeldByAlignmentIsNotIdleTimeInAnySubtask) {
+  const Scenario scenario = parse(
+      "pipeline watermarks partitions=2 disorder=0 drift=5s idle=10s\n"
+      "in p0 a@0\n"
+      "in p1 a@20s  -> w=0\n"
+      "advance 10s  -> w=20s\n"
+      "advance 9s   -> nothing\n"
+      "advance 1s   -> idle\n");
+  for (const int parallelism : {1, 2, 3}) {
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      EXPECT_THAT(differences(scenario, {false, parallelism, "memory", seed}), IsEmpty())
+          << "parallelism " << parallelism << ", seed " << seed;
+    }
+  }
+}
+
 TEST(RunnerTest, SaysWhatIsMissingAndWhatIsUnexpected) {
   const auto found = differences(parse("pipeline tumbling size=10s sum\n"
                                        "in a@1s=2 a@2s=2 b@3s\n"
