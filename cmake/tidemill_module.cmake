@@ -78,6 +78,8 @@ function(tidemill_test)
   find_package(GTest REQUIRED)
   add_executable(${T_NAME} ${T_SOURCES})
   set_target_properties(${T_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  # Tests are many and run once: compiling them fast matters more than running them fast.
+  target_compile_options(${T_NAME} PRIVATE -O1)
   target_include_directories(${T_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   tidemill_warnings(${T_NAME} PRIVATE)
   foreach(dep IN LISTS T_DEPS)

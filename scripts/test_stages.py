@@ -248,7 +248,7 @@ def e2e():
 
 
 def address_sanitizer():
-    return ctest("asan", "unit", "operator", "simulation")
+    return ctest("asan", "unit", "simulation")
 
 
 def thread_sanitizer():
