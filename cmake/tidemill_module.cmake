@@ -5,7 +5,7 @@ function(tidemill_warnings target scope)
   # -Wrestrict and -Wstringop-overflow of g++ 12 see overlaps in its own std::string that are not there (GCC PR 105651, 105762).
   target_compile_options(${target} ${scope} -Wall -Wextra -Wconversion -Wshadow -Werror
                          $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict> $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>
-                         $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
+                         $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds> $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>)
 endfunction()
 
 # With -DTIDEMILL_SKIP_INCOMPLETE=ON a target whose files are not all there yet is left out with a warning (while several people work
