@@ -5,7 +5,6 @@ import hashlib
 import re
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from small_disk import mount_small, unmount
 
 @pytest.fixture(scope="session", autouse=True)
 def _end_on_sigterm():
-    """A terminated run still stops its servers."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """A terminated run ends at once, as a whole, and still stops its servers."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated by SIGTERM", 143))
 
 
 @pytest.fixture(scope="session")
@@ -77,9 +76,9 @@ def redis_server(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of 16 MB."""
+    """A folder on a disk of 128 MB: room for a job's state, and soon filled."""
     folder = tmp_path / "disk"
-    mount_small(folder, 16)
+    mount_small(folder, 128)
     yield folder
     unmount(folder)
 

@@ -1,19 +1,34 @@
 """A small file system of its own, to be filled and made read-only without harm to others."""
 
 import subprocess
+import threading
+from contextlib import contextmanager
 
 
-def fill_disk(folder):
-    """Writes a file that takes all the room left on the folder's disk; returns it."""
+@contextmanager
+def kept_full(folder):
+    """No room on the folder's disk while inside; what the job frees is taken at once."""
     ballast = folder / "ballast"
-    with open(ballast, "wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-                file.flush()
-        except OSError:
-            pass
-    return ballast
+    stop = threading.Event()
+
+    def fill():
+        with open(ballast, "ab", buffering=0) as file:
+            size = 1 << 20
+            while not stop.is_set():
+                try:
+                    file.write(b"\0" * size)
+                except OSError:
+                    size = max(size // 2, 4096)
+                    stop.wait(0.001)
+
+    filler = threading.Thread(target=fill)
+    filler.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        filler.join()
+        ballast.unlink()
 
 
 def mount_small(folder, megabytes):

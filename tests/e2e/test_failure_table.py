@@ -5,7 +5,7 @@ test_failure_table_run_time.py."""
 import json
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import NewPartitions
 
 import control_topic
@@ -178,37 +178,25 @@ def test_row_D_the_record_of_another_job(stopped, kafka, tmp_path):
 
 
 def test_row_D_an_older_record_written_again(stopped):
-    """Its checkpoint may still be there, but outputs after it are committed. The sequence of the
-    topic alone cannot tell; group offsets ahead of the record do."""
+    """Its checkpoint may still be there, but outputs after it are committed. The control topic alone
+    cannot tell; the group's offsets do, which are of our lineage and ahead of the record. (The
+    Python client cannot write such offsets: it ends their metadata with a NUL.)"""
+    group_offsets(stopped)  # they are written after the commit: let them be there
     records = control_topic.records(stopped.cluster, stopped.name)
     older = records[-2]
     control_topic.append(stopped.cluster, stopped.name, older.key, older.value)
     refuses(stopped, "--restore", "--accept-duplicates")
 
 
-def test_row_D_group_offsets_of_our_lineage_ahead_of_the_record(stopped):
-    offsets = group_offsets(stopped)
-    ahead = [TopicPartition(p.topic, p.partition, p.offset + 1, metadata=p.metadata)
-             for p in offsets]
-    set_group_offsets(stopped, ahead)
-    refuses(stopped, stopped.source, "--restore", "--accept-duplicates")
-    set_group_offsets(stopped, offsets)
-    assert_clean(stopped)
-
-
 def group_offsets(run):
-    """What lag tools see; written after the commit, so it is waited for."""
+    """What lag tools see; written after the commit, so it is waited for. Their metadata must not be
+    touched: the Python client reads beyond its end."""
     def read():
         answer = run.cluster.admin.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(run.name)])[run.name].result(20)
-        return [p for p in answer.topic_partitions if p.offset >= 0 and p.metadata]
+        return [p for p in answer.topic_partitions if p.offset >= 0]
 
     return wait_until(read, 10, f"offsets of the group {run.name}")
-
-
-def set_group_offsets(run, offsets):
-    run.cluster.admin.alter_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(run.name, offsets)])[run.name].result(20)
 
 
 @pytest.mark.parametrize("missing", ["folder", "manifest"])
@@ -230,7 +218,7 @@ def test_row_F_records_deleted_before_they_were_read(stopped):
     committed = {p.partition: p.offset for p in group_offsets(stopped)}[partition]
     stopped.cluster.delete_before(stopped.source, partition, new_start)
     log = refuses(stopped, f"--accept-loss {stopped.source}:{partition}")
-    assert str(committed) in log and str(new_start) in log, "the lost offsets are named"
+    assert f"{committed}..{new_start - 1}" in log, "the lost offsets are named"
     lost = {(r.partition, r.offset) for r in stopped.input.records
             if r.partition == partition and committed <= r.offset < new_start}
     assert lost

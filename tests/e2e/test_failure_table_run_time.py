@@ -16,7 +16,7 @@ from job import FAILED, FINISHED
 from ledger import InputRecord
 from ledger_run import LedgerRun
 from process import wait_until
-from small_disk import fill_disk
+from small_disk import kept_full
 
 
 @pytest.fixture
@@ -72,7 +72,9 @@ def test_row_J_three_timeouts_without_progress_stop_the_job(make, proxy, name):
     run.input.start(per_second=300)
     run.job.start()
     run.wait_rows(100)
-    rule = proxy.add(Rule(Fault.DELAY, api="EndTxn", client=name, seconds=2.5))
+    # Longer than the transaction may last, shorter than the client waits for an answer (2 s): each
+    # commit is answered, with the news that the transaction is gone.
+    rule = proxy.add(Rule(Fault.DELAY, api="EndTxn", client=name, seconds=1.5))
     stops(run, FAILED, "epoch does not fit", "transaction")
     assert rule.hits >= 3
     proxy.remove(rule)
@@ -159,12 +161,12 @@ def test_row_M_a_row_that_is_too_large_stops_the_job_after_two_tries(make, kafka
 
 def test_row_N_a_disk_that_stays_full_stops_the_job(make, small_disk):
     run = make(checkpoints=small_disk / "checkpoints", transaction_timeout="6s")
+    run.config["restart"] = {"limit": 2}
     run.input.start(per_second=300)
     run.job.start()
     run.wait_rows(100)
-    ballast = fill_disk(small_disk)
-    stops(run, FAILED, "no space left on device")
-    ballast.unlink()
+    with kept_full(small_disk):
+        stops(run, FAILED, "no space left on device")
     assert_clean(run, strict_epochs=False)
 
 

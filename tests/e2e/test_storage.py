@@ -8,7 +8,7 @@ import pytest
 from job import REFUSED
 from ledger_run import LedgerRun
 from process import wait_until
-from small_disk import fill_disk
+from small_disk import kept_full
 
 
 @pytest.fixture
@@ -91,13 +91,12 @@ def test_full_disk_declines_checkpoints_until_there_is_room(kafka, name, tmp_pat
         run.input.start(per_second=300)
         run.job.start()
         run.wait_rows(200)
-        ballast = fill_disk(small_disk)
-        run.job.wait_log("No space left on device")
-        seen = run.tail.count
-        with pytest.raises(TimeoutError):
-            wait_until(lambda: run.tail.count > seen + 200, 1.5, "commits (there must be none)")
-        assert run.job.child.running(), run.job.child.tail()
-        ballast.unlink()
+        with kept_full(small_disk):
+            run.job.wait_log("No space left on device")
+            seen = run.tail.count
+            with pytest.raises(TimeoutError):
+                wait_until(lambda: run.tail.count > seen + 200, 1.5, "commits (there must be none)")
+            assert run.job.child.running(), run.job.child.tail()
         run.wait_rows(200)
         # Declined checkpoints leave their transaction open: it then carries several epochs.
         verdict = run.finish(strict_epochs=False)
