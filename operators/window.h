@@ -25,6 +25,7 @@ struct Window {
   [[nodiscard]] constexpr EventTime last() const { return end - Duration(1); }
   friend constexpr auto operator<=>(const Window&, const Window&) = default;
 };
+BOOST_DESCRIBE_STRUCT(Window, (), (start, end))
 
 // What a window's row is made of: one result per key and window.
 template <class Key, class Result>
@@ -34,6 +35,7 @@ struct Windowed {
   Result value;
 
   friend bool operator==(const Windowed&, const Windowed&) = default;
+  BOOST_DESCRIBE_CLASS(Windowed, (), (key, window, value), (), ())
 };
 
 // One window after the other.
