@@ -115,12 +115,13 @@ std::map<std::string, std::shared_ptr<SourceWatermarks>> Supervisor::event_time(
 }
 
 RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
-  storage.remove_unfinished();
   TM_CRASH_POINT("before_init");
   attempt.protocol = deployment_.make_protocol(attempt.resources, storage);
   const auto record = attempt.protocol->acquire();
   TM_CRASH_POINT("after_fence");
   RestorePoint point = choose_restore_point(settings_.job, record, storage, choice_);
+  // Only now: a refused start changes nothing.
+  storage.remove_unfinished();
   log(LogLevel::kInfo, "job " + settings_.job + ": " + point.why);
   if (choice_.kind != RestoreChoice::Kind::kLatest || !choice_.assume_committed.empty()) {
     storage.audit(point.why + (choice_.accept_duplicates ? ", duplicates accepted" : ""));
