@@ -68,19 +68,20 @@ class AlignedWindow final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
-    if (refs.empty()) return;
-    if (SliceRows* slice = only_slice(batch)) {
-      update(batch, *slice, refs, [](std::size_t i) { return i; });
-    } else {
-      sort_into_slices(batch, refs);
-      for (std::size_t s = 0; s < num_slices_; ++s) {
-        SliceRows& rows = rows_[s];
-        update(batch, rows, rows.refs, [&](std::size_t i) { return rows.rows[i]; });
+    sort_into_slices(batch, refs);
+    for (SliceRows& slice : rows_) {
+      if (slice.refs.empty()) continue;
+      slice_ends_.insert(slice.end);
+      slices_.prefetch(slice.end, slice.refs);
+      for (std::size_t i = 0; i < slice.refs.size(); ++i) {
+        const KeyRef<Key>& ref = slice.refs[i];
+        const Record<In>& record = batch[slice.rows[i]];
+        add_to(slices_.at(slice.end, *ref.key, ref.hash), record.value, Stamp{record.time});
       }
+      if (needs_touches() || slice.first_end <= progress_->watermark) touch_windows(slice);
     }
     rows_of_touched_windows();
-    num_slices_ = 0;
-    early_.is_valid = false;
+    rows_.clear();
   }
 
   Progress on_watermark(EventTime watermark) override {
@@ -101,12 +102,6 @@ class AlignedWindow final : public OneInput<In> {
   }
 
  private:
-  struct EarlyRows {
-    bool is_valid = false;
-    EventTime from{};
-    EventTime goal{};
-    std::vector<EventTime> ends;
-  };
   // The rows of a batch that fall in one slice.
   struct SliceRows {
     EventTime start;
@@ -115,8 +110,6 @@ class AlignedWindow final : public OneInput<In> {
     EventTime last_end;
     std::vector<std::uint32_t> rows;
     std::vector<KeyRef<Key>> refs;
-
-    [[nodiscard]] bool holds(EventTime time) const { return time >= start && time < end; }
   };
   struct Touched {
     EventTime end;
@@ -179,40 +172,13 @@ class AlignedWindow final : public OneInput<In> {
     return progress_->watermark >= window_end + options_.allowed_lateness;
   }
 
-  // The slice that every record of the batch falls in and none is late for; null if there is none,
-  // or a firing is not finished.
-  SliceRows* only_slice(const Batch<In>& batch) {
-    if (done_.min() < progress_->watermark) return nullptr;
-    SliceRows* slice = find_rows(batch[0].time);
-    if (slice == nullptr || is_over(slice->last_end)) return nullptr;
-    const bool is_only = std::all_of(batch.begin(), batch.end(),
-                                     [&](const Record<In>& r) { return slice->holds(r.time); });
-    return is_only ? slice : nullptr;
-  }
-
-  // Second and third pass: load what is needed together, then add. refs[i] is the key of
-  // batch[row_of(i)].
-  template <class RowOf>
-  void update(const Batch<In>& batch, const SliceRows& slice, std::span<const KeyRef<Key>> refs,
-              RowOf row_of) {
-    if (refs.empty()) return;
-    slice_ends_.insert(slice.end);
-    slices_.prefetch(slice.end, refs);
-    for (std::size_t i = 0; i < refs.size(); ++i) {
-      const Record<In>& record = batch[row_of(i)];
-      add_to(slices_.at(slice.end, *refs[i].key, refs[i].hash), record.value, Stamp{record.time});
-    }
-    if (needs_touches() || slice.first_end <= progress_->watermark) touch_windows(slice, refs);
-  }
-
-  // First pass where a batch has records of several slices: where each belongs. Late ones leave
-  // here.
+  // First pass: where each record belongs. Late ones leave here.
   void sort_into_slices(Batch<In>& batch, std::span<const KeyRef<Key>> refs) {
     const bool is_behind = done_.min() < progress_->watermark;
     SliceRows* slice = nullptr;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const EventTime time = batch[i].time;
-      if (slice == nullptr || !slice->holds(time)) slice = find_rows(time);
+      if (slice == nullptr || time < slice->start || time >= slice->end) slice = find_rows(time);
       if (slice == nullptr) {
         windowless_count_.add();
         continue;
@@ -230,21 +196,15 @@ class AlignedWindow final : public OneInput<In> {
 
   // Null: the record falls in no window.
   SliceRows* find_rows(EventTime time) {
-    for (std::size_t s = 0; s < num_slices_; ++s) {
-      if (rows_[s].holds(time)) return &rows_[s];
+    for (SliceRows& slice : rows_) {
+      if (time >= slice.start && time < slice.end) return &slice;
     }
     const Window bounds = windows_.slice_of(time);
     const std::optional<Window> last = windows_.last_window_of(bounds.end);
     if (!last || !bounds.start.is_finite() || !bounds.end.is_finite()) return nullptr;
-    if (num_slices_ == rows_.size()) rows_.emplace_back();
-    SliceRows& slice = rows_[num_slices_++];
-    slice.start = bounds.start;
-    slice.end = bounds.end;
-    slice.first_end = windows_.first_end_of(bounds.end);
-    slice.last_end = last->end;
-    slice.rows.clear();
-    slice.refs.clear();
-    return &slice;
+    rows_.push_back(
+        {bounds.start, bounds.end, windows_.first_end_of(bounds.end), last->end, {}, {}});
+    return &rows_.back();
   }
 
   // A firing is not finished and has not come to this group: what it still owes must not see the
@@ -255,10 +215,10 @@ class AlignedWindow final : public OneInput<In> {
     while (done_[group] < progress_->watermark) fire_next(group, next_end(done_[group]));
   }
 
-  void touch_windows(const SliceRows& slice, std::span<const KeyRef<Key>> refs) {
+  void touch_windows(const SliceRows& slice) {
     for (EventTime end = slice.first_end; end <= slice.last_end; end = end + windows_.slide()) {
       if (is_over(end) || (!needs_touches() && end > progress_->watermark)) continue;
-      for (const KeyRef<Key>& ref : refs) touched_.push_back({end, ref});
+      for (const KeyRef<Key>& ref : slice.refs) touched_.push_back({end, ref});
     }
   }
 
@@ -381,21 +341,14 @@ class AlignedWindow final : public OneInput<In> {
   // Rows of windows that are open, have changed, and whose start is a multiple of `early` before an
   // instant in (clock, goal].
   void give_out_early(KeyGroup group, EventTime goal) {
-    find_early(done_[group], goal);
-    for (const EventTime end : early_.ends) give_out_changed(end, group);
-  }
-
-  // The windows of which early rows are due between two watermarks; the same for most groups.
-  void find_early(EventTime from, EventTime goal) {
-    if (early_.is_valid && early_.from == from && early_.goal == goal) return;
-    early_ = {true, from, goal, {}};
+    const EventTime from = done_[group];
     for (const EventTime end : marks_->namespaces()) {
       if (end <= from) continue;
       const EventTime start = end - windows_.size();
       const EventTime now = std::min(goal, end - Duration(1));
       const EventTime reached =
           floor_to(now, *options_.early, Duration(start.ms % options_.early->count()));
-      if (reached > start && reached > from) early_.ends.push_back(end);
+      if (reached > start && reached > from) give_out_changed(end, group);
     }
   }
 
@@ -466,10 +419,8 @@ class AlignedWindow final : public OneInput<In> {
 
   std::set<EventTime> slice_ends_;  // derived: the namespaces of slices_
   EventTime next_early_processing_ = EventTime::max();
-  EarlyRows early_;  // derived from marks_
-  // Empty between calls; kept for their memory.
+  // Empty between calls.
   std::vector<SliceRows> rows_;
-  std::size_t num_slices_ = 0;  // of rows_, in use
   std::vector<Touched> touched_;
   std::vector<HashedKey> changed_;
   boost::unordered_flat_map<HashedKey, A, HashOf> merged_;

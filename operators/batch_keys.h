@@ -25,23 +25,19 @@ class BatchKeys {
 
   // Reads the keys of `batch`. What is returned is valid until the batch changes or the next call.
   std::span<const KeyRef<Key>> read(const Batch<In>& batch) {
-    const std::size_t n = batch.size();
-    refs_.resize(n);
+    refs_.clear();
     if constexpr (!kByReference) {
       keys_.clear();
-      keys_.reserve(n);
+      keys_.reserve(batch.size());
     }
-    for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const Key* key = nullptr;
       if constexpr (kByReference) {
-        refs_[i].key = &std::invoke(key_of_, batch[i].value);
+        key = &std::invoke(key_of_, batch[i].value);
       } else {
-        refs_[i].key = &keys_.emplace_back(std::invoke(key_of_, batch[i].value));
+        key = &keys_.emplace_back(std::invoke(key_of_, batch[i].value));
       }
-    }
-    if (batch.is_hashed()) {
-      for (std::size_t i = 0; i < n; ++i) refs_[i].hash = batch.hash(i);
-    } else {
-      for (KeyRef<Key>& ref : refs_) ref.hash = key_hash(*ref.key);
+      refs_.push_back({key, batch.is_hashed() ? batch.hash(i) : key_hash(*key)});
     }
     return refs_;
   }

@@ -98,7 +98,7 @@ class TrailingWindow final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
-    load(refs);
+    keys_.prefetch(refs);
     const bool is_behind = done_.min() < target();
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (is_behind) catch_up(refs[i]);
@@ -203,14 +203,6 @@ class TrailingWindow final : public OneInput<In> {
     return progress_->has_ended ? EventTime::max() : decay_limit();
   }
 
-  // Brings what a batch or firing will touch into memory and then into the cache.
-  void load(std::span<const KeyRef<Key>> refs) {
-    keys_.prefetch(refs);
-    for (const KeyRef<Key>& ref : refs) {
-      if (const State* state = keys_.find(*ref.key, ref.hash)) state->prefetch();
-    }
-  }
-
   // A firing is not finished and has not come to this key's group: no row of the batch may show
   // that.
   void catch_up(const KeyRef<Key>& ref) {
@@ -243,23 +235,22 @@ class TrailingWindow final : public OneInput<In> {
 
   // Lets everything that is due for the key take effect.
   void fire(const Key& key, std::uint64_t hash) {
-    if (State* state = keys_.find_for_update(key, hash)) fire(key, hash, *state);
-  }
-  void fire(const Key& key, std::uint64_t hash, State& state) {
-    state.prepare(layout_);
-    take_effect(key, state);
-    if (is_forgotten(state)) {
+    State* state = keys_.find_for_update(key, hash);
+    if (state == nullptr) return;
+    state->prepare(layout_);
+    take_effect(key, *state);
+    if (is_forgotten(*state)) {
       keys_.erase(key, hash);
     } else {
-      arm(key, hash, state);
+      arm(key, hash, *state);
     }
   }
 
   // Works off the key's instants in order, decays before records.
   void take_effect(const Key& key, State& state) {
     LastRow last = last_row(state);
-    // kCoalesced: the interval whose last row has not been given out.
-    EventTime unsent = EventTime::min();
+    EventTime unsent =
+        EventTime::min();  // kCoalesced: the interval whose last row has not been given out
     std::size_t taken = 0;
     while (true) {
       const bool has_record =
@@ -340,13 +331,13 @@ class TrailingWindow final : public OneInput<In> {
   void fire_collected() {
     due_refs_.clear();
     for (const DueTimer& due : due_) due_refs_.push_back({&due.key, due.hash});
-    load(due_refs_);
+    keys_.prefetch(due_refs_);
     for (const DueTimer& due : due_) {
       State* state = keys_.find_for_update(due.key, due.hash);
       if (state == nullptr || state->timer != due.time)
         continue;  // forgotten, or an earlier timer has taken over
       state->timer = EventTime::max();
-      fire(due.key, due.hash, *state);
+      fire(due.key, due.hash);
     }
     due_.clear();
   }

@@ -25,7 +25,6 @@ struct Window {
   [[nodiscard]] constexpr EventTime last() const { return end - Duration(1); }
   friend constexpr auto operator<=>(const Window&, const Window&) = default;
 };
-BOOST_DESCRIBE_STRUCT(Window, (), (start, end))
 
 // What a window's row is made of: one result per key and window.
 template <class Key, class Result>
@@ -35,7 +34,6 @@ struct Windowed {
   Result value;
 
   friend bool operator==(const Windowed&, const Windowed&) = default;
-  BOOST_DESCRIBE_CLASS(Windowed, (), (key, window, value), (), ())
 };
 
 // One window after the other.

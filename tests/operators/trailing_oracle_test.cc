@@ -3,6 +3,7 @@
 // computes every row from the full list of its key's records.
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <limits>
 #include <map>
 #include <memory>
 #include <rapidcheck/gtest.h>
@@ -21,6 +22,7 @@ namespace {
 using testing::HarnessOptions;
 using testing::OperatorHarness;
 
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kBefore = -1000000;  // before everything in a test
 
 struct Event {
