@@ -113,10 +113,6 @@ bool PipelineHarness::step() { return attempt_->scheduler->step(); }
 
 void PipelineHarness::run_until_quiet() {
   while (true) {
-    // First what the last watermark causes, then the end.
-    attempt_->control.may_end = false;
-    run_tasks();
-    attempt_->control.may_end = true;
     run_tasks();
     if (options_.turns == nullptr) return;
     const std::size_t called = options_.turns->next_turn();

@@ -44,8 +44,6 @@ struct SourceSettings {
 // Set by whoever runs the job, read by all sources of the process.
 struct SourceControl {
   std::atomic<bool> released{false};  // checkpoint 0 is committed: records may flow
-  // Tests hold the end back until what the last watermark caused has happened everywhere.
-  std::atomic<bool> may_end{true};
   std::atomic<bool> stopped{false};   // a stop was asked for: no more records
 };
 
@@ -342,7 +340,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       send(Signal::idle());
       worked = true;
     }
-    if (!ended_ && is_finished && control_.may_end.load(std::memory_order_acquire)) {
+    if (!ended_ && is_finished) {
       ended_ = true;
       send(Signal::end());
       worked = true;
