@@ -37,8 +37,8 @@ struct KeyRef {
 // copies them out, or until memory is short. What is in the backend only is loaded when it is
 // touched, so a restore reads nothing ahead.
 //
-// References into it end at the next `prefetch`, `freeze` or `drain`: these give memory back,
-// nothing else does.
+// References into it end at the next `prefetch`, `give_back_memory`, `freeze` or `drain`: these
+// give memory back, nothing else does.
 template <class K, class V>
 class KeyedStore final : public Snapshotable {
  public:
@@ -101,6 +101,28 @@ class KeyedStore final : public Snapshotable {
     ahead_at_ = 0;
     ahead_table_ = t;
     ahead_removals_ = t->table.num_removals();
+  }
+
+  // The end of all references, as a prefetch is: buries what the backend knows to be dead, and
+  // makes room if the process holds too much.
+  void give_back_memory() {
+    if (epochs_.update(backend_)) {
+      for (const auto& [_, t] : tables_)
+        std::erase_if(t->dropped, [&](const auto& d) { return d.second <= epochs_.linked(); });
+    }
+    measure_touched();
+    for (const Grave& marker : markers_) bury(marker);
+    markers_.clear();
+    for (int n = 0;
+         n < kMostBuried && !graves_.empty() && graves_.front().epoch <= epochs_.linked(); ++n) {
+      bury(graves_.front());
+      graves_.pop_front();
+    }
+    charge();
+    if (const std::size_t excess = backend_.budget().excess(charged_); excess > 0) {
+      sweep_.give_back(excess, charged_, deleted_);
+      charge();
+    }
   }
 
   // Those with a live key, and those whose rows in the backend nobody has looked at.
@@ -339,27 +361,6 @@ class KeyedStore final : public Snapshotable {
     });
   }
 
-  // The end of all references: buries what the backend knows to be dead, and makes room if the
-  // process holds too much.
-  void give_back_memory() {
-    if (epochs_.update(backend_)) {
-      for (const auto& [_, t] : tables_)
-        std::erase_if(t->dropped, [&](const auto& d) { return d.second <= epochs_.linked(); });
-    }
-    measure_touched();
-    for (const Grave& marker : markers_) bury(marker);
-    markers_.clear();
-    for (int n = 0;
-         n < kMostBuried && !graves_.empty() && graves_.front().epoch <= epochs_.linked(); ++n) {
-      bury(graves_.front());
-      graves_.pop_front();
-    }
-    charge();
-    if (const std::size_t excess = backend_.budget().excess(charged_); excess > 0) {
-      sweep_.give_back(excess, charged_, deleted_);
-      charge();
-    }
-  }
   void bury(const Grave& grave) {
     NsTable* t = existing_table(grave.ns);
     if (t == nullptr || !t->table.holds(grave.number, grave.hash)) return;

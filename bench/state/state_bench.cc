@@ -164,6 +164,60 @@ BENCHMARK(BM_Update<std::string>)
     ->Arg(10'000'000)
     ->Unit(benchmark::kMicrosecond);
 
+// ns per timer, set and fired: as many live ones as the argument says, spread over 5 minutes or 24
+// hours. Each that fires is set again, by another key, one span later.
+void BM_Timers(benchmark::State& bench) {
+  Bench setup;
+  Timers<std::uint64_t> timers(setup.context(), "timers");
+  const auto num_live = static_cast<std::uint64_t>(bench.range(0));
+  const std::int64_t span = bench.range(1) * 1000;
+  std::mt19937_64 random(5);
+  const auto set = [&](std::int64_t now) {
+    const std::uint64_t key = random();
+    timers.set(
+        EventTime{now + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(span)) + 1},
+        key, key_hash(key));
+  };
+  std::int64_t now = 0;
+  std::uint64_t num_fired = 0;
+  std::uint64_t num_set = 0;
+  const auto fire = [&](EventTime until) {
+    std::uint64_t fired = 0;
+    for (KeyGroup g = 0; g < kDefaultKeyGroups; ++g) {
+      while (timers.fire_due(g, until, 2048,
+                             [&](EventTime, const std::uint64_t&, std::uint64_t, std::uint64_t) {
+                               ++fired;
+                             }) == Progress::kMore) {
+      }
+    }
+    num_fired += fired;
+    return fired;
+  };
+  fire(EventTime{0});
+  for (auto _ : bench) {
+    for (; num_set < num_live; ++num_set) set(now);
+    for (std::uint64_t n = 0; n < num_live;) {
+      now += span / 3000;
+      const std::uint64_t fired = fire(EventTime{now});
+      for (std::uint64_t i = 0; i < fired; ++i) set(now);
+      num_set += fired;
+      n += fired;
+    }
+    fire(EventTime{now += span + 1});
+    if (num_fired != num_set) bench.SkipWithError("checksum differs");
+  }
+  bench.counters["ns_per_timer"] =
+      benchmark::Counter(static_cast<double>(num_fired) / 1e9,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(BM_Timers)
+    ->Args({10'000, 300})
+    ->Args({1'000'000, 300})
+    ->Args({10'000'000, 300})
+    ->Args({10'000'000, 86'400})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
+
 // A checkpoint of 10 M keys, of which a share in percent is dirty, with updates going on: the
 // longest time that the task stands still for it (the barrier, or one step of copying out).
 void BM_Checkpoint(benchmark::State& bench) {
