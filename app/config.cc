@@ -52,6 +52,24 @@ void flatten(const std::string& path, const YAML::Node& node, const std::string&
   out[prefix] = std::move(value);
 }
 
+// A value given in one word: a list or a map of YAML's flow style, or what it says.
+std::map<std::string, ConfigValue> in_one_word(const std::string& key, const std::string& value,
+                                               const std::string& origin) {
+  std::map<std::string, ConfigValue> values;
+  if (!value.starts_with('[') && !value.starts_with('{')) {
+    values[key] = {value, origin};
+    return values;
+  }
+  try {
+    flatten(origin, YAML::Load(value), key, values);
+  } catch (const YAML::Exception& e) {
+    throw config_error(key + " is no list or map of settings: " + value + " (" + origin +
+                       "): " + e.msg);
+  }
+  for (auto& entry : values) entry.second.origin = origin;
+  return values;
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -185,14 +203,20 @@ void Config::read_environment(char** environment) {
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos) continue;
     const auto it = variables.find(std::string(text.substr(0, equals)));
-    if (it != variables.end())
-      environment_[it->second] = {std::string(text.substr(equals + 1)), it->first};
+    if (it == variables.end()) continue;
+    const std::string value(text.substr(equals + 1));
+    for (auto& [key, one] : in_one_word(it->second, value, it->first)) {
+      check_known(key, one.origin);
+      environment_[key] = std::move(one);
+    }
   }
 }
 
 void Config::set(const std::string& key, const std::string& value, const std::string& origin) {
-  check_known(key, origin);
-  set_[key] = {value, origin};
+  for (auto& [name, one] : in_one_word(key, value, origin)) {
+    check_known(name, origin);
+    set_[name] = std::move(one);
+  }
 }
 
 const ConfigKey* Config::known_key(const std::string& key) const {

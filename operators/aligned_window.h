@@ -68,16 +68,15 @@ class AlignedWindow final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
+    if (add_to_one_slice(batch, refs)) return;
     sort_into_slices(batch, refs);
     for (SliceRows& slice : rows_) {
       if (slice.refs.empty()) continue;
       slice_ends_.insert(slice.end);
-      slices_.prefetch(slice.end, slice.refs);
-      for (std::size_t i = 0; i < slice.refs.size(); ++i) {
-        const KeyRef<Key>& ref = slice.refs[i];
+      slices_.update(slice.end, slice.refs, [&](std::size_t i, A& a) {
         const Record<In>& record = batch[slice.rows[i]];
-        add_to(slices_.at(slice.end, *ref.key, ref.hash), record.value, Stamp{record.time});
-      }
+        add_to(a, record.value, Stamp{record.time});
+      });
       if (needs_touches() || slice.first_end <= progress_->watermark) touch_windows(slice);
     }
     rows_of_touched_windows();
@@ -170,6 +169,23 @@ class AlignedWindow final : public OneInput<In> {
   }
   [[nodiscard]] bool is_over(EventTime window_end) const {
     return progress_->watermark >= window_end + options_.allowed_lateness;
+  }
+
+  // The common case: all records of the batch fall in one slice whose windows are all open, and
+  // none of them gives a row before it closes.
+  bool add_to_one_slice(const Batch<In>& batch, std::span<const KeyRef<Key>> refs) {
+    if (batch.empty() || needs_touches()) return false;
+    const Window slice = windows_.slice_of(batch[0].time);
+    for (const Record<In>& record : batch) {
+      if (record.time < slice.start || record.time >= slice.end) return false;
+    }
+    if (!slice.start.is_finite() || !slice.end.is_finite() || !windows_.last_window_of(slice.end) ||
+        windows_.first_end_of(slice.end) <= progress_->watermark)
+      return false;
+    slice_ends_.insert(slice.end);
+    slices_.update(slice.end, refs,
+                   [&](std::size_t i, A& a) { add_to(a, batch[i].value, Stamp{batch[i].time}); });
+    return true;
   }
 
   // First pass: where each record belongs. Late ones leave here.

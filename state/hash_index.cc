@@ -10,15 +10,15 @@
 namespace tidemill {
 namespace {
 
-constexpr std::uint32_t kFirstSlots = 16;
+constexpr std::uint32_t kFirstSlots = 32;
 // 256 KiB: split and rebuilt in well under a millisecond.
 constexpr std::uint32_t kMostSlots = 1U << 15;
 // Leaves 12 bits of the tag to order a segment by.
 constexpr std::uint32_t kMostDepth = 20;
 
-// Slots behind the last home, for what overflows there.
+// Slots behind the last home, for what overflows there and for the tail that stays empty.
 constexpr std::uint32_t spare(std::uint32_t num_slots) {
-  return std::clamp<std::uint32_t>(num_slots / 4, 4, 64);
+  return std::clamp<std::uint32_t>(num_slots / 4, 8, 64);
 }
 
 // What a segment had before it is built anew.
@@ -88,7 +88,7 @@ void HashIndex::insert(std::uint64_t hash, std::uint32_t number) {
     while (*at != kEmpty && (*at >> 32) <= tag) ++at;
     std::uint64_t* empty = at;
     while (*empty != kEmpty) ++empty;
-    if (empty == s.slots.begin + s.num_slots - 1) {
+    if (empty + HashIndex::kTail >= s.slots.begin + s.num_slots) {
       make_room(s);
       continue;
     }
@@ -187,7 +187,7 @@ bool HashIndex::fill(Segment& s, const std::uint64_t* begin, const std::uint64_t
   for (; begin != end; ++begin) {
     if (*begin == kEmpty) continue;
     next = std::max(next, s.slots.home(static_cast<std::uint32_t>(*begin >> 32)));
-    if (next + 1 >= s.slots.begin + s.num_slots) return false;
+    if (next + HashIndex::kTail >= s.slots.begin + s.num_slots) return false;
     *next++ = *begin;
     ++s.count;
   }

@@ -2,6 +2,8 @@
 // the process. What KeyedValue, WindowedValue and their like are made of.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -63,6 +65,35 @@ class KeyedStore final : public Snapshotable {
     if (found.entry == nullptr) [[unlikely]]
       found = load_or_insert(t, key, hash);
     return change(t, found, hash).value;
+  }
+  // Calls fn(i, V&) for each key, in order, as `at` would give it. Ends earlier references, as
+  // `prefetch` does. The index and the entries of the next keys are fetched meanwhile, so that
+  // neither is waited for.
+  template <class F>
+  void update(EventTime ns, std::span<const KeyRef<K>> keys, F&& fn) {
+    give_back_memory();
+    NsTable& t = table(ns);
+    if (!t.is_resident) load(t, keys);
+    constexpr std::size_t kSlotsAhead = 32;
+    constexpr std::size_t kEntriesAhead = 16;
+    std::array<std::uint32_t, kEntriesAhead> numbers;
+    const auto look = [&](std::size_t i) {
+      numbers[i % kEntriesAhead] = t.table.prefetch_entry(keys[i].hash);
+    };
+    for (std::size_t i = 0; i < std::min(kSlotsAhead, keys.size()); ++i)
+      t.table.prefetch_slot(keys[i].hash);
+    for (std::size_t i = 0; i < std::min(kEntriesAhead, keys.size()); ++i) look(i);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const KeyView<K> key = *keys[i].key;
+      const std::uint64_t hash = keys[i].hash;
+      Found found{nullptr, numbers[i % kEntriesAhead]};
+      if (i + kSlotsAhead < keys.size()) t.table.prefetch_slot(keys[i + kSlotsAhead].hash);
+      if (i + kEntriesAhead < keys.size()) look(i + kEntriesAhead);
+      if (found.number != T::kNone) found.entry = &t.table.entry(found.number);
+      if (found.entry == nullptr || Traits::view(found.entry->key) != key) [[unlikely]]
+        found = load_or_insert(t, key, hash);
+      fn(i, change(t, found, hash).value);
+    }
   }
   V* find(EventTime ns, KeyView<K> key, std::uint64_t hash) {
     NsTable* t = existing_table(ns);

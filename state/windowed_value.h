@@ -26,6 +26,11 @@ class WindowedValue {
   V* find_for_update(EventTime ns, const K& key, std::uint64_t hash) {
     return store_.find_for_update(ns, key, hash);
   }
+  // Calls fn(i, V&) for each of a batch's keys, in order, as `at` would: faster for many.
+  template <class F>
+  void update(EventTime ns, std::span<const KeyRef<K>> keys, F&& fn) {
+    store_.update(ns, keys, fn);
+  }
   bool erase(EventTime ns, const K& key, std::uint64_t hash) { return store_.erase(ns, key, hash); }
   void prefetch(EventTime ns, std::span<const KeyRef<K>> keys) { store_.prefetch(ns, keys); }
 

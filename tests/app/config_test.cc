@@ -61,6 +61,19 @@ TEST(Config, FlagWinsOverEnvironmentOverFileOverDefault) {
   EXPECT_EQ(config.duration("checkpoint.interval"), Duration(4000));
 }
 
+TEST(Config, ListsAndMapsCanBeGivenInOneWord) {
+  Config config(keys());
+  config.set("windows", "[10s, 2m]", "--set");
+  config.set("pass", "{ca: file, id: 7}", "--set");
+  EXPECT_EQ(config.list("windows"), (std::vector<std::string>{"10s", "2m"}));
+  EXPECT_EQ(config.text("pass.ca"), "file");
+  EXPECT_EQ(config.text("pass.id"), "7");
+  EXPECT_NE(error_of([&] { config.set("windows", "[10s", "--set"); }).find("windows is no list"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { config.set("redis", "{urls: x}", "--set"); }).find("redis.url?"),
+            std::string::npos);
+}
+
 TEST(Config, UnknownKeysNameTheNearestAndThePlace) {
   Config config(keys());
   EXPECT_NE(error_of([&] {
