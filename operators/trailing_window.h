@@ -103,7 +103,7 @@ class TrailingWindow final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
-    keys_.prefetch(refs);
+    load(refs);
     const bool is_behind = done_.min() < target();
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (is_behind) catch_up(refs[i]);
@@ -206,6 +206,14 @@ class TrailingWindow final : public OneInput<In> {
   // Where the clock of a group stands that owes nothing.
   [[nodiscard]] EventTime target() const {
     return progress_->has_ended ? EventTime::max() : decay_limit();
+  }
+
+  // Keys and what they hold are asked for together, since most lie beyond the cache.
+  void load(std::span<const KeyRef<Key>> refs) {
+    keys_.prefetch(refs);
+    for (const KeyRef<Key>& ref : refs) {
+      if (const State* state = keys_.find(*ref.key, ref.hash)) state->prefetch();
+    }
   }
 
   // A firing is not finished and has not come to this key's group: no row of the batch may show
@@ -338,7 +346,13 @@ class TrailingWindow final : public OneInput<In> {
     due_refs_.clear();
     for (const DueTimer& due : due_) due_refs_.push_back({&due.key, due.hash});
     keys_.prefetch(due_refs_);
-    for (const DueTimer& due : due_) {
+    constexpr std::size_t kAhead = 8;
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < due_.size(); ++i) {
+      for (; next < std::min(i + kAhead, due_.size()); ++next) {
+        if (const State* state = keys_.find(due_[next].key, due_[next].hash)) state->prefetch();
+      }
+      const DueTimer& due = due_[i];
       State* state = keys_.find_for_update(due.key, due.hash);
       if (state == nullptr || state->timer != due.time)
         continue;  // forgotten, or an earlier timer has taken over
