@@ -3,10 +3,13 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,6 +19,7 @@
 
 #include "operators/accumulator.h"
 #include "operators/aggregates.h"
+#include "operators/text_multiset.h"
 #include "state/codec.h"
 #include "state/memory_size.h"
 
@@ -147,10 +151,13 @@ struct HeapSize<Multiset<T>> {
   }
 };
 
+template <class T>
+using MultisetOf = std::conditional_t<std::same_as<T, std::string>, TextMultiset, Multiset<T>>;
+
 // The number of different values. Keeps how often each occurs, so that subtract is exact.
 template <class T>
 struct Distinct {
-  Multiset<T> values;
+  MultisetOf<T> values;
 
   void add(const T& value) { values.add(value); }
   void merge(const Distinct& other) { values.add_all(other.values, 1); }

@@ -1,7 +1,9 @@
 #include "operators/exact_sum.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <vector>
 
 namespace tidemill {
 namespace {
@@ -15,9 +17,9 @@ constexpr std::uint64_t sign_limb(std::uint64_t top) { return (top >> 63) != 0 ?
 
 constexpr int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-void negate(std::uint64_t* limbs, int n) {
+void negate(std::uint64_t* limbs, std::size_t n) {
   bool carry = true;
-  for (int i = 0; i < n; ++i) {
+  for (std::size_t i = 0; i < n; ++i) {
     limbs[i] = ~limbs[i] + (carry ? 1 : 0);
     carry = carry && limbs[i] == 0;
   }
@@ -25,54 +27,75 @@ void negate(std::uint64_t* limbs, int n) {
 
 }  // namespace
 
-void ExactSum::copy(const ExactSum& other) {
-  low_ = other.low_;
-  size_ = other.size_;
-  if (size_ > capacity_) {
-    heap_ = std::make_unique<std::uint64_t[]>(size_);
-    capacity_ = size_;
+// A binary fixed-point number as wide as what was added needs, and counts of what is not finite.
+class ExactSum::Wide {
+ public:
+  void add(double x, bool negate) {
+    if (!std::isfinite(x)) {
+      add_non_finite(std::isnan(x), x < 0, negate ? -1 : 1);
+      return;
+    }
+    const auto bits = std::bit_cast<std::uint64_t>(x);
+    const auto exponent = static_cast<int>((bits >> 52) & 0x7FF);
+    const std::uint64_t fraction = bits & ((1ULL << 52) - 1);
+    const bool is_negative = (bits >> 63 != 0) != negate;
+    if (exponent != 0) {
+      add_scaled(fraction | (1ULL << 52), exponent - 1075, is_negative);
+    } else if (fraction != 0) {
+      add_scaled(fraction, -1074, is_negative);
+    }
   }
-  std::copy_n(other.limbs(), size_, limbs());
-  non_finite_ = other.non_finite_ ? std::make_unique<NonFinite>(*other.non_finite_) : nullptr;
-}
-
-void ExactSum::swap(ExactSum& other) noexcept {
-  std::swap(low_, other.low_);
-  std::swap(size_, other.size_);
-  std::swap(capacity_, other.capacity_);
-  std::swap(inline_, other.inline_);
-  heap_.swap(other.heap_);
-  non_finite_.swap(other.non_finite_);
-}
-
-void ExactSum::add_integer(std::int64_t x) {
-  const auto limb = static_cast<std::uint64_t>(x);
-  add_limbs(0, &limb, 1);
-}
-
-void ExactSum::add_square(double x, bool negate) {
-  if (!std::isfinite(x)) {
-    add_non_finite(std::isnan(x), false, negate ? -1 : 1);
-    return;
+  void add_non_finite(bool is_nan, bool is_negative, std::int64_t times) {
+    (is_nan ? nans_ : is_negative ? negative_ : positive_) += times;
   }
-  int exponent = 0;
-  const double fraction =
-      std::frexp(std::fabs(x), &exponent);  // x = fraction * 2^exponent, fraction in [0.5, 1)
-  const auto mantissa = static_cast<std::uint64_t>(std::ldexp(fraction, 53));
-  if (mantissa == 0) return;
-  add_scaled(static_cast<unsigned __int128>(mantissa) * mantissa, 2 * (exponent - 53), negate);
-}
+  // Adds magnitude * 2^exponent. Requires: magnitude < 2^126.
+  void add_scaled(unsigned __int128 magnitude, int exponent, bool is_negative);
+  // Adds a number of units of 2^-kUnitBits.
+  void add_fixed(__int128 units, bool negate);
+  void merge(const Wide& other, bool negate);
+  [[nodiscard]] Wide times(const Wide& other) const;
+  // Takes away limbs that say nothing.
+  void trim();
 
-void ExactSum::add_non_finite(bool is_nan, bool is_negative, std::int64_t times) {
-  if (!non_finite_) non_finite_ = std::make_unique<NonFinite>();
-  (is_nan        ? non_finite_->nans
-   : is_negative ? non_finite_->negative
-                 : non_finite_->positive) += times;
-  if (non_finite_->nans == 0 && non_finite_->positive == 0 && non_finite_->negative == 0)
-    non_finite_.reset();
-}
+  [[nodiscard]] double value() const;
+  [[nodiscard]] bool is_zero() const {
+    return is_finite() &&
+           std::all_of(limbs_.begin(), limbs_.end(), [](std::uint64_t limb) { return limb == 0; });
+  }
+  [[nodiscard]] bool is_finite() const { return nans_ == 0 && positive_ == 0 && negative_ == 0; }
+  // Whether it is a whole number of units of 2^-kUnitBits within 128 bits. Requires: trimmed.
+  [[nodiscard]] bool fits(__int128& units) const;
+  [[nodiscard]] std::size_t heap_bytes() const {
+    return sizeof(Wide) + sizeof(std::uint64_t) * limbs_.capacity();
+  }
 
-void ExactSum::add_scaled(unsigned __int128 magnitude, int exponent, bool negative) {
+  void encode(Bytes& out) const;
+  static Wide decode(std::uint64_t header, ByteReader& in);
+
+ private:
+  // Adds the two's complement number limbs[0 .. n) * 2^(64 low).
+  void add_limbs(int low, const std::uint64_t* limbs, int n);
+  void cover(int low, int high);
+  [[nodiscard]] int size() const { return static_cast<int>(limbs_.size()); }
+  [[nodiscard]] bool is_negative() const { return !limbs_.empty() && (limbs_.back() >> 63) != 0; }
+  // The absolute value's limbs, from 2^(64 low_) up.
+  [[nodiscard]] std::vector<std::uint64_t> magnitude() const {
+    std::vector<std::uint64_t> all = limbs_;
+    if (is_negative())
+      negate(all.data(), all.size());  // the lowest number becomes itself, read as unsigned: right
+    return all;
+  }
+
+  // The sum of limbs_[i] * 2^(64 (low_ + i)) in two's complement: the top bit of the last limb is
+  // the sign. No limbs: zero.
+  int low_ = 0;
+  std::vector<std::uint64_t> limbs_;
+  std::int64_t nans_ = 0;
+  std::int64_t positive_ = 0;
+  std::int64_t negative_ = 0;
+};
+
+void ExactSum::Wide::add_scaled(unsigned __int128 magnitude, int exponent, bool is_negative) {
   // Drop zeros below first: the fewer limbs the better.
   const auto head = static_cast<std::uint64_t>(magnitude);
   const int zeros = head != 0 ? std::countr_zero(head)
@@ -88,117 +111,102 @@ void ExactSum::add_scaled(unsigned __int128 magnitude, int exponent, bool negati
     limbs[1] = static_cast<std::uint64_t>(magnitude >> (64 - shift));
     limbs[2] = static_cast<std::uint64_t>((magnitude >> 64) >> (64 - shift));
   }
-  if (negative) negate(limbs, 4);
+  if (is_negative) negate(limbs, 4);
   int n = 4;
   while (n > 1 && limbs[n - 1] == sign_limb(limbs[n - 2])) --n;
   add_limbs(low, limbs, n);
 }
 
-void ExactSum::merge(const ExactSum& other, bool negated) {
-  if (other.non_finite_) {
-    const NonFinite counts = *other.non_finite_;
-    const std::int64_t sign = negated ? -1 : 1;
-    add_non_finite(true, false, sign * counts.nans);
-    add_non_finite(false, false, sign * counts.positive);
-    add_non_finite(false, true, sign * counts.negative);
-  }
-  if (other.size_ == 0) return;
-  if (!negated && &other != this) {
-    add_limbs(other.low_, other.limbs(), other.size_);
-    return;
-  }
+void ExactSum::Wide::add_fixed(__int128 units, bool negated) {
+  constexpr int kLow = floor_div(-kUnitBits, 64);
+  constexpr int kShift = -kUnitBits - 64 * kLow;
+  const auto low = static_cast<std::uint64_t>(units);
+  const auto high = static_cast<std::int64_t>(units >> 64);
+  std::uint64_t limbs[4] = {
+      low << kShift,
+      (low >> (64 - kShift)) | (static_cast<std::uint64_t>(high) << kShift),
+      static_cast<std::uint64_t>(high >> (64 - kShift)),
+      high < 0 ? ~0ULL : 0ULL,
+  };
+  if (negated) negate(limbs, 4);
+  add_limbs(kLow, limbs, 4);
+}
+
+void ExactSum::Wide::merge(const Wide& other, bool negated) {
+  const std::int64_t sign = negated ? -1 : 1;
+  nans_ += sign * other.nans_;
+  positive_ += sign * other.positive_;
+  negative_ += sign * other.negative_;
+  if (other.limbs_.empty()) return;
   // One limb more, since the lowest number has no opposite in as many limbs.
-  constexpr int kStack = 8;
-  std::uint64_t stack[kStack + 1];
-  std::vector<std::uint64_t> big;
-  std::uint64_t* copy = stack;
-  if (other.size_ > kStack) {
-    big.resize(other.size_ + 1U);
-    copy = big.data();
-  }
-  std::copy_n(other.limbs(), other.size_, copy);
-  int n = other.size_ + 1;
-  copy[n - 1] = sign_limb(copy[n - 2]);
-  if (negated) negate(copy, n);
-  while (n > 1 && copy[n - 1] == sign_limb(copy[n - 2])) --n;
-  add_limbs(other.low_, copy, n);
-  if (negated) trim();
+  std::vector<std::uint64_t> copy = other.limbs_;
+  copy.push_back(sign_limb(copy.back()));
+  if (negated) negate(copy.data(), copy.size());
+  while (copy.size() > 1 && copy.back() == sign_limb(copy[copy.size() - 2])) copy.pop_back();
+  add_limbs(other.low_, copy.data(), static_cast<int>(copy.size()));
 }
 
-void ExactSum::cover(int low, int high) {
-  if (size_ == 0) low_ = static_cast<std::int16_t>(low);
-  const int old_low = low_;
-  const int new_low = std::min(old_low, low);
-  const int new_high = std::max(old_low + size_, high);
-  const int new_size = new_high - new_low;
-  if (new_size == size_) return;
-  const int below = old_low - new_low;
-  const std::uint64_t sign = size_ == 0 ? 0 : sign_limb(limbs()[size_ - 1]);
-  if (new_size > capacity_) {
-    const int capacity = std::max(new_size, 2 * static_cast<int>(capacity_));
-    auto wider = std::make_unique<std::uint64_t[]>(static_cast<std::size_t>(capacity));
-    std::copy_n(limbs(), size_, wider.get() + below);
-    heap_ = std::move(wider);
-    capacity_ = static_cast<std::uint16_t>(capacity);
-  } else if (below > 0) {
-    std::copy_backward(limbs(), limbs() + size_, limbs() + size_ + below);
-  }
-  std::uint64_t* all = limbs();
-  std::fill_n(all, below, 0);
-  std::fill(all + below + size_, all + new_size, sign);
-  low_ = static_cast<std::int16_t>(new_low);
-  size_ = static_cast<std::uint16_t>(new_size);
+void ExactSum::Wide::cover(int low, int high) {
+  if (limbs_.empty()) low_ = low;
+  const int below = std::max(0, low_ - low);
+  const int above = std::max(0, high - (low_ + size()));
+  const std::uint64_t sign = limbs_.empty() ? 0 : sign_limb(limbs_.back());
+  limbs_.insert(limbs_.end(), static_cast<std::size_t>(above), sign);
+  limbs_.insert(limbs_.begin(), static_cast<std::size_t>(below), 0);
+  low_ -= below;
 }
 
-void ExactSum::add_limbs(int low, const std::uint64_t* addend, int n) {
+void ExactSum::Wide::add_limbs(int low, const std::uint64_t* addend, int n) {
   cover(low, low + n);
-  std::uint64_t* all = limbs();
-  const std::uint64_t own_sign = sign_limb(all[size_ - 1]);
+  std::uint64_t* all = limbs_.data();
+  const std::uint64_t own_sign = sign_limb(limbs_.back());
   const std::uint64_t addend_sign = sign_limb(addend[n - 1]);
   bool carry = false;
   const int first = low - low_;
-  for (int i = first; i < size_; ++i) {
+  for (int i = first; i < size(); ++i) {
     const std::uint64_t term = i - first < n ? addend[i - first] : addend_sign;
     std::uint64_t sum = 0;
     const bool over = __builtin_add_overflow(all[i], term, &sum);
     carry = __builtin_add_overflow(sum, static_cast<std::uint64_t>(carry), &all[i]) || over;
   }
   // Two numbers of one sign with a sum of the other: the true sign needs a limb of its own.
-  if (own_sign == addend_sign && sign_limb(all[size_ - 1]) != own_sign) {
-    cover(low_, low_ + size_ + 1);
-    limbs()[size_ - 1] = own_sign;
-  }
+  if (own_sign == addend_sign && sign_limb(limbs_.back()) != own_sign) limbs_.push_back(own_sign);
 }
 
-void ExactSum::trim() {
-  std::uint64_t* all = limbs();
-  int n = size_;
-  while (n > 1 && all[n - 1] == sign_limb(all[n - 2])) --n;
-  int below = 0;
-  while (below < n && all[below] == 0) ++below;
-  if (below == n) {
-    below = n = 0;
-  }
-  std::copy(all + below, all + n, all);
-  low_ = static_cast<std::int16_t>(low_ + below);
-  size_ = static_cast<std::uint16_t>(n - below);
-  if (heap_ && size_ <= kInline) {
-    std::copy_n(heap_.get(), size_, inline_);
-    heap_.reset();
-    capacity_ = kInline;
-  }
+void ExactSum::Wide::trim() {
+  while (limbs_.size() > 1 && limbs_.back() == sign_limb(limbs_[limbs_.size() - 2]))
+    limbs_.pop_back();
+  const auto first =
+      std::find_if(limbs_.begin(), limbs_.end(), [](std::uint64_t limb) { return limb != 0; });
+  low_ += static_cast<int>(first - limbs_.begin());
+  limbs_.erase(limbs_.begin(), first);
 }
 
-std::vector<std::uint64_t> ExactSum::magnitude() const {
-  std::vector<std::uint64_t> all(limbs(), limbs() + size_);
-  if (is_negative())
-    negate(all.data(), size_);  // the lowest number becomes itself, read as unsigned: right
-  return all;
+bool ExactSum::Wide::fits(__int128& units) const {
+  constexpr int kLow = floor_div(-kUnitBits, 64);
+  constexpr int kShift = -kUnitBits - 64 * kLow;
+  if (!is_finite()) return false;
+  units = 0;
+  if (limbs_.empty()) return true;
+  if (low_ < kLow || low_ + size() > kLow + 3) return false;
+  const auto limb = [&](int at) -> std::uint64_t {
+    if (at < low_) return 0;
+    return at < low_ + size() ? limbs_[static_cast<std::size_t>(at - low_)]
+                              : sign_limb(limbs_.back());
+  };
+  const std::uint64_t a = limb(kLow);
+  const std::uint64_t b = limb(kLow + 1);
+  const auto c = static_cast<std::int64_t>(limb(kLow + 2));
+  if ((a & ((1ULL << kShift) - 1)) != 0 || c >> (kShift - 1) != c >> 63) return false;
+  const std::uint64_t low = (a >> kShift) | (b << (64 - kShift));
+  const std::uint64_t high = (b >> kShift) | (static_cast<std::uint64_t>(c) << (64 - kShift));
+  units = static_cast<__int128>((static_cast<unsigned __int128>(high) << 64) | low);
+  return true;
 }
 
-ExactSum ExactSum::times(const ExactSum& other) const {
-  ExactSum product;
-  if (size_ == 0 || other.size_ == 0) return product;
+ExactSum::Wide ExactSum::Wide::times(const Wide& other) const {
+  Wide product;
+  if (limbs_.empty() || other.limbs_.empty()) return product;
   const std::vector<std::uint64_t> a = magnitude();
   const std::vector<std::uint64_t> b = other.magnitude();
   std::vector<std::uint64_t> limbs(a.size() + b.size() + 1, 0);
@@ -212,77 +220,52 @@ ExactSum ExactSum::times(const ExactSum& other) const {
     }
     limbs[i + b.size()] = carry;
   }
-  const int n = static_cast<int>(limbs.size());
-  if (is_negative() != other.is_negative()) negate(limbs.data(), n);
-  product.add_limbs(low_ + other.low_, limbs.data(), n);
-  product.trim();
+  if (is_negative() != other.is_negative()) negate(limbs.data(), limbs.size());
+  product.add_limbs(low_ + other.low_, limbs.data(), static_cast<int>(limbs.size()));
   return product;
 }
 
-double ExactSum::value() const {
-  if (non_finite_) {
-    if (non_finite_->nans != 0 || (non_finite_->positive != 0 && non_finite_->negative != 0))
+double ExactSum::Wide::value() const {
+  if (!is_finite()) {
+    if (nans_ != 0 || (positive_ != 0 && negative_ != 0))
       return std::numeric_limits<double>::quiet_NaN();
-    if (non_finite_->positive != 0) return std::numeric_limits<double>::infinity();
+    if (positive_ != 0) return std::numeric_limits<double>::infinity();
     return -std::numeric_limits<double>::infinity();
   }
-  // The two or three limbs of nearly every sum, without the heap.
-  constexpr int kStack = 8;
-  std::uint64_t stack[kStack];
-  std::vector<std::uint64_t> big;
-  std::uint64_t* all = stack;
-  if (size_ > kStack) {
-    big.resize(size_);
-    all = big.data();
-  }
-  std::copy_n(limbs(), size_, all);
-  const bool negative = is_negative();
-  if (negative) negate(all, size_);
-  int top = size_ - 1;
-  while (top >= 0 && all[top] == 0) --top;
+  const std::vector<std::uint64_t> all = magnitude();
+  int top = size() - 1;
+  while (top >= 0 && all[static_cast<std::size_t>(top)] == 0) --top;
   if (top < 0) return 0.0;
   // Positions count bits from the lowest limb's first; `base` is the exponent of position 0.
   const int base = 64 * low_;
-  const int highest = 64 * top + 63 - std::countl_zero(all[top]);
+  const int highest = 64 * top + 63 - std::countl_zero(all[static_cast<std::size_t>(top)]);
   const int lowest = std::max(highest - 52, -1074 - base);
   const auto bits_from = [&](int position) -> std::uint64_t {  // the 64 bits from `position` on
     if (position < 0) return position <= -64 ? 0 : all[0] << -position;
-    const int limb = position / 64;
+    const auto limb = static_cast<std::size_t>(position / 64);
     const int shift = position % 64;
-    std::uint64_t bits = limb <= top ? all[limb] >> shift : 0;
-    if (shift != 0 && limb + 1 <= top) bits |= all[limb + 1] << (64 - shift);
+    std::uint64_t bits = limb < all.size() ? all[limb] >> shift : 0;
+    if (shift != 0 && limb + 1 < all.size()) bits |= all[limb + 1] << (64 - shift);
     return bits;
   };
   std::uint64_t mantissa = lowest > highest ? 0 : bits_from(lowest);
   if (lowest > 0) {
-    const int half = lowest - 1;
+    const auto half = static_cast<std::size_t>(lowest - 1);
     const bool is_half = ((all[half / 64] >> (half % 64)) & 1) != 0;
     bool is_more = (all[half / 64] & ((1ULL << (half % 64)) - 1)) != 0;
-    for (int i = 0; i < half / 64 && !is_more; ++i) is_more = all[i] != 0;
+    for (std::size_t i = 0; i < half / 64 && !is_more; ++i) is_more = all[i] != 0;
     if (is_half && (is_more || (mantissa & 1) != 0)) ++mantissa;
   }
   const double rounded = std::ldexp(static_cast<double>(mantissa), base + lowest);
-  return negative ? -rounded : rounded;
-}
-
-bool ExactSum::is_zero() const {
-  return !non_finite_ &&
-         std::all_of(limbs(), limbs() + size_, [](std::uint64_t limb) { return limb == 0; });
-}
-
-bool operator==(const ExactSum& a, const ExactSum& b) {
-  ExactSum difference = a;
-  difference.subtract(b);
-  return difference.is_zero();
+  return is_negative() ? -rounded : rounded;
 }
 
 // [varint 2 * bytes + non-finite?][zigzag exponent / 8][two's complement bytes, lowest first,
 // without zeros below or repeated sign above][three zigzag counts if non-finite].
-void ExactSum::encode(Bytes& out) const {
+void ExactSum::Wide::encode(Bytes& out) const {
   Bytes bytes;
-  bytes.reserve(8U * size_ + 1);
-  for (int i = 0; i < size_; ++i) {
-    const std::uint64_t limb = limbs()[i];
+  bytes.reserve(8 * limbs_.size() + 1);
+  for (const std::uint64_t limb : limbs_) {
     for (int b = 0; b < 64; b += 8) bytes.push_back(static_cast<char>((limb >> b) & 0xFF));
   }
   const auto sign_of = [](char c) {
@@ -292,22 +275,20 @@ void ExactSum::encode(Bytes& out) const {
   std::size_t below = bytes.find_first_not_of('\0');
   if (below == Bytes::npos) below = bytes.size();
   const std::size_t kept = bytes.size() - below;
-  append_varint(out, 2 * kept + (non_finite_ ? 1 : 0));
+  append_varint(out, 2 * kept + (is_finite() ? 0 : 1));
   if (kept > 0) {
     append_varint(out,
                   zigzag(8 * static_cast<std::int64_t>(low_) + static_cast<std::int64_t>(below)));
     out.append(bytes, below, kept);
   }
-  if (non_finite_) {
-    for (const std::int64_t n : {non_finite_->nans, non_finite_->positive, non_finite_->negative})
-      append_varint(out, zigzag(n));
+  if (!is_finite()) {
+    for (const std::int64_t n : {nans_, positive_, negative_}) append_varint(out, zigzag(n));
   }
 }
 
-ExactSum ExactSum::decode(ByteReader& in) {
+ExactSum::Wide ExactSum::Wide::decode(std::uint64_t header, ByteReader& in) {
   const auto corrupt = [] { return Error(ErrorCode::kCorrupt, "stored exact sum is malformed"); };
-  ExactSum sum;
-  const std::uint64_t header = in.varint();
+  Wide sum;
   const std::uint64_t kept = header / 2;
   if (kept > 0) {
     const std::int64_t first = unzigzag(in.varint());
@@ -327,16 +308,144 @@ ExactSum ExactSum::decode(ByteReader& in) {
     sum.add_limbs(low, limbs.data(), static_cast<int>(limbs.size()));
   }
   if (header % 2 != 0) {
-    sum.non_finite_ = std::make_unique<NonFinite>();
-    for (std::int64_t* n :
-         {&sum.non_finite_->nans, &sum.non_finite_->positive, &sum.non_finite_->negative})
-      *n = unzigzag(in.varint());
+    for (std::int64_t* n : {&sum.nans_, &sum.positive_, &sum.negative_}) *n = unzigzag(in.varint());
   }
   return sum;
 }
 
-std::size_t ExactSum::heap_bytes() const {
-  return (heap_ ? sizeof(std::uint64_t) * capacity_ : 0) + (non_finite_ ? sizeof(NonFinite) : 0);
+void ExactSum::FreeWide::operator()(Wide* wide) const { std::default_delete<Wide>()(wide); }
+
+ExactSum::WidePointer ExactSum::copy_of_wide() const { return WidePointer(new Wide(*wide_)); }
+
+std::size_t ExactSum::wide_bytes() const { return wide_->heap_bytes(); }
+
+ExactSum::Wide& ExactSum::wide() {
+  if (!wide_) wide_.reset(new Wide());
+  return *wide_;
+}
+
+ExactSum::Wide ExactSum::all() const {
+  Wide sum;
+  if (wide_) sum = *wide_;
+  sum.add_fixed(fixed(), false);
+  sum.trim();
+  return sum;
+}
+
+void ExactSum::take(Wide sum) {
+  sum.trim();
+  __int128 units = 0;
+  if (sum.fits(units)) {
+    wide_.reset();
+  } else {
+    wide() = std::move(sum);
+  }
+  set(units);
+}
+
+void ExactSum::add_wide(double x, bool negate) {
+  wide().add(x, negate);
+  if (negate) take(all());
+}
+
+void ExactSum::merge_wide(const ExactSum& other, bool negate) {
+  Wide sum = all();
+  sum.merge(other.all(), negate);
+  take(std::move(sum));
+}
+
+void ExactSum::add_square(double x) {
+  if (!std::isfinite(x)) {
+    wide().add_non_finite(std::isnan(x), false, 1);
+    return;
+  }
+  int exponent = 0;
+  const double fraction =
+      std::frexp(std::fabs(x), &exponent);  // x = fraction * 2^exponent, fraction in [0.5, 1)
+  auto mantissa = static_cast<std::uint64_t>(std::ldexp(fraction, 53));
+  if (mantissa == 0) return;
+  const int zeros = std::countr_zero(mantissa);
+  mantissa >>= zeros;
+  const auto square = static_cast<unsigned __int128>(mantissa) * mantissa;
+  const int shift = 2 * (exponent - 53 + zeros) + kUnitBits;
+  const int bits = 2 * (64 - std::countl_zero(mantissa));
+  __int128 sum = 0;
+  if (shift >= 0 && bits + shift <= 126 &&
+      !__builtin_add_overflow(fixed(), static_cast<__int128>(square << shift), &sum)) {
+    set(sum);
+  } else {
+    wide().add_scaled(square, shift - kUnitBits, false);
+  }
+}
+
+void ExactSum::add_integer(std::int64_t x) {
+  const std::uint64_t magnitude =
+      x < 0 ? 0 - static_cast<std::uint64_t>(x) : static_cast<std::uint64_t>(x);
+  if (magnitude >> 53 != 0) {
+    wide().add_scaled(magnitude, 0, x < 0);
+  } else {
+    add(static_cast<double>(x));
+  }
+}
+
+ExactSum ExactSum::times(const ExactSum& other) const {
+  ExactSum product;
+  product.take(all().times(other.all()));
+  return product;
+}
+
+double ExactSum::wide_value() const { return all().value(); }
+
+bool ExactSum::is_zero() const { return wide_ ? all().is_zero() : fixed() == 0; }
+
+bool ExactSum::is_finite() const { return !wide_ || wide_->is_finite(); }
+
+bool operator==(const ExactSum& a, const ExactSum& b) {
+  ExactSum difference = a;
+  difference.subtract(b);
+  return difference.is_zero();
+}
+
+// As Wide::encode, which it is the short way of.
+void ExactSum::encode(Bytes& out) const {
+  if (wide_) {
+    all().encode(out);
+    return;
+  }
+  if (low_ == 0 && high_ == 0) {
+    out.push_back('\0');
+    return;
+  }
+  const auto high = static_cast<std::uint64_t>(high_);
+  const std::uint64_t sign = sign_limb(high);
+  const int same =
+      (high ^ sign) != 0 ? std::countl_zero(high ^ sign) : 64 + std::countl_zero(low_ ^ sign);
+  const int end = (128 - same) / 8 + 1;  // one bit more than the magnitude needs, for the sign
+  const int begin = (low_ != 0 ? std::countr_zero(low_) : 64 + std::countr_zero(high)) / 8;
+  append_varint(out, 2 * static_cast<std::uint64_t>(end - begin));
+  append_varint(out, zigzag(begin - kUnitBits / 8));
+  for (int i = begin; i < end; ++i)
+    out.push_back(static_cast<char>((i < 8 ? low_ >> (8 * i) : high >> (8 * (i - 8))) & 0xFF));
+}
+
+ExactSum ExactSum::decode(ByteReader& in) {
+  ExactSum sum;
+  const std::uint64_t header = in.varint();
+  if (header == 0) return sum;
+  ByteReader ahead = in;
+  const std::uint64_t kept = header / 2;
+  const std::int64_t begin = unzigzag(ahead.varint()) + kUnitBits / 8;
+  if (header % 2 != 0 || begin < 0 || begin > 16 || kept > static_cast<std::uint64_t>(16 - begin)) {
+    sum.take(Wide::decode(header, in));
+    return sum;
+  }
+  in = ahead;
+  const ByteView bytes = in.take(static_cast<std::size_t>(kept));
+  unsigned __int128 units = (static_cast<unsigned char>(bytes.back()) & 0x80) != 0 ? ~0 : 0;
+  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte)
+    units = (units << 8) | static_cast<unsigned char>(*byte);
+  sum.set(static_cast<__int128>(units << (8 * begin)));
+  return sum;
 }
 
 }  // namespace tidemill

@@ -3,12 +3,9 @@
 #pragma once
 
 #include <bit>
-#include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "engine/base/bytes.h"
 #include "state/codec.h"
@@ -16,99 +13,120 @@
 
 namespace tidemill {
 
-// A binary fixed-point number as wide as what was added needs: every finite double is held exactly,
-// whatever its magnitude, and so is every sum of less than 2^63 of them. Values between about 2^-64
-// and 2^63 take no memory beyond the object. Infinities and NaNs are counted apart, so that
-// subtracting one undoes it too. A plain value, no invariants between objects; not thread-safe.
+// Every finite double is held exactly, whatever its magnitude, and so is every sum of less than
+// 2^63 of them. What is a multiple of 2^-72, with a sum below 2^55, is one 128-bit number; the rest
+// is kept apart, as wide as it needs to be. Infinities and NaNs are counted, so that subtracting
+// one undoes it too. A plain value, no invariants between objects; not thread-safe.
 class ExactSum {
  public:
   ExactSum() = default;
-  ExactSum(const ExactSum& other) { copy(other); }
-  ExactSum(ExactSum&& other) noexcept { swap(other); }
+  ExactSum(const ExactSum& other)
+      : low_(other.low_), high_(other.high_), wide_(other.wide_ ? other.copy_of_wide() : nullptr) {}
+  ExactSum(ExactSum&& other) noexcept = default;
   ExactSum& operator=(const ExactSum& other) {
-    if (this != &other) copy(other);
+    if (this != &other) *this = ExactSum(other);
     return *this;
   }
-  ExactSum& operator=(ExactSum&& other) noexcept {
-    swap(other);
-    return *this;
-  }
+  ExactSum& operator=(ExactSum&& other) noexcept = default;
   ~ExactSum() = default;
 
   void add(double x) { add(x, false); }
   void subtract(double x) { add(x, true); }
   // Adds x * x, which no double need hold.
-  void add_square(double x) { add_square(x, false); }
+  void add_square(double x);
   void add_integer(std::int64_t x);
 
-  void merge(const ExactSum& other) { merge(other, false); }
-  void subtract(const ExactSum& other) { merge(other, true); }
+  void merge(const ExactSum& other) {
+    __int128 sum = 0;
+    if (wide_ || other.wide_ || __builtin_add_overflow(fixed(), other.fixed(), &sum)) [[unlikely]] {
+      merge_wide(other, false);
+    } else {
+      set(sum);
+    }
+  }
+  void subtract(const ExactSum& other) {
+    __int128 sum = 0;
+    if (wide_ || other.wide_ || __builtin_sub_overflow(fixed(), other.fixed(), &sum)) [[unlikely]] {
+      merge_wide(other, true);
+    } else {
+      set(sum);
+    }
+  }
 
   [[nodiscard]] ExactSum times(const ExactSum& other) const;
 
   // The nearest double, ties to even; infinite if beyond. With infinities or NaNs added: what IEEE
   // addition would give.
-  [[nodiscard]] double value() const;
+  [[nodiscard]] double value() const {
+    if (wide_) [[unlikely]]
+      return wide_value();
+    return static_cast<double>(fixed()) * 0x1p-72;  // the conversion rounds, the product does not
+  }
   [[nodiscard]] bool is_zero() const;
   // No infinity or NaN is in the sum.
-  [[nodiscard]] bool is_finite() const { return !non_finite_; }
+  [[nodiscard]] bool is_finite() const;
 
   // Few bytes for few digits: 3.5 takes 4.
   void encode(Bytes& out) const;
   // Throws Error(kCorrupt) on what encode cannot have written.
   static ExactSum decode(ByteReader& in);
   // Bytes on the heap.
-  [[nodiscard]] std::size_t heap_bytes() const;
+  [[nodiscard]] std::size_t heap_bytes() const { return wide_ ? wide_bytes() : 0; }
 
   friend bool operator==(const ExactSum& a, const ExactSum& b);
 
  private:
-  struct NonFinite {
-    std::int64_t nans = 0;
-    std::int64_t positive = 0;
-    std::int64_t negative = 0;
+  class Wide;
+  struct FreeWide {
+    void operator()(Wide* wide) const;
   };
-  static constexpr int kInline = 3;
+  using WidePointer = std::unique_ptr<Wide, FreeWide>;
+  // The 128-bit number counts units of 2^-kUnitBits.
+  static constexpr int kUnitBits = 72;
 
-  void copy(const ExactSum& other);
-  void swap(ExactSum& other) noexcept;
+  [[nodiscard]] __int128 fixed() const {
+    return static_cast<__int128>(
+        (static_cast<unsigned __int128>(static_cast<std::uint64_t>(high_)) << 64) | low_);
+  }
+  void set(__int128 sum) {
+    low_ = static_cast<std::uint64_t>(sum);
+    high_ = static_cast<std::int64_t>(sum >> 64);
+  }
+
   void add(double x, bool negate) {
     const auto bits = std::bit_cast<std::uint64_t>(x);
-    const auto exponent = static_cast<int>((bits >> 52) & 0x7FF);
-    const std::uint64_t fraction = bits & ((1ULL << 52) - 1);
-    const bool negative = (bits >> 63 != 0) != negate;
-    if (exponent == 0x7FF) {
-      add_non_finite(fraction != 0, bits >> 63 != 0, negate ? -1 : 1);
-    } else if (exponent != 0) {
-      add_scaled(fraction | (1ULL << 52), exponent - 1075, negative);
-    } else if (fraction != 0) {
-      add_scaled(fraction, -1074, negative);
+    // x = mantissa * 2^(shift - kUnitBits), if it is no infinity and not below 2^-1022.
+    const int shift = static_cast<int>((bits >> 52) & 0x7FF) - 1075 + kUnitBits;
+    const auto mantissa = static_cast<std::int64_t>((bits & ((1ULL << 52) - 1)) | (1ULL << 52));
+    const bool is_negative = (bits >> 63 != 0) != negate;
+    __int128 sum = 0;
+    if (shift < 0 || shift > 72) [[unlikely]] {
+      if ((bits << 1) != 0) add_wide(x, negate);
+      return;
+    }
+    const __int128 term = static_cast<__int128>(is_negative ? -mantissa : mantissa) << shift;
+    if (__builtin_add_overflow(fixed(), term, &sum)) [[unlikely]] {
+      add_wide(x, negate);
+    } else {
+      set(sum);
     }
   }
-  void add_square(double x, bool negate);
-  void add_non_finite(bool is_nan, bool is_negative, std::int64_t times);
-  // Adds magnitude * 2^exponent. Requires: magnitude < 2^126.
-  void add_scaled(unsigned __int128 magnitude, int exponent, bool negative);
-  void merge(const ExactSum& other, bool negate);
-  // Adds the two's complement number limbs[0 .. n) * 2^(64 low).
-  void add_limbs(int low, const std::uint64_t* limbs, int n);
-  void cover(int low, int high);
-  void trim();
 
-  [[nodiscard]] std::uint64_t* limbs() { return heap_ ? heap_.get() : inline_; }
-  [[nodiscard]] const std::uint64_t* limbs() const { return heap_ ? heap_.get() : inline_; }
-  [[nodiscard]] bool is_negative() const { return size_ > 0 && (limbs()[size_ - 1] >> 63) != 0; }
-  // The absolute value's limbs, from 2^(64 low_) up.
-  [[nodiscard]] std::vector<std::uint64_t> magnitude() const;
+  [[nodiscard]] WidePointer copy_of_wide() const;
+  [[nodiscard]] std::size_t wide_bytes() const;
+  [[nodiscard]] double wide_value() const;
+  void add_wide(double x, bool negate);
+  void merge_wide(const ExactSum& other, bool negate);
+  Wide& wide();
+  // The whole sum in one.
+  [[nodiscard]] Wide all() const;
+  // Takes `sum` over as it is, in 128 bits if it fits there.
+  void take(Wide sum);
 
-  // The sum of limbs()[i] * 2^(64 (low_ + i)) in two's complement: the top bit of the last limb is
-  // the sign. No limbs: zero.
-  std::int16_t low_ = 0;
-  std::uint16_t size_ = 0;
-  std::uint16_t capacity_ = kInline;
-  std::uint64_t inline_[kInline] = {};
-  std::unique_ptr<std::uint64_t[]> heap_;  // instead of inline_, once that is too short
-  std::unique_ptr<NonFinite> non_finite_;
+  // The sum is the 128-bit number and what `wide_` holds.
+  std::uint64_t low_ = 0;
+  std::int64_t high_ = 0;
+  WidePointer wide_;
 };
 
 template <>

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
+
 #include "engine/base/error.h"
 #include "engine/base/time.h"
 #include "operators/accumulator.h"
@@ -92,22 +94,35 @@ class TrailingKey {
     if (totals_.empty()) rebuild(layout);
   }
 
+  // Asks for the memory behind the object that the next calls will touch.
+  void prefetch() const {
+    const auto fetch = [](const void* begin, std::size_t size) {
+      for (std::size_t i = 0; i < size; i += 64)
+        __builtin_prefetch(static_cast<const char*>(begin) + i, 1);
+    };
+    fetch(totals_.data(), totals_.size() * sizeof(Total));
+    if (!slices_.empty()) fetch(&slices_.back(), sizeof(Slice));
+  }
+
   // Moves on to `to` (never back): slices that have left by then are taken out of their windows.
   void advance(const TrailingLayout& layout, EventTime to) {
     if (to <= instant) return;
     instant = to;
     if (to < next_leave_) return;
-    bool has_emptied = false;
+    next_leave_ = EventTime::max();
     for (std::size_t w = 0; w < totals_.size(); ++w) {
       Total& total = totals_[w];
-      std::size_t end = total.first;
-      while (end < slices_.size() && layout.leave(w, slices_[end].end) <= to) ++end;
-      if (end == total.first) continue;
-      take_out(total, end);
-      has_emptied = has_emptied || end == slices_.size();
+      if (total.leave <= to) {
+        std::size_t end = total.first;
+        do {
+          ++end;
+          total.leave = leave_of(layout, w, end);
+        } while (total.leave <= to);
+        take_out(total, end);
+      }
+      next_leave_ = std::min(next_leave_, total.leave);
     }
-    if (has_emptied || slices_.size() >= compact_at_) compact(layout);
-    find_next_leave(layout);
+    if (next_leave_ == EventTime::max() || slices_.size() >= compact_at_) compact(layout);
   }
 
   // Adds a record to the slice of its time and to the windows that count it at the key's instant:
@@ -120,14 +135,22 @@ class TrailingKey {
     const bool is_new = place == slices_.size() || slices_[place].end != end;
     bool counts = false;
     for (std::size_t w = 0; w < totals_.size(); ++w) {
-      const EventTime leave = layout.leave(w, end);
-      if (leave > instant) {
-        add_to(totals_[w].content);
+      Total& total = totals_[w];
+      if (is_new && place == total.first) {
+        // It would be the first of this window, if it has not left already.
+        const EventTime leave = layout.leave(w, end);
+        if (leave <= instant) {
+          ++total.first;
+          continue;
+        }
+        total.leave = leave;
         next_leave_ = std::min(next_leave_, leave);
-        counts = true;
-      } else if (is_new) {
-        ++totals_[w].first;
+      } else if (place < total.first) {
+        if (is_new) ++total.first;
+        continue;
       }
+      add_to(total.content);
+      counts = true;
     }
     if (!counts) {
       if (is_new) {
@@ -136,7 +159,7 @@ class TrailingKey {
       return;
     }
     if (is_new)
-      slices_.insert(slices_.begin() + static_cast<std::ptrdiff_t>(place), Slice{end, A{}});
+      slices_.emplace(slices_.begin() + static_cast<std::ptrdiff_t>(place), Slice{end, A{}});
     add_to(slices_[place].content);
   }
 
@@ -159,6 +182,7 @@ class TrailingKey {
   struct Total {
     A content{};
     std::size_t first = 0;
+    EventTime leave = EventTime::max();  // when `first` does; max(): nothing counts
   };
   static constexpr std::size_t kFewSlices = 8;
 
@@ -194,16 +218,16 @@ class TrailingKey {
         total.content.merge(slices_[i].content);
     }
     compact_at_ = 2 * slices_.size() + kFewSlices;
-    find_next_leave(layout);
-  }
-
-  void find_next_leave(const TrailingLayout& layout) {
     next_leave_ = EventTime::max();
     for (std::size_t w = 0; w < totals_.size(); ++w) {
-      const std::size_t first = totals_[w].first;
-      if (first < slices_.size())
-        next_leave_ = std::min(next_leave_, layout.leave(w, slices_[first].end));
+      totals_[w].leave = leave_of(layout, w, totals_[w].first);
+      next_leave_ = std::min(next_leave_, totals_[w].leave);
     }
+  }
+
+  [[nodiscard]] EventTime leave_of(const TrailingLayout& layout, std::size_t w,
+                                   std::size_t i) const {
+    return i < slices_.size() ? layout.leave(w, slices_[i].end) : EventTime::max();
   }
 
   // The first slice that any window counts.
@@ -227,21 +251,23 @@ class TrailingKey {
 
   // Drops slices that no window counts and merges neighbours that leave together.
   void compact(const TrailingLayout& layout) {
-    std::vector<std::size_t> moved(slices_.size() + 1);  // where each slice goes
-    const std::size_t begin = live();
+    boost::container::small_vector<std::size_t, 4> firsts(totals_.size());
     std::size_t kept = 0;
+    const std::size_t begin = live();
     for (std::size_t i = begin; i < slices_.size(); ++i) {
       if (i > begin && leaves_with_previous(layout, i, slices_[kept - 1].end)) {
         slices_[kept - 1].content.merge(slices_[i].content);
         slices_[kept - 1].end = slices_[i].end;
-      } else {
-        if (kept != i) slices_[kept] = std::move(slices_[i]);
-        ++kept;
+        continue;
       }
-      moved[i] = kept - 1;
+      for (std::size_t w = 0; w < totals_.size(); ++w) {
+        if (totals_[w].first == i) firsts[w] = kept;
+      }
+      if (kept != i) slices_[kept] = std::move(slices_[i]);
+      ++kept;
     }
-    moved[slices_.size()] = kept;
-    for (Total& total : totals_) total.first = moved[total.first];
+    for (std::size_t w = 0; w < totals_.size(); ++w)
+      totals_[w].first = totals_[w].first == slices_.size() ? kept : firsts[w];
     slices_.erase(slices_.begin() + static_cast<std::ptrdiff_t>(kept), slices_.end());
     if (slices_.capacity() > 4 * kept + kFewSlices) slices_.shrink_to_fit();
     compact_at_ = 2 * kept + kFewSlices;

@@ -68,15 +68,20 @@ struct ByArrival {
 };
 
 // KeyOf: key of a record. OrderOf: TieOrder of a record, its (partition, offset). Finish: what a
-// row carries of an accumulator. Port 0: TrailingRow<Key, Result>, at the instant at which it
-// holds. One value per key, so a key's slices are read and written together.
+// row carries of an accumulator, given it, or it and its window's number. Port 0: TrailingRow<Key,
+// Result>, at the instant at which it holds. One value per key, so a key's slices are read and
+// written together.
 template <class In, class A, class KeyOf, class OrderOf = ByArrival,
           class Finish = FinishWithResult>
 requires Accumulator<A, In>
 class TrailingWindow final : public OneInput<In> {
  public:
   using Key = typename BatchKeys<In, KeyOf>::Key;
-  using Result = std::remove_cvref_t<std::invoke_result_t<const Finish&, const A&>>;
+  static constexpr bool kFinishesByWindow =
+      std::is_invocable_v<const Finish&, const A&, std::size_t>;
+  using Result = std::remove_cvref_t<typename std::conditional_t<
+      kFinishesByWindow, std::invoke_result<const Finish&, const A&, std::size_t>,
+      std::invoke_result<const Finish&, const A&>>::type>;
   using Out = TrailingRow<Key, Result>;
 
   // Throws Error(kConfig) for impossible windows, or if the checkpoint was made with others.
@@ -98,7 +103,7 @@ class TrailingWindow final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
-    keys_.prefetch(refs);
+    load(refs);
     const bool is_behind = done_.min() < target();
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (is_behind) catch_up(refs[i]);
@@ -203,6 +208,14 @@ class TrailingWindow final : public OneInput<In> {
     return progress_->has_ended ? EventTime::max() : decay_limit();
   }
 
+  // Keys and what they hold are asked for together, since most lie beyond the cache.
+  void load(std::span<const KeyRef<Key>> refs) {
+    keys_.prefetch(refs);
+    for (const KeyRef<Key>& ref : refs) {
+      if (const State* state = keys_.find(*ref.key, ref.hash)) state->prefetch();
+    }
+  }
+
   // A firing is not finished and has not come to this key's group: no row of the batch may show
   // that.
   void catch_up(const KeyRef<Key>& ref) {
@@ -235,14 +248,15 @@ class TrailingWindow final : public OneInput<In> {
 
   // Lets everything that is due for the key take effect.
   void fire(const Key& key, std::uint64_t hash) {
-    State* state = keys_.find_for_update(key, hash);
-    if (state == nullptr) return;
-    state->prepare(layout_);
-    take_effect(key, *state);
-    if (is_forgotten(*state)) {
+    if (State* state = keys_.find_for_update(key, hash); state != nullptr) fire(key, hash, *state);
+  }
+  void fire(const Key& key, std::uint64_t hash, State& state) {
+    state.prepare(layout_);
+    take_effect(key, state);
+    if (is_forgotten(state)) {
       keys_.erase(key, hash);
     } else {
-      arm(key, hash, *state);
+      arm(key, hash, state);
     }
   }
 
@@ -332,41 +346,60 @@ class TrailingWindow final : public OneInput<In> {
     due_refs_.clear();
     for (const DueTimer& due : due_) due_refs_.push_back({&due.key, due.hash});
     keys_.prefetch(due_refs_);
-    for (const DueTimer& due : due_) {
+    constexpr std::size_t kAhead = 8;
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < due_.size(); ++i) {
+      for (; next < std::min(i + kAhead, due_.size()); ++next) {
+        if (const State* state = keys_.find(due_[next].key, due_[next].hash)) state->prefetch();
+      }
+      const DueTimer& due = due_[i];
       State* state = keys_.find_for_update(due.key, due.hash);
       if (state == nullptr || state->timer != due.time)
         continue;  // forgotten, or an earlier timer has taken over
       state->timer = EventTime::max();
-      fire(due.key, due.hash);
+      fire(due.key, due.hash, *state);
     }
     due_.clear();
   }
 
-  [[nodiscard]] Results results_of(const State& state) const {
-    Results results;
-    for (std::size_t w = 0; w < layout_.size(); ++w) results.push_back(finish_(state.total(w)));
-    return results;
+  void finish(const State& state, Results& results) const {
+    for (std::size_t w = 0; w < layout_.size(); ++w) {
+      if constexpr (kFinishesByWindow) {
+        results.push_back(finish_(state.total(w), w));
+      } else {
+        results.push_back(finish_(state.total(w)));
+      }
+    }
   }
 
   // The last row is what the key held before: every change gives a row, or one equal to the last. A
   // key that is not known stands empty, so that it does not show when a key is forgotten.
   [[nodiscard]] LastRow last_row(const State& state) const {
-    if (!options_.changes_only) return {};
-    return {results_of(state), state.is_empty()};
+    LastRow last;
+    if (options_.changes_only) {
+      finish(state, last.results);
+      last.is_empty = state.is_empty();
+    }
+    return last;
   }
 
   void emit(const Key& key, const State& state, LastRow& last) {
-    Results results = results_of(state);
     const bool is_empty = state.is_empty();
     if constexpr (std::equality_comparable<Result>) {
       if (options_.changes_only) {
+        Results results;
+        finish(state, results);
         if (last.is_empty == is_empty && last.results == results) return;
-        last = {results, is_empty};
+        last = {std::move(results), is_empty};
       }
     }
-    out_.emit(
-        Out{key, state.instant, std::move(results), is_empty, is_empty && options_.deletes_empty},
-        state.instant);
+    out_.emit_made(state.instant, [&](Out& row) {
+      row.key = key;
+      row.at = state.instant;
+      finish(state, row.results);
+      row.is_empty = is_empty;
+      row.is_delete = is_empty && options_.deletes_empty;
+    });
   }
 
   const TrailingLayout layout_;

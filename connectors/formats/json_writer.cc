@@ -146,9 +146,55 @@ void append_json(std::string& out, std::string_view text) {
   out += '"';
 }
 
+char* write_json(char* out, std::string_view text) {
+  if (plain_prefix(text) == text.size()) {
+    *out++ = '"';
+    std::memcpy(out, text.data(), text.size());
+    out += text.size();
+    *out++ = '"';
+    return out;
+  }
+  std::string escaped;
+  append_json(escaped, text);
+  std::memcpy(out, escaped.data(), escaped.size());
+  return out + escaped.size();
+}
+
+char* write_json(char* out, std::int64_t value) {
+  return std::to_chars(out, out + kMaxJsonNumber, value).ptr;
+}
+
+char* write_json(char* out, double value) {
+  if (!std::isfinite(value)) {
+    std::memcpy(out, "null", 4);
+    return out + 4;
+  }
+  const double magnitude = std::abs(value);
+  if (magnitude < kExactIntegers && std::trunc(value) == value)
+    return write_json(out, static_cast<std::int64_t>(value));
+  // Between these bounds the point lies within or just before the digits, so the fixed form is the
+  // short one and fits.
+  if (magnitude >= 1e-6 && magnitude < kExactIntegers)
+    return std::to_chars(out, out + kMaxJsonNumber, value, std::chars_format::fixed).ptr;
+  char text[kMaxJsonNumber];
+  std::string moved;
+  append_from_scientific(
+      moved, text,
+      std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr);
+  std::memcpy(out, moved.data(), moved.size());
+  return out + moved.size();
+}
+
+char* write_json(char* out, EventTime time) {
+  *out++ = '"';
+  out = write_iso_time(time, out);
+  *out++ = '"';
+  return out;
+}
+
 void append_json(std::string& out, std::int64_t value) {
-  char text[20];
-  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+  char text[kMaxJsonNumber];
+  out.append(text, write_json(text, value));
 }
 
 void append_json(std::string& out, std::uint64_t value) {
@@ -157,32 +203,13 @@ void append_json(std::string& out, std::uint64_t value) {
 }
 
 void append_json(std::string& out, double value) {
-  if (!std::isfinite(value)) {
-    append_json(out, nullptr);
-    return;
-  }
-  const double magnitude = std::abs(value);
-  if (magnitude < kExactIntegers && std::trunc(value) == value) {
-    append_json(out, static_cast<std::int64_t>(value));
-    return;
-  }
-  char text[32];
-  // Between these bounds the point lies within or just before the digits, so the fixed form is the
-  // short one and fits.
-  if (magnitude >= 1e-6 && magnitude < kExactIntegers) {
-    out.append(text, std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr);
-    return;
-  }
-  append_from_scientific(
-      out, text, std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr);
+  char text[kMaxJsonNumber];
+  out.append(text, write_json(text, value));
 }
 
 void append_json(std::string& out, EventTime time) {
-  char text[kMaxIsoTimeSize + 2];
-  text[0] = '"';
-  char* end = write_iso_time(time, text + 1);
-  *end++ = '"';
-  out.append(text, end);
+  char text[kMaxJsonTime];
+  out.append(text, write_json(text, time));
 }
 
 JsonRowWriter::JsonRowWriter(std::vector<JsonSlot> slots) : slots_(std::move(slots)) {

@@ -45,6 +45,12 @@ class Batch final : public BatchBase {
   explicit Batch(std::size_t capacity) { records_.reserve(capacity); }
 
   void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }
+  // Adds a T{}, to be filled in.
+  T& append_empty(EventTime time) {
+    Record<T>& record = records_.emplace_back();
+    record.time = time;
+    return record.value;
+  }
   // Adds a record whose key hash is known, so that the receiver need not hash again. Either all
   // records carry one or none.
   void append_hashed(T value, EventTime time, std::uint64_t hash) {

@@ -64,6 +64,18 @@ class Emitter final : public EmitterBase {
     if (batch_->size() >= kBatchRows<T>) flush();
   }
 
+  // Emits what `make(T&)` makes of a T{}, where it is going to lie.
+  template <class Make>
+  void emit_made(EventTime time, Make&& make) {
+    if (outlets_.empty()) {
+      ++dropped_;
+      return;
+    }
+    if (!batch_) batch_ = std::make_unique<Batch<T>>(kBatchRows<T>);
+    make(batch_->append_empty(time));
+    if (batch_->size() >= kBatchRows<T>) flush();
+  }
+
   // Hands on a whole batch as it is.
   void emit(std::unique_ptr<Batch<T>> batch) {
     flush();

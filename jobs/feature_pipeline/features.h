@@ -1,6 +1,7 @@
 // What the main job reads and what it keeps per user and window.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -54,16 +55,22 @@ struct WindowFeatures {
   std::int64_t event_count = 0;
   std::int64_t unique_actions = 0;
   std::optional<double> avg_value;
-  std::optional<std::string> last_action;
+  std::optional<std::string> last_action;  // and its time: of the largest window only
   EventTime last_time{};
 
   friend bool operator==(const WindowFeatures&, const WindowFeatures&) = default;
 };
 
 struct FinishFeatures {
-  WindowFeatures operator()(const WindowTotals& t) const {
-    return {t.value.n, t.actions.result(), t.value.result(), t.last_action.result(),
-            t.last_action.event_time()};
+  std::size_t largest = 0;  // the number of the largest window
+
+  WindowFeatures operator()(const WindowTotals& t, std::size_t window) const {
+    WindowFeatures features{t.value.n, t.actions.result(), t.value.result(), std::nullopt, {}};
+    if (window == largest) {
+      features.last_action = t.last_action.result();
+      features.last_time = t.last_action.event_time();
+    }
+    return features;
   }
 };
 

@@ -1,16 +1,35 @@
 #include "jobs/feature_pipeline/row_json.h"
 
+#include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "connectors/formats/json_writer.h"
 
 namespace tidemill::features {
+namespace {
+
+constexpr std::string_view kUser = "{\"user_id\":";
+constexpr std::string_view kLastAction = ",\"last_action\":";
+constexpr std::string_view kEventTime = ",\"event_time\":";
+constexpr std::string_view kComputedAt = ",\"computed_at\":";
+
+char* put(char* out, std::string_view text) {
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
+}  // namespace
 
 RowJson::RowJson(const FeatureWindows& windows, std::string key_prefix, bool deletes_empty)
     : largest_(windows.largest), key_prefix_(std::move(key_prefix)), deletes_empty_(deletes_empty) {
+  room_ = kUser.size() + kLastAction.size() + kEventTime.size() + kComputedAt.size() +
+          2 * kMaxJsonTime + 1;
   for (const std::string& name : windows.names) {
-    names_.push_back({",\"event_count_" + name + "\":", ",\"unique_actions_" + name + "\":",
-                      ",\"avg_value_" + name + "\":"});
+    const Names& names = names_.emplace_back(
+        Names{",\"event_count_" + name + "\":", ",\"unique_actions_" + name + "\":",
+              ",\"avg_value_" + name + "\":"});
+    room_ += names.count.size() + names.unique.size() + names.average.size() + 3 * kMaxJsonNumber;
   }
 }
 
@@ -26,33 +45,29 @@ void RowJson::operator()(const FeatureRow& row, EventTime, OutputBatch& out) con
     out.end_row();
     return;
   }
-  bytes += "{\"user_id\":";
-  append_json(bytes, std::string_view(row.key));
+  const WindowFeatures& all = row.results[largest_];
+  const std::string_view last_action =
+      all.last_action ? std::string_view(*all.last_action) : std::string_view();
+  const std::size_t begin = bytes.size();
+  bytes.resize(begin + room_ + max_json_size(row.key) + max_json_size(last_action));
+  char* at = bytes.data() + begin;
+  at = write_json(put(at, kUser), std::string_view(row.key));
   for (std::size_t w = 0; w < names_.size(); ++w) {
     const WindowFeatures& features = row.results[w];
-    bytes += names_[w].count;
-    append_json(bytes, features.event_count);
-    bytes += names_[w].unique;
-    append_json(bytes, features.unique_actions);
-    bytes += names_[w].average;
-    if (features.avg_value) {
-      append_json(bytes, *features.avg_value);
-    } else {
-      bytes += "null";
-    }
+    at = write_json(put(at, names_[w].count), features.event_count);
+    at = write_json(put(at, names_[w].unique), features.unique_actions);
+    at = put(at, names_[w].average);
+    at = features.avg_value ? write_json(at, *features.avg_value) : put(at, "null");
   }
-  const WindowFeatures& all = row.results[largest_];
-  bytes += ",\"last_action\":";
+  at = put(at, kLastAction);
   if (all.last_action) {
-    append_json(bytes, std::string_view(*all.last_action));
-    bytes += ",\"event_time\":";
-    append_json(bytes, all.last_time);
+    at = write_json(put(write_json(at, last_action), kEventTime), all.last_time);
   } else {
-    bytes += "null,\"event_time\":null";
+    at = put(put(put(at, "null"), kEventTime), "null");
   }
-  bytes += ",\"computed_at\":";
-  append_json(bytes, row.at);
-  bytes += '}';
+  at = write_json(put(at, kComputedAt), row.at);
+  *at++ = '}';
+  bytes.resize(static_cast<std::size_t>(at - bytes.data()));
   out.end_row();
 }
 

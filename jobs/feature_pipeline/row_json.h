@@ -3,6 +3,7 @@
 // computed_at.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ class RowJson {
     std::string count, unique, average;  // with quotes, comma and colon
   };
   std::vector<Names> names_;
+  std::size_t room_ = 0;  // for a row but its texts
   std::size_t largest_;
   std::string key_prefix_;
   bool deletes_empty_;
