@@ -67,10 +67,6 @@ ConfPtr make_conf(const Properties& properties, ClientEvents& events);
 // Throws Error(kConfig) with librdkafka's reason.
 HandlePtr make_handle(rd_kafka_type_t type, ConfPtr conf);
 
-// Stops the program with exit code 1: a restart would meet the same again, but no record is to
-// blame.
-constexpr ErrorCode kStop = ErrorCode::kBadData;
-
 // Which of our errors this is; kIo for everything that may pass by itself.
 ErrorCode error_code_of(rd_kafka_resp_err_t error);
 

@@ -172,7 +172,7 @@ Error TransactionalProducer::Calls::error_of(const char* what, rd_kafka_resp_err
     error = static_cast<rd_kafka_resp_err_t>(failure->error);
     text += "; first record not taken: " + failure->text;
   }
-  if (error_code_of(error) == kStop) text += refused_text();
+  if (error_code_of(error) == ErrorCode::kStop) text += refused_text();
   if (error_code_of(error) == ErrorCode::kFenced) {
     return {ErrorCode::kFenced,
             "this Kafka producer was fenced: another instance took its transactional id, or the "

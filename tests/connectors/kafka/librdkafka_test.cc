@@ -50,7 +50,7 @@ TEST(ErrorCodes, SayWhoCanAct) {
            Case{RD_KAFKA_RESP_ERR_PRODUCER_FENCED, ErrorCode::kFenced},
            Case{RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, ErrorCode::kFenced},
            Case{RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, ErrorCode::kFenced},
-           Case{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, kStop},
+           Case{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorCode::kStop},
            Case{RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, ErrorCode::kConfig},
            Case{RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, ErrorCode::kBadData},
            Case{RD_KAFKA_RESP_ERR_INVALID_RECORD, ErrorCode::kBadData},
