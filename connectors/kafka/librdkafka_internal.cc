@@ -28,10 +28,11 @@ void on_error(rd_kafka_t*, int error, const char* reason, void* opaque) {
 
 }  // namespace
 
-std::optional<rd_kafka_resp_err_t> ClientEvents::last_error() const {
+bool ClientEvents::is_login_refused() const {
   const std::lock_guard lock(mutex_);
-  if (error_ == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
-  return error_;
+  return error_ == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+         (error_ == RD_KAFKA_RESP_ERR__SSL &&
+          error_text_.find("certificate verify failed") != std::string::npos);
 }
 
 std::string ClientEvents::last_error_text() const {

@@ -87,7 +87,8 @@ Error CommitHistory::judge(const Error& error, const TransactionalProducer& prod
     }
   }
   const auto failure = producer.delivery_failure();
-  if (!failure) return error;
+  // Only a refusal says something about the record: without an answer it is the brokers' matter.
+  if (!failure || failure->code == ErrorCode::kIo) return error;
   const bool is_repeated = failure_ == failure;
   failure_ = failure;
   if (is_repeated) {

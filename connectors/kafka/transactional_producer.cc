@@ -71,7 +71,8 @@ void TransactionalProducer::flush() {
 void TransactionalProducer::commit() {
   if (settings_.transactional_id.empty()) return flush();
   // What is not acknowledged within the transaction's life can never be committed.
-  const Duration life = transaction_timeout_of(settings_);
+  const Duration life =
+      settings_.call_deadline > 0s ? settings_.call_deadline : transaction_timeout_of(settings_);
   calls_->run("flush", life, [calls = calls_.get(), life] { return calls->flush(life); });
   const Duration limit = answer_deadline_of(settings_);
   const auto start = std::chrono::steady_clock::now();

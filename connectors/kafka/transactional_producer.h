@@ -53,6 +53,7 @@ struct DeliveryFailure {
   std::int32_t partition = 0;
   std::size_t bytes = 0;
   int error = 0;
+  ErrorCode code = ErrorCode::kIo;
   std::string text;
   friend bool operator==(const DeliveryFailure&, const DeliveryFailure&) = default;
 };
