@@ -99,6 +99,13 @@ std::string without_password(const std::string& text) {
   return std::regex_replace(text, kPassword, "$1***@");
 }
 
+// Settings passed through to a library may hold what is refused later: never printed all the same.
+bool is_secret(const std::string& key) {
+  static const std::regex kSecret(
+      "(password|secret|token|jaas\\.config|oauthbearer\\.config|key\\.pem)$");
+  return std::regex_search(key, kSecret);
+}
+
 }  // namespace
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
@@ -354,7 +361,7 @@ std::string Config::print() const {
   std::string printed;
   for (const std::string& key : keys) {
     YAML::Emitter value;
-    value << without_password(text(key));
+    value << (is_secret(key) ? "***" : without_password(text(key)));
     const ConfigValue* found = find(key);
     printed +=
         key + ": " + value.c_str() + "  # " + (found != nullptr ? found->origin : "default") + "\n";

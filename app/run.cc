@@ -1,5 +1,6 @@
 #include "app/run.h"
 
+#include <csignal>
 #include <cstdio>
 #include <thread>
 #include <unistd.h>
@@ -166,6 +167,11 @@ int run_to_the_end(const Environment& env) {
   return 0;
 }
 
+// Until the job runs there is nothing to finish: a stop is the end.
+void end_at_stop_signals() {
+  for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, [](int) { _exit(0); });
+}
+
 int run_checked(int argc, char** argv, const JobDefinition& definition) {
   const auto flags = parse_flags(argc, argv, definition.description);
   if (!flags) return 0;
@@ -193,6 +199,7 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   }
   // A plan that cannot be made is found before anything is touched.
   (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
+  if (!flags->validate) end_at_stop_signals();
   run_checks(env, flags->validate);
   if (flags->validate) return 0;
   return run_to_the_end(env);

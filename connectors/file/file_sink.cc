@@ -18,6 +18,7 @@
 #include "engine/base/bytes.h"
 #include "engine/base/error.h"
 #include "engine/base/files.h"
+#include "engine/base/log.h"
 
 namespace tidemill {
 namespace fs = std::filesystem;
@@ -25,6 +26,10 @@ namespace {
 
 constexpr std::size_t kWriteBytes = 256 * 1024;
 constexpr const char* kPartSuffix = ".part";
+// What a checkpoint published that a restore by choice has given up; the restored one's successor's
+// number follows.
+constexpr const char* kGivenUpSuffix = ".given-up-";
+constexpr std::string_view kEndsPart = "ends";
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path, int error = errno) {
   throw Error(ErrorCode::kIo, what + ": " + path.string() + ": " + std::strerror(error));
@@ -40,15 +45,22 @@ std::string file_name(std::int64_t first_offset) {
   return name;
 }
 
-// The offset behind the last visible line: the last file's name and its lines.
-std::int64_t visible_end(const fs::path& folder) {
-  std::string last;
+// Names of the visible files, in order.
+std::set<std::string> visible_files(const fs::path& folder) {
+  std::set<std::string> names;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.ends_with(".jsonl") && !name.starts_with(".")) last = std::max(last, name);
+    if (name.ends_with(".jsonl") && !name.starts_with(".")) names.insert(name);
   }
-  if (last.empty()) return 0;
+  return names;
+}
+
+// The offset behind the last visible line: the last file's name and its lines.
+std::int64_t visible_end(const fs::path& folder) {
+  const std::set<std::string> names = visible_files(folder);
+  if (names.empty()) return 0;
+  const std::string& last = *names.rbegin();
   std::int64_t first = 0;
   const auto [at, parse_error] = std::from_chars(last.data(), last.data() + last.size(), first);
   if (parse_error != std::errc() || file_name(first) != last) {
@@ -80,6 +92,8 @@ class FileSink final : public Sink, private Snapshotable {
       partition.next_offset = visible_end(partition.folder);
       partitions_.push_back(std::move(partition));
     }
+    const auto* attempt = ctx.resources().find<AttemptInfo>();
+    if (attempt != nullptr && attempt->is_by_choice) go_back(ctx, attempt->next_checkpoint);
     ctx.attach(*this);
   }
   ~FileSink() override {
@@ -122,6 +136,30 @@ class FileSink final : public Sink, private Snapshotable {
     std::string rest;  // bytes not yet written
   };
 
+  // What was published after the restored checkpoint would be doubled by what is written from here
+  // on: it goes out of sight with the first commit of the new lineage, until which it counts. A
+  // file lies on one side of every barrier.
+  void go_back(const OperatorContext& ctx, CheckpointId next) {
+    for (const ByteView part : ctx.restored(kEndsPart)) {
+      ByteReader in(part);
+      for (Partition& p : partitions_) {
+        if (in.empty()) break;  // the sink had fewer partitions then
+        const auto end = static_cast<std::int64_t>(in.varint());
+        for (const std::string& name : visible_files(p.folder)) {
+          if (name < file_name(end)) continue;
+          append_sized(prepared_, p.folder.filename().string());
+          append_sized(prepared_, name);
+          append_sized(prepared_, name + kGivenUpSuffix + std::to_string(next));
+          log(LogLevel::kWarn,
+              "file sink: rows of a checkpoint that this restore gives up go out of "
+              "sight: " +
+                  (p.folder / name).string() + kGivenUpSuffix + std::to_string(next));
+        }
+        p.next_offset = end;
+      }
+    }
+  }
+
   static void open(Partition& p) {
     p.first_offset = p.next_offset;
     p.part = p.folder / ("." + file_name(p.first_offset) + kPartSuffix);
@@ -142,7 +180,9 @@ class FileSink final : public Sink, private Snapshotable {
   static void flush(Partition& p) { write_all(p.fd, p.buffer, p.part); }
 
   void freeze(CheckpointId) override {
+    ends_.clear();
     for (Partition& p : partitions_) {
+      append_varint(ends_, static_cast<std::uint64_t>(p.next_offset));
       if (p.fd < 0) continue;
       Closing c;
       c.fd = std::exchange(p.fd, -1);
@@ -159,6 +199,7 @@ class FileSink final : public Sink, private Snapshotable {
   bool drain(StageSnapshot& out, std::size_t) override {
     if (closing_.empty()) {
       out.prepared = std::exchange(prepared_, {});
+      out.parts.push_back({std::string(kEndsPart), std::exchange(ends_, {})});
       return true;
     }
     Closing& c = closing_.back();
@@ -176,6 +217,7 @@ class FileSink final : public Sink, private Snapshotable {
   std::vector<Partition> partitions_;
   std::vector<Closing> closing_;
   Bytes prepared_;
+  Bytes ends_;  // offset behind the last row before the barrier, by partition
 };
 
 void publish(const FileSinkSettings& settings, ByteView prepared) {
@@ -185,6 +227,11 @@ void publish(const FileSinkSettings& settings, ByteView prepared) {
     const fs::path folder = settings.dir / in.sized();
     const fs::path part = folder / in.sized();
     const fs::path final = folder / in.sized();
+    // Never twice: another file may have the first one's name by now.
+    if (final.filename().string().find(kGivenUpSuffix) != std::string::npos &&
+        (fs::exists(final) || !fs::exists(part))) {
+      continue;
+    }
     if (::rename(part.c_str(), final.c_str()) != 0) {
       if (errno != ENOENT || !fs::exists(final)) {
         throw Error(ErrorCode::kRefused, "a committed output file is missing: " + part.string() +

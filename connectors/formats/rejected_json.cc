@@ -26,6 +26,7 @@ void RejectedToTopic::operator()(const RejectedRecord& r, EventTime, OutputBatch
     out.end_key();
   }
   out.buffer().append(r.value);
+  if (!r.has_value) out.set_delete();  // a tombstone stays one
   out.set_time(r.timestamp);
   out.set_headers({{"tidemill.reason", r.reason},
                    {"tidemill.detail", r.detail},

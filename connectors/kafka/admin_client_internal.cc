@@ -5,6 +5,8 @@
 namespace tidemill::kafka {
 namespace {
 
+// How long a refused login is tried again.
+constexpr Duration kLogin = 3s;
 constexpr Duration kSlice = 2s;
 constexpr Duration kPause = 50ms;
 constexpr std::size_t kBatch = 500;
@@ -46,17 +48,18 @@ rd_kafka_t* Admin::Client::uncommitted() {
 }
 
 Error Admin::Client::failed(const std::string& what, rd_kafka_resp_err_t error) const {
-  const bool is_auth = last_error() == RD_KAFKA_RESP_ERR__AUTHENTICATION;
-  return {is_auth ? ErrorCode::kConfig : error_code_of(error),
+  return {is_login_refused() ? ErrorCode::kConfig : error_code_of(error),
           "Kafka did not answer a question: " + what + ": " + describe(error) + last_error_text()};
 }
 
 void Admin::Client::until_answered(const std::string& what, const Ask& ask) const {
   const Deadline deadline(timeout);
+  const Deadline login(kLogin);
   while (true) {
     const rd_kafka_resp_err_t error = ask(deadline.left_ms(kSlice));
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-    if (!may_pass(error) || deadline.is_over()) throw failed(what, error);
+    const bool is_hopeless = is_login_refused() && login.is_over();
+    if (!may_pass(error) || deadline.is_over() || is_hopeless) throw failed(what, error);
     rd_kafka_poll(handle(), deadline.left_ms(kPause));
   }
 }

@@ -74,6 +74,11 @@ class KafkaCommit final : public CommitProtocol {
 
   void begin(CheckpointId epoch) override { transaction_.begin(epoch); }
 
+  // Half the transaction's life: the other half is for the commit. (Row N.)
+  [[nodiscard]] Duration patience() const override {
+    return transaction_timeout_of(producer_settings(settings_)) / 2;
+  }
+
   void commit(const CommitRecord& record) override {
     if (settings_.guarantee == Guarantee::kAtLeastOnce) {
       transaction_.flush();

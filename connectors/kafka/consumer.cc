@@ -238,6 +238,12 @@ void Consumer::take_event(std::size_t index, const void* event) {
   const ErrorCode code = error_code_of(message.err);
   if (code == ErrorCode::kRefused) {
     check_exists(index);
+    // Gone and back: whether it is the same log is found out by the checks of a start (row G). Of a
+    // partition that has just been added brokers learn one after the other.
+    if (message.err != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+      throw Error(ErrorCode::kIo,
+                  "a Kafka topic was missing for a while and may have been made anew: " + what);
+    }
   } else if (code == ErrorCode::kIo) {
     // librdkafka goes on by itself.
     log(LogLevel::kWarn, "kafka: reading is disturbed: " + what + client_->last_error_text());

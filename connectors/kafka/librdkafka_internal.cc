@@ -28,10 +28,11 @@ void on_error(rd_kafka_t*, int error, const char* reason, void* opaque) {
 
 }  // namespace
 
-std::optional<rd_kafka_resp_err_t> ClientEvents::last_error() const {
+bool ClientEvents::is_login_refused() const {
   const std::lock_guard lock(mutex_);
-  if (error_ == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
-  return error_;
+  return error_ == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+         (error_ == RD_KAFKA_RESP_ERR__SSL &&
+          error_text_.find("certificate verify failed") != std::string::npos);
 }
 
 std::string ClientEvents::last_error_text() const {
@@ -96,7 +97,7 @@ ErrorCode error_code_of(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return kStop;
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return ErrorCode::kStop;
 
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:

@@ -47,8 +47,10 @@ struct ClientEvents {
   ClientEvents& operator=(const ClientEvents&) = delete;
 
   // The last error of the connections (unreachable, refused, not authorised): why a call timed out.
-  [[nodiscard]] std::optional<rd_kafka_resp_err_t> last_error() const;
-  [[nodiscard]] std::string last_error_text() const;  // with a leading separator; empty if none
+  // With a leading separator; empty if none.
+  [[nodiscard]] std::string last_error_text() const;
+  // It says that waiting will not help: a login refused, or a certificate not trusted.
+  [[nodiscard]] bool is_login_refused() const;
   void note_error(rd_kafka_resp_err_t error, std::string text);
   // Which topic the coordinator has refused: only the log says so.
   [[nodiscard]] std::string refused_text() const;
@@ -66,10 +68,6 @@ ConfPtr make_conf(const Properties& properties, ClientEvents& events);
 
 // Throws Error(kConfig) with librdkafka's reason.
 HandlePtr make_handle(rd_kafka_type_t type, ConfPtr conf);
-
-// Stops the program with exit code 1: a restart would meet the same again, but no record is to
-// blame.
-constexpr ErrorCode kStop = ErrorCode::kBadData;
 
 // Which of our errors this is; kIo for everything that may pass by itself.
 ErrorCode error_code_of(rd_kafka_resp_err_t error);

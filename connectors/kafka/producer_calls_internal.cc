@@ -126,8 +126,7 @@ std::optional<Error> TransactionalProducer::Calls::repeat(const char* what, Dura
     }
     is_dirty = true;
     if (deadline.is_over()) {
-      const bool is_auth = last_error() == RD_KAFKA_RESP_ERR__AUTHENTICATION;
-      return Error(is_auth ? ErrorCode::kConfig : ErrorCode::kIo,
+      return Error(is_login_refused() ? ErrorCode::kConfig : ErrorCode::kIo,
                    std::string("a Kafka call did not succeed in time: ") + what + ", after " +
                        std::to_string(limit.count()) +
                        " ms: " + rd_kafka_error_string(error.get()) + last_error_text());
@@ -172,7 +171,7 @@ Error TransactionalProducer::Calls::error_of(const char* what, rd_kafka_resp_err
     error = static_cast<rd_kafka_resp_err_t>(failure->error);
     text += "; first record not taken: " + failure->text;
   }
-  if (error_code_of(error) == kStop) text += refused_text();
+  if (error_code_of(error) == ErrorCode::kStop) text += refused_text();
   if (error_code_of(error) == ErrorCode::kFenced) {
     return {ErrorCode::kFenced,
             "this Kafka producer was fenced: another instance took its transactional id, or the "
@@ -226,7 +225,11 @@ void TransactionalProducer::Calls::on_delivery(rd_kafka_t*, const rd_kafka_messa
   if (calls.failure_) return;
   const char* topic = rd_kafka_topic_name(message->rkt);
   const std::size_t bytes = message->len + message->key_len;
-  calls.failure_ = DeliveryFailure{topic, message->partition, bytes, message->err,
+  calls.failure_ = DeliveryFailure{topic,
+                                   message->partition,
+                                   bytes,
+                                   message->err,
+                                   error_code_of(message->err),
                                    to_string(TopicPartition(topic, message->partition)) + ", " +
                                        std::to_string(bytes) +
                                        " bytes of key and value: " + describe(message->err)};

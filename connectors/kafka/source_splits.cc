@@ -302,7 +302,13 @@ void SourceSplits::check_tails(const std::vector<SplitPosition>& positions) {
     places[partition] = position.tail_offset;
     expected[partition] = &position;
   }
-  for (const auto& [partition, record] : admin_->records_at(places)) {
+  std::vector<TopicPartition> without;
+  const auto records = admin_->records_at(places);
+  for (const auto& [partition, place] : places) {
+    if (records.count(partition) == 0) without.push_back(partition);
+  }
+  check_missing_tails(without, places);
+  for (const auto& [partition, record] : records) {
     const SplitPosition& position = *expected.at(partition);
     if (record.timestamp_ms == position.tail_timestamp &&
         hash_bytes(record.value) == position.tail_hash) {
@@ -312,6 +318,31 @@ void SourceSplits::check_tails(const std::vector<SplitPosition>& positions) {
            std::to_string(record.offset) +
            " than the one that was read: the topic was made anew or its log truncated; check the "
            "topic, then start anew with --restore none --accept-duplicates");
+  }
+}
+
+// A committed record that was read stays where it is until retention or compaction takes it. A
+// marker, an aborted record or an open transaction in its place belongs to another log.
+void SourceSplits::check_missing_tails(const std::vector<TopicPartition>& partitions,
+                                       const Offsets& places) {
+  if (partitions.empty() || !settings_.is_read_committed) return;
+  // Asked after the records were looked for, so that retention meanwhile is no accusation.
+  for (const auto& [partition, start] : admin_->offsets(partitions, LogPoint::kStart)) {
+    if (places.at(partition) < start || may_be_compacted(partition.first)) continue;
+    refuse("partition " + to_string(partition) + " has no record at offset " +
+           std::to_string(places.at(partition)) +
+           ", where the last one read was: the topic was made anew or its log truncated; check the "
+           "topic, then start anew with --restore none --accept-duplicates");
+  }
+}
+
+bool SourceSplits::may_be_compacted(const std::string& topic) {
+  try {
+    return admin_->topic_config(topic)["cleanup.policy"].find("compact") != std::string::npos;
+  } catch (const Error& e) {
+    log(LogLevel::kWarn,
+        "kafka: whether topic " + topic + " was made anew cannot be told for certain: " + e.what());
+    return true;
   }
 }
 

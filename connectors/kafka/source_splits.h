@@ -72,6 +72,9 @@ class SourceSplits {
   void settle_stops(const std::vector<TopicPartition>& partitions, const RestoredSource& restored);
   void check_ranges(const Audit& audit);
   void check_tails(const std::vector<SplitPosition>& positions);
+  void check_missing_tails(const std::vector<TopicPartition>& partitions,
+                           const std::map<TopicPartition, std::int64_t>& places);
+  [[nodiscard]] bool may_be_compacted(const std::string& topic);
   void discover();
   void look_for_partitions();
 

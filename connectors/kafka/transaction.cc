@@ -19,7 +19,7 @@ constexpr Duration kMarkers = 50ms;
 constexpr std::int32_t kReplication = 3;
 
 // Exit code 1, and no restart: it would meet the same again.
-Error stop(const std::string& message) { return {ErrorCode::kBadData, message}; }
+Error stop(const std::string& message) { return {ErrorCode::kStop, message}; }
 
 }  // namespace
 
@@ -34,7 +34,7 @@ void CommitHistory::committed(const std::string& checkpoint) {
   has_committed_ = true;
   failure_.reset();
   num_fenced_ = 0;
-  num_abandoned_ = 0;
+  num_given_up_ = 0;
 }
 
 void CommitHistory::attempted(const std::string& checkpoint) {
@@ -68,9 +68,11 @@ Error CommitHistory::judge(const Error& error, const TransactionalProducer& prod
   const std::lock_guard lock(mutex_);
   if (is_judged_) return error;  // the sinks and the protocol meet the same failure
   is_judged_ = true;
-  if (producer.is_abandoned() && ++num_abandoned_ >= kTooMany) {
-    return stop("librdkafka did not return from " + std::to_string(kTooMany) +
-                " calls; this process gives up and must be started anew: " + error.what());
+  if ((producer.is_abandoned() || producer.is_unanswered()) && ++num_given_up_ >= kTooMany) {
+    return stop(std::to_string(kTooMany) +
+                " Kafka transactions in a row were given up without an answer; look at the brokers "
+                "and the network, then start the job again: " +
+                error.what());
   }
   if (error.code() == ErrorCode::kFenced) {
     was_fenced_ = true;
@@ -85,7 +87,8 @@ Error CommitHistory::judge(const Error& error, const TransactionalProducer& prod
     }
   }
   const auto failure = producer.delivery_failure();
-  if (!failure) return error;
+  // Only a refusal says something about the record: without an answer it is the brokers' matter.
+  if (!failure || failure->code == ErrorCode::kIo) return error;
   const bool is_repeated = failure_ == failure;
   failure_ = failure;
   if (is_repeated) {

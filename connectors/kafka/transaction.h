@@ -37,7 +37,8 @@ class CommitHistory {
   [[nodiscard]] bool has_committed() const;
 
   // Counts what happened since the last commit and gives back what is to be thrown instead: the
-  // same record refused twice (row M), three transactions fenced (row J), three handles abandoned.
+  // same record refused twice (row M), three transactions fenced (row J) or given up without an
+  // answer.
   [[nodiscard]] Error judge(const Error& error, const TransactionalProducer& producer,
                             Duration transaction_timeout);
   // The last attempt ended because somebody took the transactional id.
@@ -53,7 +54,7 @@ class CommitHistory {
   bool is_judged_ = false;  // in this attempt
   bool was_fenced_ = false;
   int num_fenced_ = 0;
-  int num_abandoned_ = 0;
+  int num_given_up_ = 0;  // handles abandoned, commits without an answer
 };
 
 class Transaction {

@@ -22,6 +22,13 @@ Duration call_deadline_of(const ProducerSettings& settings) {
   return std::max<Duration>(transaction_timeout_of(settings), 60s);
 }
 
+// A commit that is under way is answered after two requests have timed out, or it will not be: a
+// new producer learns sooner what became of it.
+Duration answer_deadline_of(const ProducerSettings& settings) {
+  if (settings.call_deadline > 0s) return settings.call_deadline;
+  return std::max<Duration>(2 * socket_timeout_of(settings), 5s);
+}
+
 }  // namespace
 
 TransactionalProducer::TransactionalProducer(const ProducerSettings& settings,
@@ -63,13 +70,22 @@ void TransactionalProducer::flush() {
 
 void TransactionalProducer::commit() {
   if (settings_.transactional_id.empty()) return flush();
-  const Duration limit = call_deadline_of(settings_);
+  // What is not acknowledged within the transaction's life can never be committed.
+  const Duration life =
+      settings_.call_deadline > 0s ? settings_.call_deadline : transaction_timeout_of(settings_);
+  calls_->run("flush", life, [calls = calls_.get(), life] { return calls->flush(life); });
+  const Duration limit = answer_deadline_of(settings_);
   const auto start = std::chrono::steady_clock::now();
-  calls_->run("commit_transaction", limit, [calls = calls_.get(), limit] {
-    return calls->repeat("commit_transaction", limit, [calls](int ms) {
-      return rd_kafka_commit_transaction(calls->handle(), ms);
+  try {
+    calls_->run("commit_transaction", limit, [calls = calls_.get(), limit] {
+      return calls->repeat("commit_transaction", limit, [calls](int ms) {
+        return rd_kafka_commit_transaction(calls->handle(), ms);
+      });
     });
-  });
+  } catch (const Error&) {
+    is_unanswered_ = std::chrono::steady_clock::now() - start >= limit;
+    throw;
+  }
   // So slow that a request may have been given up and repeated meanwhile.
   if (std::chrono::steady_clock::now() - start > slow_) calls_->is_dirty = true;
 }

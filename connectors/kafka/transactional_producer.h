@@ -53,6 +53,7 @@ struct DeliveryFailure {
   std::int32_t partition = 0;
   std::size_t bytes = 0;
   int error = 0;
+  ErrorCode code = ErrorCode::kIo;
   std::string text;
   friend bool operator==(const DeliveryFailure&, const DeliveryFailure&) = default;
 };
@@ -101,6 +102,8 @@ class TransactionalProducer {
   [[nodiscard]] bool is_dirty() const;
   // A call did not return and the handle was given up.
   [[nodiscard]] bool is_abandoned() const;
+  // The commit was not answered in time: its outcome is unknown.
+  [[nodiscard]] bool is_unanswered() const { return is_unanswered_; }
   // Why the last commit failed, if it was because of a record.
   [[nodiscard]] std::optional<DeliveryFailure> delivery_failure() const;
   // Records handed over and not yet acknowledged. Any thread.
@@ -112,6 +115,7 @@ class TransactionalProducer {
   const ProducerSettings settings_;
   const Duration slow_;           // a commit that takes longer may have been repeated
   std::shared_ptr<Calls> calls_;  // shared with the thread that may be stuck in a call
+  bool is_unanswered_ = false;
 };
 
 }  // namespace tidemill::kafka

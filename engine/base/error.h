@@ -16,6 +16,7 @@ enum class ErrorCode {
   kRefused,   // would lose or double data: exit 3
   kCorrupt,   // a checkpoint file is damaged: exit 3
   kBadData,   // a record under policy `fail`: exit 1, a restart would meet it again
+  kStop,      // restarts have been tried or cannot help: exit 1
   kIo,        // disk, network, server: the supervisor restarts the job
   kFenced,    // another instance took over or our transaction timed out: restart
   kUser,      // a user's function threw

@@ -44,6 +44,10 @@ class CommitProtocol {
   // S7 / E8: epoch `epoch` (= the next checkpoint's id) is open: sinks may write its records.
   virtual void begin(CheckpointId epoch) = 0;
 
+  // How long after `begin` a checkpoint may still fail to be stored before the job must stop: what
+  // an open epoch holds does not live for ever.
+  [[nodiscard]] virtual Duration patience() const { return Duration(30'000); }
+
   // E3: every sink has passed barrier `record.seq`; E5-E7: makes `record` the truth. Only called
   // once the manifest is durable. Throws Error: outcome unknown, the attempt is over and the next
   // one asks `acquire`.

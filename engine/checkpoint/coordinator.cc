@@ -41,7 +41,8 @@ Coordinator::Coordinator(Settings settings, const Plan& plan, CheckpointStorage&
       last_bytes_(metrics.gauge("tidemill_checkpoint_last_bytes")),
       next_(settings_.next),
       parent_(settings_.parent),
-      last_end_(clock.monotonic()) {}
+      last_end_(clock.monotonic()),
+      opened_at_(last_end_) {}
 
 void Coordinator::acknowledge(TaskSnapshot snapshot) {
   const std::lock_guard lock(mutex_);
@@ -90,7 +91,6 @@ void Coordinator::complete() {
   const auto& [manifest, hash] = *stored;
   if (!TM_BROKEN("commit_before_snapshot")) protocol_.commit(record_of(manifest, hash));
   TM_CRASH_POINT("after_commit");
-  declining_since_.reset();
   carried_.clear();
   protocol_.begin(next_);
   publish_prepared(plan_.graph, manifest.prepared);
@@ -99,6 +99,7 @@ void Coordinator::complete() {
   completed_.add();
   last_committed_.set(static_cast<double>(manifest.seq));
   last_end_ = clock_.monotonic();
+  opened_at_ = last_end_;
   duration_us_.record(static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(last_end_ - triggered_at_).count()));
   in_flight_.reset();
@@ -178,18 +179,19 @@ void Coordinator::decline(const std::string& id, const std::string& why) {
   storage_.abandon(id);
   declined_.add();
   const auto now = clock_.monotonic();
-  if (!declining_since_) declining_since_ = now;
+  const Duration open_for = std::chrono::duration_cast<Duration>(now - opened_at_);
+  const Duration patience = protocol_.patience();
+  if (open_for > patience) {
+    throw Error(ErrorCode::kStop,
+                "checkpoints cannot be stored, and nothing was committed for " +
+                    std::to_string(open_for.count()) + " ms (the limit is " +
+                    std::to_string(patience.count()) +
+                    "); nothing is lost: free space in or mend the checkpoint folder, then start "
+                    "the job again: " +
+                    storage_.folder().string() + ": " + why);
+  }
   log(LogLevel::kWarn, "checkpoint " + std::to_string(*in_flight_) +
                            " could not be stored and is declined; trying again: " + why);
-  if (now - *declining_since_ > settings_.decline_limit) {
-    throw Error(
-        ErrorCode::kIo,
-        "checkpoints cannot be stored since " +
-            std::to_string(
-                std::chrono::duration_cast<std::chrono::seconds>(now - *declining_since_).count()) +
-            " s; free space in or mend the checkpoint folder: " + storage_.folder().string() +
-            ": " + why);
-  }
   {
     const std::lock_guard lock(mutex_);
     carried_ = collect(id).prepared;

@@ -32,11 +32,10 @@ class Coordinator {
   struct Settings {
     std::string job;
     std::string lineage;
-    std::string parent;             // the restored checkpoint, empty for none
-    CheckpointId next = 0;          // number of the next checkpoint
-    Duration interval{1000};        // zero: only on request
-    std::size_t retained = 3;       // committed checkpoints kept
-    Duration decline_limit{30000};  // how long storing may fail before the attempt gives up
+    std::string parent;        // the restored checkpoint, empty for none
+    CheckpointId next = 0;     // number of the next checkpoint
+    Duration interval{1000};   // zero: only on request
+    std::size_t retained = 3;  // committed checkpoints kept
     std::string backend;
   };
 
@@ -90,7 +89,7 @@ class Coordinator {
   std::optional<CheckpointId> in_flight_;
   std::chrono::nanoseconds triggered_at_{};
   std::chrono::nanoseconds last_end_{};
-  std::optional<std::chrono::nanoseconds> declining_since_;
+  std::chrono::nanoseconds opened_at_{};  // since when the epoch of what is not committed is open
   std::vector<Manifest::Prepared> carried_;  // prepared by checkpoints that were declined
   std::uint64_t num_committed_ = 0;
 

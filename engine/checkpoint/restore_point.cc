@@ -103,6 +103,8 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
       }
       point.manifest = storage.load(chosen->id).manifest;
       point.is_new_lineage = true;
+      // An older one than the last committed was published before that one was committed.
+      point.may_be_unpublished = !record || chosen->seq > record->seq;
       point.lineage = new_lineage(point.next);
       point.why = "restore " + chosen->id + " by choice";
       return point;
@@ -127,6 +129,7 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
                "; there are: " + list_ids(all));
       }
       point.manifest = storage.load(assumed->id).manifest;
+      point.may_be_unpublished = true;
       point.why = "assumed committed: " + assumed->id;
     }
     point.is_new_lineage = true;
@@ -135,6 +138,7 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
   }
 
   point.manifest = load_committed(job, *record, storage);
+  point.may_be_unpublished = true;
   point.lineage = record->lineage;
   point.why = "last committed checkpoint " + record->checkpoint;
   return point;

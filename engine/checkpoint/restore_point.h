@@ -25,6 +25,8 @@ struct RestorePoint {
                                 // before the first record
   std::string lineage;
   CheckpointId next = 0;
+  // What the checkpoint prepared may not have been published yet.
+  bool may_be_unpublished = false;
   std::string why;  // for the log and the audit trail
 };
 

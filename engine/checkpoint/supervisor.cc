@@ -137,9 +137,7 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
     attempt.store->restore(storage.state_folder(point.manifest->checkpoint), point.manifest->files);
     TM_CRASH_POINT("mid_restore");
     // What a committed checkpoint prepared is published, also one that a person vouches for.
-    if (!point.is_new_lineage || !choice_.assume_committed.empty()) {
-      publish_prepared(graph_, point.manifest->prepared);
-    }
+    if (point.may_be_unpublished) publish_prepared(graph_, point.manifest->prepared);
     if (!point.is_new_lineage) {
       // Never committed, and the fence makes sure that they never will be.
       for (const CheckpointName& name : storage.list()) {
@@ -167,7 +165,8 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   attempt.resources.lend(attempt.control);
   attempt.resources.lend(*attempt.sources);
   attempt.point = prepare(attempt, storage);
-  attempt.info = {settings_.job, attempt.point.next};
+  attempt.info = {settings_.job, attempt.point.next, CheckpointStorage::new_id(attempt.point.next),
+                  attempt.point.is_new_lineage && attempt.point.manifest};
   attempt.resources.lend(attempt.info);
   const auto& manifest = attempt.point.manifest;
   attempt.plan = make_plan(graph_, settings_.parallelism,

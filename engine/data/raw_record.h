@@ -32,6 +32,7 @@ struct RejectedRecord {
   std::string value;
   std::string key;
   bool has_key = false;
+  bool has_value = true;
   std::string source;  // topic, or directory of a file log
   std::int32_t partition = 0;
   std::int64_t offset = 0;

@@ -96,6 +96,10 @@ class OutputBatch {
 struct AttemptInfo {
   std::string job;
   CheckpointId next_checkpoint = 0;  // the first barrier of the attempt
+  std::string id = {};               // no other attempt has it
+  // Restored by choice: what later checkpoints have put out is no part of this job's output any
+  // more.
+  bool is_by_choice = false;
 };
 
 // One subtask of a sink. It may attach a Snapshotable in its constructor (ctx.attach): `freeze` is

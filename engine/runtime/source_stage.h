@@ -399,6 +399,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     record.value = raw.value;
     record.key = raw.key;
     record.has_key = raw.has_key;
+    record.has_value = raw.has_value;
     record.source = status.source;
     record.partition = origin.partition;
     record.offset = origin.offset;

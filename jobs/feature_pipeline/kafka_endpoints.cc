@@ -25,11 +25,23 @@ kafka::ClientSettings client_of(const Config& config, const std::string& section
   return client;
 }
 
-// The outputs' cluster is the inputs' unless it has brokers of its own.
+// The outputs' cluster is the inputs', with its settings, unless it has brokers of its own. What else
+// is set for the outputs comes on top.
 kafka::ClientSettings output_client_of(const Config& config) {
-  const bool has_own = config.has("sinks.kafka.brokers");
-  if (!has_own) (void)config.required("source.kafka.brokers");
-  return client_of(config, has_own ? "sinks.kafka" : "source.kafka");
+  kafka::ClientSettings own = client_of(config, "sinks.kafka");
+  if (!own.brokers.empty()) return own;
+  (void)config.required("source.kafka.brokers");
+  kafka::ClientSettings client = client_of(config, "source.kafka");
+  for (const auto& [name, value] : own.properties) client.properties[name] = value;
+  if (!own.password_file.empty() || !own.password_env.empty()) {
+    client.password_file = own.password_file;
+    client.password_env = own.password_env;
+  }
+  if (!own.key_password_file.empty() || !own.key_password_env.empty()) {
+    client.key_password_file = own.key_password_file;
+    client.key_password_env = own.key_password_env;
+  }
+  return client;
 }
 
 kafka::SourceSettings source_settings(const Environment& env) {

@@ -145,4 +145,5 @@ class Job:
     def _command(self, *flags):
         file = self.folder / "job.yaml"
         file.write_text(json.dumps(self.config, indent=1))  # JSON is YAML
-        return [str(self.path), "--config", str(file), "--http", "none", *map(str, flags)]
+        http = () if "--http" in flags else ("--http", "none")
+        return [str(self.path), "--config", str(file), *http, *map(str, flags)]

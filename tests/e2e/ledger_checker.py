@@ -3,10 +3,11 @@ of or behind its offsets, no transaction torn.
 
 The job copies every input record to the output topic, keyed by the record's key, as one JSON row:
 
-    {"p": 0, "o": 123, "key": "k1", "n": 17, "sum": -250, "epoch": "<seq>-<uuid>"}
+    {"p": 0, "o": 123, "key": "k1", "n": 17, "sum": -250, "epoch": "<seq>-<attempt>"}
 
 p and o are the input partition and offset, n and sum the key's running count and sum of `value` up
-to and with this record, epoch the checkpoint whose transaction carries the row.
+to and with this record, epoch the checkpoint whose transaction carries the row and the attempt that
+wrote it, which no other attempt has.
 """
 
 import json
@@ -61,8 +62,9 @@ class Row:
         return int(self.epoch.split("-", 1)[0])
 
 
-def check(inputs, outputs, strict_epochs=True):
-    """inputs: InputRecords, aborted ones too; outputs: OutputRecords, read_committed, to the end.
+def check(inputs, outputs, strict_epochs=True, commits=None):
+    """inputs: InputRecords, aborted ones too; outputs: OutputRecords, read_committed, to the end;
+    commits: the commit records, oldest first, as the job's control topic holds them.
 
     strict_epochs=False allows one transaction to hold several epochs, as when checkpoints were
     declined.
@@ -73,6 +75,8 @@ def check(inputs, outputs, strict_epochs=True):
     _check_running_values(inputs, rows, report)
     _check_transactions(rows, strict_epochs, report)
     _check_cuts(rows, report)
+    if commits is not None:
+        _check_epochs_are_whole(inputs, rows, commits, report)
     return report
 
 
@@ -167,3 +171,34 @@ def _check_cuts(rows, report):
         if before is not None and row.epoch_number < before:
             report.add("record before the cut in a later epoch", row.where)
         newest[row.p] = max(before or 0, row.epoch_number)
+
+
+def _check_epochs_are_whole(inputs, rows, commits, report):
+    """All or nothing: between two commit records of a lineage the visible rows of the later one's
+    epochs are those of all inputs between the two records' positions."""
+    bodies = [body for body in map(_commit, commits) if body is not None]
+    for before, after in zip(bodies, bodies[1:]):
+        if before["lineage"] != after["lineage"]:
+            continue
+        epochs = range(before["seq"] + 1, after["seq"] + 1)
+        start, end = _positions(before), _positions(after)
+        expected = {(r.partition, r.offset) for r in inputs if not r.aborted
+                    and start.get(r.partition, 0) <= r.offset < end.get(r.partition, 0)}
+        seen = {(row.p, row.o) for row in rows if row.epoch_number in epochs}
+        if seen != expected:
+            report.add("epoch is not whole",
+                       f"commit {after['checkpoint']}: {len(expected - seen)} of {len(expected)} "
+                       f"rows are missing, {len(seen - expected)} do not belong to it")
+
+
+def _commit(value):
+    """Nothing for what a test wrote into the topic that is no record of a commit."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _positions(commit):
+    return {int(split["split"].rsplit(":", 1)[1]): split["offset"]
+            for source in commit["sources"] for split in source["splits"]}

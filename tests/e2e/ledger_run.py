@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ledger_checker
-from control_topic import control_topic
+from control_topic import control_topic, records
 from job import FINISHED, Job, binary, ledger_config
 from ledger import InputLedger, Tail, read_topic
 from process import wait_until
@@ -103,6 +103,8 @@ class LedgerRun:
         self.input.finish()
         if job.child is None or not job.child.running():
             job.start()
+            # Asked to stop before it can know what that means, a process would just die.
+            job.wait_log(f"job {self.name}: ")
         with suppress(AssertionError, TimeoutError):  # the checker says what is missing
             self.wait_total(len(self.input.committed), deadline_s, job)
         last_exit = job.stop() if job.child.running() else job.child.exit_code
@@ -112,7 +114,8 @@ class LedgerRun:
         """The verdict on what is there now; nothing may run any more."""
         self.close()
         outputs = read_topic(self.cluster, self.sink, deadline_s=90)
-        report = ledger_checker.check(self.input.records, outputs, strict_epochs)
+        commits = [record.value for record in records(self.cluster, self.name)]
+        report = ledger_checker.check(self.input.records, outputs, strict_epochs, commits)
         return Verdict(report, self.tail.finish(outputs), last_exit)
 
     def close(self):

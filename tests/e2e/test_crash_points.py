@@ -76,7 +76,7 @@ def test_crash_in_outbox_apply(kafka, name, tmp_path):
     files = tmp_path / "rows"
 
     def into_files_too(config):
-        config["sinks"]["file"] = {"dir": str(files)}
+        config["sinks"]["file"] = {"dir": str(files), "partitions": 4}
 
     run = FeaturesRun(kafka, name, tmp_path, configure=into_files_too)
     try:

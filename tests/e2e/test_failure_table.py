@@ -5,7 +5,7 @@ test_failure_table_run_time.py."""
 import json
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer
 from confluent_kafka.admin import NewPartitions
 
 import control_topic
@@ -245,6 +245,40 @@ def test_row_G_a_topic_that_was_re_created_and_has_grown_again(stopped):
     """All offsets lie within the new log; the records there are others."""
     recreate_source(stopped, records=3000)
     refuses(stopped, stopped.source)
+
+
+def test_row_G_another_log_with_a_marker_where_the_last_record_was(stopped):
+    """No record there to compare with, and that is enough: a record that was read does not become a
+    marker. (The topic is not compacted, and the place lies within the log.)"""
+    record = json.loads(control_topic.records(stopped.cluster, stopped.name)[-1].value)
+    tails = {int(split["split"].rsplit(":", 1)[1]): split["tail"]["offset"]
+             for split in record["sources"][0]["splits"]}
+    stopped.cluster.delete_topic(stopped.source)
+    stopped.cluster.create_topic(stopped.source, 4)
+    producer = Producer({"bootstrap.servers": stopped.cluster.address,
+                         "transactional.id": f"{stopped.name}-anew"})
+    producer.init_transactions(20)
+    for more in (False, True):  # as many records as lie before the place, the marker, more records
+        producer.begin_transaction()
+        for partition, tail in tails.items():
+            for _ in range(300 if more else tail):
+                producer.produce(stopped.source, b"{}", b"k", partition)
+        producer.commit_transaction(20)
+    refuses(stopped, stopped.source, "has no record at offset", "made anew", "--restore none")
+
+
+def test_row_G_a_topic_that_is_re_created_while_the_job_runs(fresh):
+    """Noticed when the brokers do not know it for a moment; the restart looks at its log."""
+    fresh.input.write(500)
+    fresh.job.start()
+    fresh.wait_total(500)
+    ends = fresh.cluster.end_offsets(fresh.sink)
+    recreate_source(fresh, records=2000)
+    exit_code = fresh.job.child.wait(60)
+    assert exit_code == REFUSED, f"exit {exit_code}\n{fresh.job.child.tail()}"
+    assert fresh.source in fresh.job.log
+    assert fresh.tail.count == 500, "rows of another log"
+    assert fresh.cluster.end_offsets(fresh.sink).keys() == ends.keys()
 
 
 def recreate_source(run, records):

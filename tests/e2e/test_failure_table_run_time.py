@@ -81,6 +81,29 @@ def test_row_J_three_timeouts_without_progress_stop_the_job(make, proxy, name):
     assert_clean(run)
 
 
+def test_row_J_a_commit_that_nobody_answers_is_given_up(make, proxy, name):
+    """The brokers take the commit and never say so. Its handle is given up after two requests have
+    timed out, not after a minute, and a new one learns that it was committed; the third time in a
+    row the process ends."""
+    run = make(brokers=proxy.address, properties={"socket.timeout.ms": "2000"})
+    run.input.start(per_second=300)
+    run.job.start()
+    run.wait_rows(100)
+    pid = run.job.child.process.pid
+    rule = proxy.add(Rule(Fault.DROP_ANSWER, api="EndTxn", client=name))
+    started = time.monotonic()
+    run.job.wait_log("restarting from the last committed checkpoint", deadline_s=30)
+    assert time.monotonic() - started < 20
+    assert "commit_transaction" in run.job.log, run.job.child.tail()
+    proxy.remove(rule)
+    run.wait_rows(100, deadline_s=60)
+    assert run.job.child.process.pid == pid
+    proxy.add(Rule(Fault.DROP, api="EndTxn", client=name))
+    stops(run, FAILED, "3 Kafka transactions in a row were given up", deadline_s=90)
+    proxy.reset()
+    assert_clean(run)
+
+
 def test_row_K_the_open_transaction_of_a_dead_worker_is_aborted_at_once(make, kafka):
     """Not after its timeout: the next start fences it."""
     run = make(transaction_timeout="10m")
@@ -160,13 +183,18 @@ def test_row_M_a_row_that_is_too_large_stops_the_job_after_two_tries(make, kafka
 
 
 def test_row_N_a_disk_that_stays_full_stops_the_job(make, small_disk):
+    """Checkpoints are declined, the transaction kept, for half of the transaction's life; then exit
+    1 and no restart, which would need the disk as well."""
     run = make(checkpoints=small_disk / "checkpoints", transaction_timeout="6s")
-    run.config["restart"] = {"limit": 2}
     run.input.start(per_second=300)
     run.job.start()
     run.wait_rows(100)
     with kept_full(small_disk):
-        stops(run, FAILED, "no space left on device")
+        run.job.wait_log("could not be stored and is declined")
+        stops(run, FAILED, "no space left on device", "checkpoints cannot be stored", "3000",
+              "free space", deadline_s=30)
+        assert "restarting" not in run.job.log, run.job.child.tail()
+        assert run.job.log.count("is declined") >= 3, "it tried again, every interval"
     assert_clean(run, strict_epochs=False)
 
 

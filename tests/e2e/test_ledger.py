@@ -72,6 +72,25 @@ def test_wrong_output_is_found(kind, spoil):
     assert not report.ok and "WRONG" in str(report) and kind in str(report)
 
 
+def commit(seq, *offsets, lineage="l"):
+    splits = [{"split": f"in:{p}", "offset": offset} for p, offset in enumerate(offsets)]
+    return json.dumps({"seq": seq, "checkpoint": f"{seq}-x", "lineage": lineage,
+                       "sources": [{"source": "in", "splits": splits}]}).encode()
+
+
+@pytest.mark.parametrize("commits, whole", [
+    ([commit(0, 0, 0), commit(1, 2, 1), commit(2, 6, 2)], True),
+    ([commit(0, 0, 0), commit(2, 6, 2)], True),  # one was compacted away, or declined
+    ([commit(0, 0, 0), b"no record", commit(1, 4, 1), commit(2, 6, 2)], True),  # only an aborted one
+    ([commit(0, 0, 0), commit(1, 1, 1), commit(2, 6, 2)], False),
+    ([commit(0, 0, 0), commit(1, 2, 1), commit(2, 5, 2)], False),
+    ([commit(0, 0, 0), commit(1, 2, 1), commit(2, 5, 2, lineage="m")], True),
+])
+def test_an_epoch_that_is_not_whole_is_found(commits, whole):
+    report = ledger_checker.check(*small_ledger(), commits=commits)
+    assert ("epoch is not whole" not in report.wrong) == whole, report
+
+
 def test_several_epochs_in_one_transaction_are_allowed_when_checkpoints_were_declined():
     inputs, rows = small_ledger()
     rows = rows[:3] + [changed(rows[3], offset=3), changed(rows[4], offset=4)]

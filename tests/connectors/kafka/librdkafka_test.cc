@@ -50,7 +50,7 @@ TEST(ErrorCodes, SayWhoCanAct) {
            Case{RD_KAFKA_RESP_ERR_PRODUCER_FENCED, ErrorCode::kFenced},
            Case{RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, ErrorCode::kFenced},
            Case{RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, ErrorCode::kFenced},
-           Case{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, kStop},
+           Case{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorCode::kStop},
            Case{RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, ErrorCode::kConfig},
            Case{RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, ErrorCode::kBadData},
            Case{RD_KAFKA_RESP_ERR_INVALID_RECORD, ErrorCode::kBadData},
@@ -68,12 +68,18 @@ TEST(ErrorCodes, SayWhoCanAct) {
 
 TEST(ClientEventsTest, KeepTheReasonAndNotItsConsequence) {
   ClientEvents events;
-  EXPECT_EQ(events.last_error(), std::nullopt);
+  EXPECT_FALSE(events.is_login_refused());
   EXPECT_EQ(events.last_error_text(), "");
   events.note_error(RD_KAFKA_RESP_ERR__TRANSPORT, "connection refused");
   events.note_error(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, "1/1 brokers are down");
-  EXPECT_EQ(events.last_error(), RD_KAFKA_RESP_ERR__TRANSPORT);
+  EXPECT_FALSE(events.is_login_refused());
   EXPECT_THAT(events.last_error_text(), HasSubstr("connection refused"));
+  events.note_error(RD_KAFKA_RESP_ERR__AUTHENTICATION, "wrong password");
+  EXPECT_TRUE(events.is_login_refused());
+  events.note_error(RD_KAFKA_RESP_ERR__SSL, "disconnected while handshaking");
+  EXPECT_FALSE(events.is_login_refused());
+  events.note_error(RD_KAFKA_RESP_ERR__SSL, "error:0A000086: certificate verify failed");
+  EXPECT_TRUE(events.is_login_refused());
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ TEST_F(MockTest, ARefusalAfterAFailureGivesTheFailuresReason) {
   }
   ASSERT_EQ(result.status, ProduceStatus::kRefused);
   const Error error = producer.refusal({.topic = topic_}, result);
-  EXPECT_EQ(error.code(), kStop);
+  EXPECT_EQ(error.code(), ErrorCode::kStop);
   EXPECT_THAT(error.what(), HasSubstr("authorization"));
   EXPECT_THAT(error.what(), HasSubstr("\"out\""));
 }
@@ -139,7 +139,7 @@ TEST_F(MockTest, ARefusalAfterAFailureGivesTheFailuresReason) {
 TEST_F(MockTest, ADeniedIdIsAConfigurationError) {
   TransactionalProducer producer(settings_, metrics_);
   inject(kInitProducerId, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-  EXPECT_EQ(error_of([&] { producer.init(); }), kStop);
+  EXPECT_EQ(error_of([&] { producer.init(); }), ErrorCode::kStop);
   EXPECT_THAT(message_, HasSubstr("job.0"));
 }
 

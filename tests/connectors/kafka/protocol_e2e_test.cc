@@ -270,7 +270,7 @@ TEST_F(ProtocolTest, RowJThreeTimeoutsWithoutProgressStop) {
     a.transaction().flush();
     EXPECT_EQ(out_end(2 * (i + 1)), 2 * (i + 1));
     const ErrorCode code = error_of([&] { a.protocol->commit(record(0)); });
-    EXPECT_EQ(code, i < 2 ? ErrorCode::kFenced : ErrorCode::kBadData) << i;
+    EXPECT_EQ(code, i < 2 ? ErrorCode::kFenced : ErrorCode::kStop) << i;
   }
   EXPECT_THAT(message_, HasSubstr("epoch does not fit transaction.timeout"));
 }
@@ -293,7 +293,7 @@ TEST_F(ProtocolTest, RowMARecordRefusedByTheBrokerTwiceStops) {
     a.barrier(0);
     ASSERT_TRUE(a.drain());
     EXPECT_EQ(error_of([&] { a.protocol->commit(record(0)); }),
-              i == 0 ? ErrorCode::kIo : ErrorCode::kBadData);
+              i == 0 ? ErrorCode::kIo : ErrorCode::kStop);
     EXPECT_THAT(message_, HasSubstr(small + ":0"));
   }
 }

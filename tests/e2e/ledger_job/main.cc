@@ -2,6 +2,7 @@
 // job whose output shows each loss, each repetition and each skew between state and offsets.
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include <boost/describe.hpp>
 
@@ -35,6 +36,7 @@ struct Balance {
 struct Row {
   Entry entry;
   Balance balance;
+  std::string_view attempt;  // lives as long as the attempt
 };
 
 class RunningBalance final : public OneInput<Entry> {
@@ -42,20 +44,23 @@ class RunningBalance final : public OneInput<Entry> {
   using Out = Row;
 
   explicit RunningBalance(OperatorContext& ctx)
-      : balances_(ctx, "balances"), out_(ctx.output<Row>(0)) {}
+      : balances_(ctx, "balances"),
+        out_(ctx.output<Row>(0)),
+        attempt_(ctx.resources().get<AttemptInfo>().id) {}
 
   void process(Batch<Entry>& batch) override {
     for (auto& [entry, time] : batch) {
       Balance& balance = balances_[entry.key];
       ++balance.n;
       balance.sum += entry.value;
-      out_.emit({entry, balance}, time);
+      out_.emit({entry, balance, attempt_}, time);
     }
   }
 
  private:
   KeyedValue<std::string, Balance> balances_;
   Emitter<Row>& out_;
+  const std::string_view attempt_;
 };
 
 struct RowJson {
@@ -71,7 +76,7 @@ struct RowJson {
         .field("key", row.entry.key)
         .field("n", row.balance.n)
         .field("sum", row.balance.sum)
-        .field("epoch", std::to_string(out.epoch()) + "-0")
+        .field("epoch", std::to_string(out.epoch()) + "-" + std::string(row.attempt))
         .end_object();
     out.end_row();
   }
