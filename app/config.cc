@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <limits>
-#include <regex>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <utility>
 
@@ -21,35 +21,80 @@ std::string place(const std::string& path, const YAML::Mark& mark) {
   return path + ":" + std::to_string(mark.line + 1);
 }
 
-void flatten(const std::string& path, const YAML::Node& node, const std::string& prefix,
-             std::map<std::string, ConfigValue>& out) {
-  if (node.IsMap()) {
+// Settings are few; more is an alias that repeats itself, or something else than settings.
+constexpr std::size_t kMaxFileBytes = std::size_t{4} << 20;
+constexpr std::size_t kMaxNodes = 100'000;
+constexpr std::size_t kMaxDepth = 32;
+
+// The longest duration that still fits into nanoseconds when it is added to a clock.
+constexpr Duration kLongest = std::chrono::hours(24 * 36'500);
+
+// Puts the values of a YAML tree into a flat map.
+class Flattener {
+ public:
+  Flattener(const std::string& path, std::map<std::string, ConfigValue>& out)
+      : path_(path), out_(out) {}
+
+  void add(const YAML::Node& node, const std::string& prefix, std::size_t depth = 0) {
+    if (++num_nodes_ > kMaxNodes || depth > kMaxDepth)
+      throw config_error("too many settings, or an alias that holds itself: " + prefix + " (" +
+                         place(path_, node.Mark()) + ")");
+    if (node.IsMap()) {
+      add_map(node, prefix, depth);
+    } else if (!node.IsNull()) {  // null: `redis:` with nothing below
+      add_value(node, prefix);
+    }
+  }
+
+ private:
+  void add_map(const YAML::Node& node, const std::string& prefix, std::size_t depth) {
     std::set<std::string> seen;
     for (const auto& entry : node) {
       if (!entry.first.IsScalar())
-        throw config_error("a key is not a word: " + place(path, entry.first.Mark()));
+        throw config_error("a key is not a word: " + place(path_, entry.first.Mark()));
       const std::string name = entry.first.Scalar();
       if (!seen.insert(name).second)
         throw config_error("a key stands twice: " + prefix + name + " (" +
-                           place(path, entry.first.Mark()) + ")");
-      flatten(path, entry.second, prefix.empty() ? name : prefix + "." + name, out);
+                           place(path_, entry.first.Mark()) + ")");
+      add(entry.second, prefix.empty() ? name : prefix + "." + name, depth + 1);
     }
-    return;
   }
-  if (node.IsNull()) return;  // `redis:` with nothing below
-  ConfigValue value{"", place(path, node.Mark())};
-  if (node.IsSequence()) {
-    for (const auto& item : node) {
-      if (!item.IsScalar())
-        throw config_error("a list holds something that is no plain value: " + prefix + " (" +
-                           value.origin + ")");
-      value.text += (value.text.empty() ? "" : ",") + item.Scalar();
+  void add_value(const YAML::Node& node, const std::string& prefix) {
+    if (prefix.empty()) throw config_error("the file is not a map of settings: " + path_);
+    ConfigValue value{"", place(path_, node.Mark())};
+    if (node.IsSequence()) {
+      for (const auto& item : node) {
+        if (!item.IsScalar() || ++num_nodes_ > kMaxNodes)
+          throw config_error("a list holds something that is no plain value: " + prefix + " (" +
+                             value.origin + ")");
+        value.text += (value.text.empty() ? "" : ",") + item.Scalar();
+      }
+    } else {
+      value.text = node.Scalar();
     }
-  } else {
-    value.text = node.Scalar();
+    out_[prefix] = std::move(value);
   }
-  if (prefix.empty()) throw config_error("the file is not a map of settings: " + path);
-  out[prefix] = std::move(value);
+
+  const std::string& path_;
+  std::map<std::string, ConfigValue>& out_;
+  std::size_t num_nodes_ = 0;
+};
+
+// Regular files only: a directory reads as empty, a device without end.
+std::string read_whole(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  const std::string cannot = "cannot read the configuration file: " + path;
+  if (error || !std::filesystem::exists(status)) throw config_error(cannot);
+  if (std::filesystem::is_directory(status)) throw config_error(cannot + ": it is a directory");
+  std::ifstream in(path, std::ios::binary);
+  std::string text(kMaxFileBytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!in && !in.eof()) throw config_error(cannot);
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > kMaxFileBytes)
+    throw config_error("the configuration file is longer than 4 MiB: " + path);
+  return text;
 }
 
 // A value given in one word: a list or a map of YAML's flow style, or what it says.
@@ -93,10 +138,18 @@ std::optional<std::pair<double, std::string_view>> split_unit(std::string_view t
   return std::pair(number, text.substr(static_cast<std::size_t>(at - text.data())));
 }
 
-// A password inside a URL is not for printing.
-std::string without_password(const std::string& text) {
-  static const std::regex kPassword("(://[^/@:]*:)[^/@]*@");
-  return std::regex_replace(text, kPassword, "$1***@");
+// A password inside a URL is not for printing: "://user:password@" becomes "://user:***@".
+std::string without_password(std::string text) {
+  for (std::size_t at = text.find("://"); at != std::string::npos; at = text.find("://", at)) {
+    at += 3;
+    // To the last @ before the next address: a password may hold anything.
+    const std::size_t next = text.find("://", at);
+    const std::size_t login = text.rfind('@', next);
+    const std::size_t colon = text.find(':', at);
+    if (login != std::string::npos && login > at && colon < login)
+      text.replace(colon + 1, login - colon - 1, "***");
+  }
+  return text;
 }
 
 // Settings passed through to a library may hold what is refused later: never printed all the same.
@@ -146,7 +199,7 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   const auto unit = kUnits.find(split->second);
   if (unit == kUnits.end()) return std::nullopt;
   const double product = split->first * unit->second;
-  if (product > 9e18) return std::nullopt;
+  if (!(product <= 9e18)) return std::nullopt;  // also what is no number
   return static_cast<std::uint64_t>(product);
 }
 
@@ -178,21 +231,14 @@ std::string Config::variable_of(const std::string& key) {
   return name;
 }
 
-void Config::read_file(const std::string& path) {
-  YAML::Node root;
-  try {
-    root = YAML::LoadFile(path);
-  } catch (const YAML::BadFile&) {
-    throw config_error("cannot read the configuration file: " + path);
-  } catch (const YAML::Exception& e) {
-    throw config_error("the configuration file is not YAML: " + place(path, e.mark) + ": " + e.msg);
-  }
+void Config::read_file(const std::string& path) { read_text(read_whole(path), path); }
+
+void Config::read_text(const std::string& yaml, const std::string& path) {
   std::map<std::string, ConfigValue> values;
   try {
-    if (!root.IsNull()) flatten(path, root, "", values);
+    Flattener(path, values).add(YAML::Load(yaml), "");
   } catch (const YAML::Exception& e) {
-    throw config_error("the configuration file cannot be used: " + place(path, e.mark) + ": " +
-                       e.msg);
+    throw config_error("the configuration file is not YAML: " + place(path, e.mark) + ": " + e.msg);
   }
   for (auto& [key, value] : values) {
     check_known(key, value.origin);
@@ -307,6 +353,7 @@ Duration Config::duration(const std::string& key) const {
   const auto parsed = parse_duration(required(key));
   if (!parsed) wrong(key, "is not a duration such as 250ms, 10s, 5m, 24h");
   if (*parsed < Duration::zero()) wrong(key, "is negative");
+  if (*parsed > kLongest) wrong(key, "is longer than 100 years");
   return *parsed;
 }
 

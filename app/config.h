@@ -35,6 +35,7 @@ class Config {
 
   // Layers, from the weakest: file, environment, set. A later call of the same layer wins.
   void read_file(const std::string& path);
+  void read_text(const std::string& yaml, const std::string& path);  // `path`: for messages
   void read_environment(char** environment);
   void set(const std::string& key, const std::string& value, const std::string& origin);
 

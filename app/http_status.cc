@@ -29,6 +29,9 @@ constexpr std::size_t kMaxConnections = 64;
 constexpr int kPortsTried = 10;
 
 struct Answers {
+  Answers(std::string name, const Supervisor& s, const MetricRegistry& m)
+      : job(std::move(name)), supervisor(s), metrics(m) {}
+
   std::string job;
   const Supervisor& supervisor;
   const MetricRegistry& metrics;

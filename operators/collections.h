@@ -133,7 +133,10 @@ struct Codec<Multiset<T>> {
     Multiset<T> value;
     for (std::size_t left = codec::read_count(in); left > 0; --left) {
       const T v = Codec<T>::decode(in);
-      if (const std::int64_t times = unzigzag(in.varint()); times != 0) value.add(v, times);
+      const std::int64_t times = unzigzag(in.varint());
+      if (value.count(v) != 0)
+        throw Error(ErrorCode::kCorrupt, "stored multiset names a value twice");
+      if (times != 0) value.add(v, times);
     }
     return value;
   }

@@ -54,6 +54,7 @@ struct Combined {
     return std::apply([](const As&... part) { return std::make_tuple(result_of(part)...); }, parts);
   }
   friend bool operator==(const Combined&, const Combined&) = default;
+  BOOST_DESCRIBE_CLASS(Combined, (), (parts), (), ())
 
  private:
   template <class Fn>

@@ -113,8 +113,8 @@ def count_summary(output, exit_code):
 # --- building ---
 
 
-def configure(preset):
-    return run_quietly("cmake", "--preset", preset).returncode == 0
+def configure(preset, *definitions):
+    return run_quietly("cmake", "--preset", preset, *definitions).returncode == 0
 
 
 def build(preset, targets=()):
@@ -154,9 +154,9 @@ def labels_of_tests(preset, *select):
             for test in json.loads(listing.stdout)["tests"]}
 
 
-def ctest(preset, *labels, inside=()):
+def ctest(preset, *labels, inside=(), definitions=()):
     """Builds what the tests with one of these labels need and runs them, as the last words of the command `inside`."""
-    if not configure(preset):
+    if not configure(preset, *definitions):
         return failure(f"cmake --preset {preset}")
     select = ["--test-dir", f"build/{preset}", "-L", f"^({'|'.join(labels)})$"]
     tests = labels_of_tests(preset, *select[2:])
@@ -247,10 +247,6 @@ def e2e():
     return count + pytest("-v", *folders)
 
 
-def simulation_with_address_sanitizer():
-    return ctest("asan", "simulation")
-
-
 def address_sanitizer():
     return ctest("asan", "unit", "simulation")
 
@@ -259,13 +255,18 @@ def thread_sanitizer():
     return ctest("tsan", "threads")
 
 
-def fuzz():
-    return ctest("fuzz", "fuzz")
+def fuzz(seconds=60):
+    # In the tree of the address sanitizer: what it compiled is what is fuzzed.
+    return ctest("asan", "fuzz", definitions=[f"-DTIDEMILL_FUZZ_SECONDS={os.environ.get('FUZZ_SECONDS', seconds)}"])
 
 
-STAGES = {"unit": [unit], "scenario": [scenario], "simulation": [simulation], "e2e": [e2e]}
-STAGES["all"] = [unit, scenario, simulation, e2e, simulation_with_address_sanitizer]
+def short_fuzz():
+    return fuzz(seconds=10)
+
+
+STAGES = {"unit": [unit], "scenario": [scenario], "simulation": [simulation], "e2e": [e2e], "fuzz": [fuzz]}
 STAGES["sanitizers"] = [address_sanitizer, thread_sanitizer, fuzz]
+STAGES["all"] = [unit, scenario, simulation, e2e, address_sanitizer, thread_sanitizer, short_fuzz]
 
 
 def main(name):

@@ -285,8 +285,7 @@ class Table {
 
   void drop_stale(std::vector<std::uint64_t>& notes, std::uint32_t epoch) const {
     std::ranges::sort(notes);
-    const auto repeated = std::ranges::unique(notes);
-    notes.erase(repeated.begin(), repeated.end());
+    notes.erase(std::unique(notes.begin(), notes.end()), notes.end());
     std::erase_if(notes, [&](std::uint64_t note) { return !is_current(note, epoch); });
   }
 

@@ -1,8 +1,15 @@
-// The operators of a scenario's stages, one instantiation for each aggregate.
+// The operators of a scenario's stages.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "engine/operator/context.h"
 #include "engine/operator/operator.h"
@@ -30,16 +37,49 @@ MakeOperator make_window_stage(const StageSpec& spec, const StagePlace& place);
 // Trailing: port 0 TrailingRow<std::string, Value>.
 MakeOperator make_trailing_stage(const StageSpec& spec, const StagePlace& place);
 
-// From an accumulator to what a row shows.
+// All aggregates at once, of which a stage shows one: an operator is compiled once for all that can
+// take a slice out again and once for those that cannot, not eleven times.
+constexpr auto kNumberOf = &ScenarioRecord::number;
+constexpr auto kValueOf = &ScenarioRecord::value;
+using EvictingAggregates = Combined<Count, Of<kNumberOf, Sum<double>>, Of<kNumberOf, Mean<double>>,
+                                    Of<kNumberOf, Variance<double>>, Of<kValueOf, Last<Value>>,
+                                    Of<kValueOf, Distinct<Value>>, Of<kValueOf, Collect<Value>>>;
+// The greatest are cut to N in the row.
+using MergingAggregates =
+    Combined<Of<kNumberOf, Min<double>>, Of<kNumberOf, Max<double>>, Of<kValueOf, First<Value>>,
+             Of<kNumberOf, TopN<double, std::numeric_limits<std::size_t>::max()>>>;
+static_assert(Evictable<EvictingAggregates> && !Evictable<MergingAggregates>);
+
+// From the accumulators to what a row shows.
 struct ToValue {
+  Aggregate shown{};
   std::size_t top = 0;
 
-  template <class A>
-  Value operator()(const A& accumulator) const {
-    return of(result_of(accumulator));
+  Value operator()(const EvictingAggregates& all) const {
+    switch (shown) {
+      case Aggregate::kCount: return part<0>(all);
+      case Aggregate::kSum: return part<1>(all);
+      case Aggregate::kMean: return part<2>(all);
+      case Aggregate::kVariance: return part<3>(all);
+      case Aggregate::kLast: return part<4>(all);
+      case Aggregate::kDistinct: return part<5>(all);
+      default: return part<6>(all);
+    }
+  }
+  Value operator()(const MergingAggregates& all) const {
+    switch (shown) {
+      case Aggregate::kMin: return part<0>(all);
+      case Aggregate::kMax: return part<1>(all);
+      case Aggregate::kFirst: return part<2>(all);
+      default: return part<3>(all);
+    }
   }
 
  private:
+  template <std::size_t I>
+  Value part(const auto& all) const {
+    return of(result_of(std::get<I>(all.parts)));
+  }
   static Value of(std::int64_t n) { return Value::of(static_cast<double>(n)); }
   static Value of(double n) { return Value::of(n == 0 ? 0 : n); }
   static Value of(const std::optional<double>& n) { return n ? of(*n) : Value{}; }
@@ -54,24 +94,21 @@ struct ToValue {
   }
 };
 
-// Calls make.template operator()<A>() with the accumulator of the aggregate.
+// Calls make.template operator()<A>() with the accumulators that the aggregate is among.
 template <class Make>
-MakeOperator with_accumulator(Aggregate aggregate, Make make) {
-  constexpr auto kNumber = &ScenarioRecord::number;
-  constexpr auto kValue = &ScenarioRecord::value;
-  using All = TopN<double, std::numeric_limits<std::size_t>::max()>;  // cut to N in the row
+MakeOperator with_accumulators(Aggregate aggregate, Make make) {
   switch (aggregate) {
-    case Aggregate::kCount: return make.template operator()<Count>();
-    case Aggregate::kSum: return make.template operator()<Of<kNumber, Sum<double>>>();
-    case Aggregate::kMean: return make.template operator()<Of<kNumber, Mean<double>>>();
-    case Aggregate::kMin: return make.template operator()<Of<kNumber, Min<double>>>();
-    case Aggregate::kMax: return make.template operator()<Of<kNumber, Max<double>>>();
-    case Aggregate::kVariance: return make.template operator()<Of<kNumber, Variance<double>>>();
-    case Aggregate::kFirst: return make.template operator()<Of<kValue, First<Value>>>();
-    case Aggregate::kLast: return make.template operator()<Of<kValue, Last<Value>>>();
-    case Aggregate::kDistinct: return make.template operator()<Of<kValue, Distinct<Value>>>();
-    case Aggregate::kCollect: return make.template operator()<Of<kValue, Collect<Value>>>();
-    case Aggregate::kTop: return make.template operator()<Of<kNumber, All>>();
+    case Aggregate::kMin:
+    case Aggregate::kMax:
+    case Aggregate::kFirst:
+    case Aggregate::kTop: return make.template operator()<MergingAggregates>();
+    case Aggregate::kCount:
+    case Aggregate::kSum:
+    case Aggregate::kMean:
+    case Aggregate::kVariance:
+    case Aggregate::kLast:
+    case Aggregate::kDistinct:
+    case Aggregate::kCollect: return make.template operator()<EvictingAggregates>();
   }
   return {};
 }

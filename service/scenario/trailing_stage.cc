@@ -48,8 +48,8 @@ MakeOperator make_trailing_stage(const StageSpec& spec, const StagePlace& place)
   const std::vector<Trailing> windows = windows_of(spec);
   const TrailingOptions options = options_of(spec, place);
   const PlaceOf order{place.is_first && options.emit != TrailingEmit::kOnRecord};
-  const ToValue finish{spec.top};
-  return with_accumulator(*spec.aggregate, [&]<class A>() -> MakeOperator {
+  const ToValue finish{*spec.aggregate, spec.top};
+  return with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {
     using Stage =
         TrailingWindow<ScenarioRecord, A, std::string ScenarioRecord::*, PlaceOf, ToValue>;
     return [=](OperatorContext& ctx) {

@@ -27,8 +27,8 @@ MakeOperator make_window_stage(const StageSpec& spec, const StagePlace& place) {
   const AlignedWindows windows(Sliding{size, spec.duration("slide").value_or(size),
                                        spec.duration("offset").value_or(Duration::zero())});
   const WindowOptions options = options_of(spec, place);
-  const ToValue finish{spec.top};
-  return with_accumulator(*spec.aggregate, [&]<class A>() -> MakeOperator {
+  const ToValue finish{*spec.aggregate, spec.top};
+  return with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {
     using Stage = AlignedWindow<ScenarioRecord, A, std::string ScenarioRecord::*, ToValue>;
     return [=](OperatorContext& ctx) {
       return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, finish);

@@ -86,6 +86,59 @@ TEST(Config, UnknownKeysNameTheNearestAndThePlace) {
   EXPECT_NE(error.find(":2"), std::string::npos) << error;
 }
 
+// What a user can write must neither crash nor take all memory or time.
+TEST(Config, HostileFilesAreRefused) {
+  Config config(keys());
+  const auto refusal = [&](const std::string& yaml) {
+    return error_of([&] { config.read_text(yaml, "f.yaml"); });
+  };
+  EXPECT_NE(refusal("pass: &a {b: *a}\n").find("an alias that holds itself"), std::string::npos);
+  std::string bomb = "pass:\n  a0: &a0 {x: 1}\n";
+  for (int i = 1; i < 40; ++i) {
+    const std::string alias = "*a" + std::to_string(i - 1);
+    bomb += "  a" + std::to_string(i) + ": &a" + std::to_string(i) + " {x: " + alias +
+            ", y: " + alias + "}\n";
+  }
+  EXPECT_NE(refusal(bomb).find("too many settings"), std::string::npos);
+  EXPECT_NE(refusal(std::string(100'000, '[')).find("is not YAML"), std::string::npos);
+  EXPECT_NE(refusal(std::string("a\0: \xff\xfe", 6)), "");
+}
+
+TEST(Config, WhatIsNoFileIsRefused) {
+  Config config(keys());
+  const auto refusal = [&](const std::string& path) {
+    return error_of([&] { config.read_file(path); });
+  };
+  EXPECT_NE(refusal("/nowhere/f.yaml").find("cannot read"), std::string::npos);
+  EXPECT_NE(refusal("/tmp").find("it is a directory"), std::string::npos);
+  EXPECT_NE(refusal("/dev/zero").find("longer than 4 MiB"), std::string::npos);
+}
+
+TEST(Config, NumbersOutOfRangeAreRefused) {
+  Config config(keys());
+  for (const char* text : {"nan", "inf", "-1", "1e300GiB"}) {
+    config.set("memory", text, "--set");
+    EXPECT_NE(error_of([&] { (void)config.bytes("memory"); }), "") << text;
+  }
+  for (const char* text : {"-1s", "9223372036854775807ms", "106751991167301d", "36501d"}) {
+    config.set("checkpoint.interval", text, "--set");
+    EXPECT_NE(error_of([&] { (void)config.duration("checkpoint.interval"); }), "") << text;
+  }
+}
+
+TEST(Config, PasswordsInAddressesAreNotPrinted) {
+  Config config(keys());
+  for (const std::string password : {"p:w", "p@w", "p/w", "pw"}) {
+    config.set("redis.url", "redis://me:" + password + "@host:6379/0", "--set");
+    const std::string printed = config.print();
+    EXPECT_EQ(printed.find(password), std::string::npos) << printed;
+    EXPECT_NE(printed.find("redis://me:***@host:6379/0"), std::string::npos) << printed;
+  }
+  // Long enough to overflow the stack of a matcher that recurses.
+  config.set("redis.url", "redis://" + std::string(1'000'000, 'x'), "--set");
+  EXPECT_GT(config.print().size(), 1'000'000U);
+}
+
 TEST(Config, WrongValuesAreErrorsThatNameTheirOrigin) {
   Config config(keys());
   config.set("memory", "lots", "--set");
