@@ -3,8 +3,10 @@
 
 import pytest
 
+from features_run import FeaturesRun
 from file_job import FileJob, event
 from job import FINISHED, REFUSED
+from ledger import read_topic
 
 
 @pytest.fixture(params=["on_record", "on_watermark", "coalesced"])
@@ -103,3 +105,17 @@ def test_an_earlier_checkpoint_goes_on_where_the_end_does_not(tmp_path):
     job.wait_rows(2)
     assert job.stop() == FINISHED
     assert [row["event_count_5m"] for row in job.rows()] == [1, 2]
+
+
+def test_the_same_on_kafka(kafka, name, tmp_path):
+    run = FeaturesRun(kafka, name, tmp_path)
+    run.input.write(300)
+    assert run.job.run("--until-offsets", "latest") == FINISHED
+    before = len(read_topic(kafka, run.sink))
+    run.input.write(100)
+    assert run.job.run("--until-offsets", "latest") == FINISHED, "the same end is the same offsets"
+    assert run.job.run() == REFUSED
+    assert "the bounded run has finished" in run.job.log
+    assert run.job.run("--until-time", "2040-01-01") == REFUSED
+    assert len(read_topic(kafka, run.sink)) == before
+    run.close()
