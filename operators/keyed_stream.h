@@ -27,11 +27,10 @@ class KeyedStream {
   // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
   // identifies its state.
   template <class Op, class... Args>
-  Stream<typename Op::Out> process(std::string name, Args... args) const {
-    return {graph_,
-            {{add(std::move(name), "process",
-                  [args...](OperatorContext& ctx) { return std::make_unique<Op>(ctx, args...); }),
-              0}}};
+  ProcessResults<typename Op::Out> process(std::string name, Args... args) const {
+    return {graph_, add(std::move(name), "process", [args...](OperatorContext& ctx) {
+              return std::make_unique<Op>(ctx, args...);
+            })};
   }
 
   // Windows: Tumbling or Sliding.

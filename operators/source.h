@@ -54,19 +54,29 @@ SourceStreams<T> add_source(const std::shared_ptr<GraphBuilder>& graph, std::str
   return {{graph, {{id, 0}}}, {graph, {{id, 1}}}, {graph, {{id, 2}}}};
 }
 
-// A source of finished events: no decoding, lateness judged by the operators. `disorder`: how far
-// behind the greatest time of its split a record may be.
-template <class T, class TimeOf>
+// A source of finished events: no decoding, lateness judged by the operators. Each split has a copy
+// of the watermark generator (engine/time/watermark_generator.h says what one is).
+template <class T, class TimeOf, class Generator>
 Stream<T> read_events(const std::shared_ptr<GraphBuilder>& graph, std::string name,
-                      const SourceSpec<T>& spec, TimeOf time_of, Duration disorder) {
+                      const SourceSpec<T>& spec, TimeOf time_of,
+                      EventTimeSettings<Generator> event_time) {
   const auto as_it_is = [](const T& raw, const Origin&, T& out, Rejection&) {
     out = raw;
     return true;
   };
   const auto time = [time_of](const T& value) -> EventTime { return std::invoke(time_of, value); };
   return add_source<T>(graph, std::move(name), spec, SourceSettings{}, as_it_is, time,
-                       EventTimeSettings<BoundedDisorder>{.generator = {.disorder = disorder}})
+                       std::move(event_time))
       .events;
+}
+
+// The same with the generator most sources have. `disorder`: how far behind the greatest time of
+// its split a record may be.
+template <class T, class TimeOf>
+Stream<T> read_events(const std::shared_ptr<GraphBuilder>& graph, std::string name,
+                      const SourceSpec<T>& spec, TimeOf time_of, Duration disorder) {
+  return read_events(graph, std::move(name), spec, std::move(time_of),
+                     EventTimeSettings<BoundedDisorder>{.generator = {.disorder = disorder}});
 }
 
 }  // namespace tidemill

@@ -19,6 +19,9 @@ namespace tidemill {
 template <class T, class KeyFn>
 class KeyedStream;
 
+template <class Out>
+class ProcessResults;
+
 template <class T>
 class Stream {
  public:
@@ -65,13 +68,13 @@ class Stream {
   // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
   // identifies its state.
   template <class Op, class... Args>
-  Stream<typename Op::Out> process(std::string name, Args... args) const {
+  ProcessResults<typename Op::Out> process(std::string name, Args... args) const {
     const NodeId id =
         graph_->add(stateful(std::move(name), "process", [args...](OperatorContext& ctx) {
           return std::make_unique<Op>(ctx, args...);
         }));
     graph_->template connect<T>(from_, id);
-    return {graph_, {{id, 0}}};
+    return {graph_, id};
   }
 
   // Encode: void(const T&, EventTime, OutputBatch&).
@@ -118,6 +121,24 @@ class Stream {
 
   std::shared_ptr<GraphBuilder> graph_;
   std::vector<PortRef> from_;
+};
+
+// What an operator of the user's gives: the stream is its output 0; further ones go by the names it
+// has for them.
+template <class Out>
+class ProcessResults : public Stream<Out> {
+ public:
+  ProcessResults(std::shared_ptr<GraphBuilder> graph, NodeId node)
+      : Stream<Out>(std::move(graph), {{node, 0}}), node_(node) {}
+
+  // `port`: a constant of the operator, which it gave to OperatorContext::output.
+  template <class T>
+  [[nodiscard]] Stream<T> side(OutputPort<T> port) const {
+    return {this->graph(), {{node_, port.number}}};
+  }
+
+ private:
+  NodeId node_;
 };
 
 }  // namespace tidemill

@@ -20,6 +20,8 @@
 namespace tidemill::testing {
 namespace {
 
+using Hold = SourceWatermarks::Hold;
+
 constexpr const char* kJob = "pipeline";
 constexpr int kCheckpointRounds = 1000000;
 
@@ -117,21 +119,18 @@ void PipelineHarness::run_until_quiet() {
     if (options_.turns == nullptr) return;
     const std::size_t called = options_.turns->next_turn();
     if (called == 0) return;
-    if (called == 1) continue;
-    hold_event_time(true);
+    if (called > 1) {
+      hold_event_time(Hold::kAll);
+      run_tasks();
+    }
+    hold_event_time(Hold::kEnd);
     run_tasks();
-    hold_event_time(false);
+    hold_event_time(Hold::kNothing);
   }
 }
 
-void PipelineHarness::hold_event_time(bool is_held) {
-  for (const auto& [_, source] : attempt_->sources.all()) {
-    if (is_held) {
-      source->hold();
-    } else {
-      source->release();
-    }
-  }
+void PipelineHarness::hold_event_time(Hold what) {
+  for (const auto& [_, source] : attempt_->sources.all()) source->hold(what);
 }
 
 EventTime PipelineHarness::next_stop(EventTime until) const {
@@ -155,9 +154,9 @@ void PipelineHarness::advance(Duration by) {
     clock_.advance(next_stop(until) - now());
     // What was true until now is shown first; then the splits whose time is up become idle at once.
     attempt_->scheduler->tick();
-    hold_event_time(true);
+    hold_event_time(Hold::kAll);
     run_tasks();
-    hold_event_time(false);
+    hold_event_time(Hold::kNothing);
     run_until_quiet();
   }
 }

@@ -21,6 +21,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/metrics.h"
 #include "engine/graph/graph.h"
+#include "engine/time/source_watermarks.h"
 
 namespace tidemill {
 class CheckpointStorage;
@@ -78,7 +79,7 @@ class PipelineHarness {
   void start();
   void run_tasks();
   [[nodiscard]] EventTime next_stop(EventTime until) const;
-  void hold_event_time(bool is_held);
+  void hold_event_time(SourceWatermarks::Hold what);
 
   const Graph graph_;
   PipelineOptions options_;

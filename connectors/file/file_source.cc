@@ -18,6 +18,22 @@ constexpr auto kLookAgainEvery = std::chrono::milliseconds(2);
 constexpr auto kListEvery = std::chrono::milliseconds(100);
 constexpr auto kDiscoverEvery = std::chrono::seconds(2);
 constexpr const char* kStopPart = "stop";
+constexpr const char* kEndPart = "end";
+
+// Where a run ends, as a checkpoint remembers it: the same text, the same end.
+std::string end_of(const FileSourceSettings& settings) {
+  switch (settings.stop.kind) {
+    case FilePosition::Kind::kNone:
+    case FilePosition::Kind::kEarliest: return settings.follow ? "never" : "files";
+    case FilePosition::Kind::kLatest: return "latest";
+    case FilePosition::Kind::kTime: return "time " + std::to_string(settings.stop.time.ms);
+    case FilePosition::Kind::kOffsets: break;
+  }
+  std::string text = "offsets";
+  for (const auto& [partition, offset] : settings.stop.offsets)
+    text += " " + std::to_string(partition) + "=" + std::to_string(offset);
+  return text;
+}
 
 struct Split {
   std::int32_t partition = 0;
@@ -36,6 +52,11 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
         subtask_(ctx.subtask()),
         parallelism_(ctx.parallelism()),
         is_restored_(ctx.is_restored()) {
+    for (const ByteView part : ctx.restored(kEndPart)) {
+      if (part != end_of(settings_)) has_other_end_ = true;
+    }
+    has_finished_ = !positions.empty() &&
+                    std::ranges::all_of(positions, [](const auto& p) { return p.is_finished; });
     for (const ByteView part : ctx.restored(kStopPart)) {
       ByteReader in(part);
       while (!in.empty()) {
@@ -134,8 +155,9 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
     }
     if (restored != nullptr) {
       go_on_behind(split, *restored, folder);
-      const bool is_bounded = !settings_.follow || settings_.stop.kind != FilePosition::Kind::kNone;
-      if (restored->is_finished && is_bounded) status.state = SplitState::kFinished;
+      if (restored->is_finished && ends_as_before()) status.state = SplitState::kFinished;
+    } else if (has_finished_ && ends_as_before()) {
+      status.state = SplitState::kFinished;  // what has come since is none of a finished run's
     } else if (!is_restored_) {
       resolve_start(split, folder);
     }
@@ -143,6 +165,11 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
     status.next_offset = split.reader->line();
     splits_.push_back(std::move(split));
     statuses_.push_back(std::move(status));
+  }
+
+  [[nodiscard]] bool ends_as_before() const {
+    const bool is_bounded = !settings_.follow || settings_.stop.kind != FilePosition::Kind::kNone;
+    return is_bounded && !has_other_end_;
   }
 
   static void go_on_behind(Split& split, const SplitPosition& position, const fs::path& folder) {
@@ -187,10 +214,10 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
     }
   }
 
-  // A stop that an earlier run resolved stays what it was; without --until-* there is none.
+  // A stop that an earlier run resolved stays what it was, if it is asked for in the same words.
   void resolve_stop(Split& split, const fs::path& folder) const {
     if (const auto it = restored_stops_.find(split.partition);
-        it != restored_stops_.end() && settings_.stop.kind != FilePosition::Kind::kNone) {
+        it != restored_stops_.end() && ends_as_before()) {
       split.stop = it->second;
       return;
     }
@@ -253,6 +280,8 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
       append_varint(stops, static_cast<std::uint64_t>(*split.stop));
     }
     if (!stops.empty()) out.parts.push_back({kStopPart, std::move(stops)});
+    const std::string end = end_of(settings_);
+    out.parts.push_back({kEndPart, Bytes(end.begin(), end.end())});
     return true;
   }
 
@@ -262,6 +291,8 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
   const int parallelism_;
   const bool is_restored_;
   std::map<std::int32_t, std::int64_t> restored_stops_;
+  bool has_other_end_ = false;  // than the run that wrote the checkpoint
+  bool has_finished_ = false;   // at that end, in every partition
   std::vector<Split> splits_;
   std::vector<SplitStatus> statuses_;
   std::size_t first_ = 0;

@@ -210,6 +210,8 @@ void SourceSplits::start_restored(const std::vector<TopicPartition>& partitions,
       added.push_back(partition);
     }
   }
+  // A bounded run ends in the partitions it began with.
+  if (has_stop_of(restored)) added.clear();
   for (const auto& [partition, offset] : admin_->offsets(added, LogPoint::kStart)) {
     log(LogLevel::kInfo, "kafka: partition " + to_string(partition) +
                              " is new since the checkpoint: read from its earliest record, " +
@@ -253,12 +255,16 @@ Offsets SourceSplits::committed(const PositionSpec& spec,
   return offsets;
 }
 
+bool SourceSplits::has_stop_of(const RestoredSource& restored) const {
+  return settings_.stop.kind != Kind::kNone && restored.stop_spec == to_string(settings_.stop);
+}
+
 void SourceSplits::settle_stops(const std::vector<TopicPartition>& partitions,
                                 const RestoredSource& restored) {
   if (settings_.stop.kind == Kind::kNone) return;
   // `latest` and the like are settled once: the end does not move when the job restarts.
-  const bool is_same = restored.stop_spec == to_string(settings_.stop);
-  const Offsets stops = is_same ? restored.stops : resolve(settings_.stop, "stop", partitions);
+  const Offsets stops =
+      has_stop_of(restored) ? restored.stops : resolve(settings_.stop, "stop", partitions);
   for (SourceSplit& split : splits_) split.stop = at(stops, split.partition, "stop");
 }
 

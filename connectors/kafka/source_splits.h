@@ -69,6 +69,8 @@ class SourceSplits {
                                                  const std::vector<TopicPartition>& partitions);
   std::map<TopicPartition, std::int64_t> committed(const PositionSpec& spec,
                                                    const std::vector<TopicPartition>& partitions);
+  // It was to end where this run is to end.
+  [[nodiscard]] bool has_stop_of(const RestoredSource& restored) const;
   void settle_stops(const std::vector<TopicPartition>& partitions, const RestoredSource& restored);
   void check_ranges(const Audit& audit);
   void check_tails(const std::vector<SplitPosition>& positions);

@@ -52,6 +52,13 @@ struct RestoredOperator {
   std::vector<Subtask> subtasks;
 };
 
+// An output besides the first by its name: a constant of the operator, `static constexpr
+// OutputPort<T> kName{1};`, with which the operator asks for its emitter and a job for its stream.
+template <class T>
+struct OutputPort {
+  std::size_t number;
+};
+
 // Outlives the operator it is given to. Used in the operator's constructor only, but for the
 // queries.
 class OperatorContext {
@@ -86,6 +93,10 @@ class OperatorContext {
     if (ports_.size() <= port) ports_.resize(port + 1);
     if (!ports_[port]) ports_[port] = std::make_unique<Emitter<T>>();
     return static_cast<Emitter<T>&>(*ports_[port]);
+  }
+  template <class T>
+  Emitter<T>& output(OutputPort<T> port) {
+    return output<T>(port.number);
   }
   [[nodiscard]] std::vector<std::unique_ptr<EmitterBase>>& ports() { return ports_; }
 

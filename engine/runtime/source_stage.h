@@ -98,6 +98,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         restored_.insert(restored_.end(), subtask.positions.begin(), subtask.positions.end());
       }
     }
+    was_finished_ = !restored_.empty() &&
+                    std::ranges::all_of(restored_, [](const auto& p) { return p.is_finished; });
     reader_ = make_reader(ctx, restored_);
     ctx.attach(*this);
     add_new_splits();
@@ -144,7 +146,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     std::chrono::nanoseconds idle_for{};
     bool is_idle = false;
     bool is_finished = false;
-    bool is_touched = false;  // in the batch at hand
+    bool was_finished = false;  // in the checkpoint: nothing may be added
+    bool is_touched = false;    // in the batch at hand
     std::size_t last_record = 0;
     std::int64_t tail_offset = -1;
     std::int64_t tail_timestamp = 0;
@@ -157,6 +160,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       const SplitStatus& status = all[splits_.size()];
       Split split;
       split.generator = generator_;
+      split.was_finished = was_finished_;
       std::optional<EventTime> watermark;
       for (const SplitPosition& p : restored_) {
         if (p.split != status.name) continue;
@@ -165,6 +169,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         split.tail_offset = p.tail_offset;
         split.tail_timestamp = p.tail_timestamp;
         split.tail_hash = p.tail_hash;
+        split.was_finished = p.is_finished;
         ByteReader in(p.generator);
         if (!in.empty()) split.generator.load(in);
       }
@@ -216,6 +221,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       Split& split = splits_[origin.split];
       if (!split.is_touched) {
         split.is_touched = true;
+        if (split.was_finished) refuse_to_go_on(origin.split);
         wake(split);
       }
       split.last_record = i;
@@ -228,6 +234,18 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     out_.flush();
     late_.flush();
     bad_.flush();
+  }
+
+  // At the end of a bounded run event time has gone to its end and everything has taken effect:
+  // rows of later records would go back, and records within the bound of disorder would be late.
+  [[noreturn]] void refuse_to_go_on(std::size_t split) const {
+    throw Error(ErrorCode::kRefused,
+                "the bounded run has finished: " + reader_->splits()[split].name +
+                    " was read to its end, where everything took effect, and nothing can be added "
+                    "to that; process what has come since under another name (--as NAME, "
+                    "--from-offsets), or go back to a checkpoint before the end with --restore ID "
+                    "--accept-duplicates (--list-checkpoints). A run that shall go on is stopped "
+                    "with SIGTERM, not bounded");
   }
 
   // The split counts (again): from the merged watermark on, if it was idle.
@@ -272,6 +290,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     for (std::size_t i = 0; i < splits_.size(); ++i) {
       Split& split = splits_[i];
       SplitStatus& status = all[i];
+      if (split.was_finished && status.state == SplitState::kAtEnd) refuse_to_go_on(i);
       if (split.is_touched) {
         keep_tail(split);
         advance(split, split.generator.watermark());
@@ -454,6 +473,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   Counter& bad_count_;
 
   std::vector<SplitPosition> restored_;
+  bool was_finished_ = false;  // all of it, in the checkpoint
   std::unique_ptr<SourceReader<Raw>> reader_;
   std::vector<Split> splits_;
   SourceBatch<Raw> batch_;

@@ -24,14 +24,9 @@ void SourceWatermarks::start() {
   update();
 }
 
-void SourceWatermarks::hold() {
+void SourceWatermarks::hold(Hold what) {
   const std::lock_guard lock(mutex_);
-  is_held_ = true;
-}
-
-void SourceWatermarks::release() {
-  const std::lock_guard lock(mutex_);
-  is_held_ = false;
+  held_ = what;
   if (merger_.size() > 0) update();
 }
 
@@ -85,15 +80,19 @@ std::optional<SourceWatermarks::Holder> SourceWatermarks::holder() const {
 }
 
 void SourceWatermarks::update() {
-  if (is_held_) return;
+  if (held_ == Hold::kAll) return;
   const auto holder = merger_.holder();
   if (holder != holder_) {
     holder_ = holder;
     holder_since_ = clock_.monotonic();
   }
   merged_.store(merger_.merged().ms, std::memory_order_release);
+  // The end before idleness: an idle source that ends is never seen to be active.
+  if (merger_.all_finished()) {
+    if (held_ == Hold::kEnd) return;
+    finished_.store(true, std::memory_order_release);
+  }
   idle_.store(merger_.is_idle(), std::memory_order_release);
-  finished_.store(merger_.all_finished(), std::memory_order_release);
 }
 
 }  // namespace tidemill

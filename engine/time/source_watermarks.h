@@ -43,10 +43,11 @@ class SourceWatermarks {
   // Its last watermark is `last`.
   void finish(std::size_t split, EventTime last);
 
-  // Until `release`, what is said of several splits is one step of event time, of which nothing
-  // shows in between.
-  void hold();
-  void release();
+  // Tests take event time step by step. kAll: what is said of several splits shows nothing in
+  // between. kEnd: all but the end shows, so that what the last watermark causes comes everywhere
+  // before what the end causes.
+  enum class Hold { kNothing, kEnd, kAll };
+  void hold(Hold what);
 
   [[nodiscard]] EventTime merged() const { return {merged_.load(std::memory_order_acquire)}; }
   [[nodiscard]] bool is_idle() const { return idle_.load(std::memory_order_acquire); }
@@ -76,7 +77,7 @@ class SourceWatermarks {
   std::vector<std::string> names_;
   std::optional<EventTime> restored_;
   bool is_started_ = false;
-  bool is_held_ = false;
+  Hold held_ = Hold::kNothing;
   std::optional<std::size_t> holder_;
   std::chrono::nanoseconds holder_since_{};
   std::atomic<std::int64_t> merged_{EventTime::min().ms};

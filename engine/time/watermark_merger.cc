@@ -13,7 +13,7 @@ std::optional<EventTime> WatermarkMerger::advance(std::size_t input, EventTime t
   Input& in = inputs_[input];
   if (time <= in.watermark) return std::nullopt;
   in.watermark = time;
-  return in.state == State::kActive ? merge() : std::nullopt;
+  return merge();
 }
 
 std::optional<EventTime> WatermarkMerger::set_idle(std::size_t input) {

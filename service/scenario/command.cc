@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <ostream>
@@ -29,8 +30,6 @@ Runs scenario files: a pipeline, what happens to it, and after each step the row
 
 Exit codes: 0 all passed, 1 one failed, 2 wrong usage or a mistake in a file.
 )";
-
-constexpr std::int64_t kMaxParallelism = 128;  // the number of key groups
 
 struct Arguments {
   RunSettings settings;
@@ -123,12 +122,12 @@ class Report {
   void run_file(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     std::stringstream text;
-    if (!file || !(text << file.rdbuf())) {
-      if (!file || file.bad() || file.fail()) {
-        err_ << path << ": cannot be read\n";
-        ++mistakes_;
-        return;
-      }
+    if (file && !std::filesystem::is_directory(path)) {
+      text << file.rdbuf();
+    } else {
+      err_ << path << ": cannot be read\n";
+      ++mistakes_;
+      return;
     }
     try {
       check(path, parse(text.view()));

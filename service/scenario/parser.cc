@@ -162,9 +162,12 @@ class StepParser {
       text.remove_prefix(kName.size());
       const auto [end, error] =
           std::from_chars(text.data(), text.data() + text.size(), step.parallelism);
-      if (error == std::errc{} && end == text.data() + text.size() && step.parallelism > 0) return;
+      if (error == std::errc{} && end == text.data() + text.size() && step.parallelism > 0 &&
+          step.parallelism <= kMaxParallelism)
+        return;
     }
-    throw Mistake(arguments.front(), "restart [parallelism=N]");
+    throw Mistake(arguments.front(),
+                  "restart [parallelism=N], N from 1 to " + std::to_string(kMaxParallelism));
   }
 
   void parse_batch(const Word& word, std::span<const Word> arguments, Step& step) {
@@ -181,7 +184,10 @@ class StepParser {
 
   GivenRecord read_record(const Word& word, std::size_t input) const {
     const auto fail = [&] {
-      return Mistake(word, "not a record KEY@TIME[=VALUE]: " + std::string(word.text));
+      const bool is_long = has_too_many_digits(word.text.substr(word.text.find('=') + 1));
+      return Mistake(
+          word, (is_long ? "a number has at most 15 digits: " : "not a record KEY@TIME[=VALUE]: ") +
+                    std::string(word.text));
     };
     const std::size_t at = word.text.find('@');
     if (at == std::string_view::npos) throw fail();

@@ -20,6 +20,7 @@ struct Known {
   Form form;
   bool is_required = false;
   std::vector<std::string_view> choices = {};  // words that may stand there as well
+  std::int64_t most = 999'999'999;             // of a count
 };
 
 struct Kind {
@@ -102,11 +103,11 @@ const std::vector<Kind>& kinds() {
 }
 
 const std::vector<Known>& common_parameters() {
-  static const std::vector<Known> all = {{"partitions", Form::kCount},
+  static const std::vector<Known> all = {{"partitions", Form::kCount, false, {}, kMaxPartitions},
                                          {"disorder", Form::kDurationOrZero},
                                          {"idle", Form::kDuration, false, {"off"}},
                                          {"drift", Form::kDurationOrZero, false, {"off"}},
-                                         {"parallelism", Form::kCount}};
+                                         {"parallelism", Form::kCount, false, {}, kMaxParallelism}};
   return all;
 }
 
@@ -188,7 +189,7 @@ Parameter parse_parameter(const Word& word, const Known& known, std::string_view
       }
       break;
     case Form::kCount:
-      if ((p.count = read_count(value))) return p;
+      if ((p.count = read_count(value)) && *p.count <= known.most) return p;
       break;
     case Form::kFlag:
     case Form::kChoice: break;

@@ -13,6 +13,9 @@
 
 namespace tidemill::scenario {
 
+constexpr std::int64_t kMaxParallelism = 128;  // the number of key groups
+constexpr std::int64_t kMaxPartitions = 1000;
+
 enum class Aggregate : std::uint8_t {
   kCount,
   kSum,

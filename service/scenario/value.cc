@@ -12,8 +12,7 @@ namespace tidemill::scenario {
 namespace {
 
 constexpr std::size_t kDecimals = 6;
-// A double holds so many decimal digits exactly; a longer number would be compared to another one.
-constexpr std::size_t kDigits = 15;
+constexpr std::ptrdiff_t kDigits = 15;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -50,10 +49,13 @@ std::size_t hash_value(const Value& value) {
   return seed;
 }
 
+bool has_too_many_digits(std::string_view text) {
+  return is_number(text) && std::ranges::count_if(text, is_digit) > kDigits;
+}
+
 std::optional<Value> read_value(std::string_view text) {
   if (is_number(text)) {
-    if (static_cast<std::size_t>(std::ranges::count_if(text, is_digit)) > kDigits)
-      return std::nullopt;
+    if (has_too_many_digits(text)) return std::nullopt;
     double number = 0;
     std::from_chars(text.data(), text.data() + text.size(), number);
     return Value::of(number == 0 ? 0 : number);  // no -0

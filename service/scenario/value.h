@@ -29,6 +29,9 @@ struct Value {
 
 std::size_t hash_value(const Value& value);
 
+// A number of more digits than a double tells apart: it would be compared to another one.
+bool has_too_many_digits(std::string_view text);
+
 // A number or a word; nothing if `text` is neither.
 std::optional<Value> read_value(std::string_view text);
 

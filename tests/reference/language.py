@@ -33,8 +33,8 @@ KINDS = {
                  "empty": ("row|delete", "row"), "changes_only": ("flag", False)},
     "watermarks": {},
 }
-COMMON = {"partitions": ("count", 1), "disorder": ("duration or 0", None), "idle": ("off|duration", None),
-          "drift": ("off|duration or 0", None), "parallelism": ("count", 1)}
+COMMON = {"partitions": ("count to 1000", 1), "disorder": ("duration or 0", None), "idle": ("off|duration", None),
+          "drift": ("off|duration or 0", None), "parallelism": ("count to 128", 1)}
 LATENESS = {"lateness": ("duration or 0", 0)}
 LATER_KINDS = {"session", "global", "window-join", "interval-join", "asof-join", "dedup", "topn", "timers"}
 WITHOUT_LATENESS = {"watermarks"}
@@ -144,7 +144,7 @@ def read_parameter(word, form, equals, text):
             value = [read_time(part) for part in text.split(",")]
             if None in value or min(value) <= 0 or len(set(value)) < len(value):
                 value = None
-        elif choice == "count" and re.fullmatch("[0-9]{1,9}", text) and int(text) > 0:
+        elif choice.startswith("count to ") and re.fullmatch("[0-9]{1,9}", text) and 0 < int(text) <= int(choice.split()[2]):
             value = int(text)
         if value is not None:
             return value
@@ -228,7 +228,7 @@ def read_action(words, stages, ended):
         return verb, None, duration
     if verb == "restart":
         match = re.fullmatch("parallelism=([0-9]{1,9})", arguments[0].text) if len(arguments) == 1 else None
-        if arguments and (not match or int(match[1]) == 0):
+        if arguments and (not match or not 0 < int(match[1]) <= 128):
             raise Mistake(arguments[0], "restart [parallelism=N]")
         return verb, None, int(match[1]) if match else None
     raise Mistake(words[0], f"unknown step: {verb}")

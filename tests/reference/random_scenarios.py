@@ -145,6 +145,7 @@ class Script:
             return f"in p{one} " + " ".join(self.record() for _ in range(self.pick(1, 1, 2, 3, 5)))
         if verb == "watermark":
             time = print_time(self.cursor + self.rng.randrange(-10 * S, 4 * S, self.step_size))
+            time = "inf" if self.now_and_then(0.02) else time
             return f"watermark {time}" if self.now_and_then(0.5) else f"watermark p{one} {time}"
         if verb == "end":
             self.ended.add(one)

@@ -33,6 +33,7 @@ class Trailing(Stage):
         self.instant = {}  # on_record: key -> the greatest instant of its rows so far
         self.effective = MINUS_INFINITY  # the others: instants before this one have taken effect
         self.last_row = {}  # key -> its last row, for changes_only
+        self.last_finite = MINUS_INFINITY  # the greatest watermark but for infinity: nothing decays beyond it
 
     # What a key's records come to.
 
@@ -83,16 +84,16 @@ class Trailing(Stage):
                 self.instant[record.key] = instant
                 outputs += self.outputs(record.key, [self.row_at(instant, mine)])
         if self.emit == "on_record":
-            outputs += self.decay_until(self.watermark)
+            outputs += self.decay_until(self.last_finite)
         return outputs
 
     def advance(self, watermark):
-        ended, last_finite = watermark == INFINITY, self.watermark
-        self.watermark = last_finite if ended else watermark
+        ended = watermark == INFINITY
+        self.last_finite = self.last_finite if ended else watermark
         if self.emit == "on_record":
-            outputs = self.decay_until(self.watermark)
+            outputs = self.decay_until(self.last_finite)
         else:
-            outputs = self.take_effect(self.watermark if ended else add(watermark, -self.lateness), ended)
+            outputs = self.take_effect(self.last_finite if ended else add(watermark, -self.lateness), ended)
         self.watermark = watermark
         self.forget_empty_keys()
         return outputs

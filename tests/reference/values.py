@@ -6,6 +6,7 @@ A result is a Fraction, a word (str), None for "-", or a tuple of results.
 import re
 from fractions import Fraction
 
+DIGITS = 15  # of a number, at most
 INFINITY = 2**63 - 1
 MINUS_INFINITY = -(2**63)
 
@@ -49,7 +50,7 @@ def print_time(time):
 def read_value(text):
     """A number or a word, or None."""
     if NUMBER.fullmatch(text):
-        return Fraction(text)
+        return Fraction(text) if sum(letter.isdigit() for letter in text) <= DIGITS else None
     return text if WORD.fullmatch(text) else None
 
 

@@ -148,6 +148,38 @@ TEST_P(PipelineHarnessTest, RandomCrashesShowInNoCommittedRow) {
   }
 }
 
+TEST_P(PipelineHarnessTest, WhatHasEndedStaysSo) {
+  PipelineHarness harness(graph(2), options());
+  script_->batch(0, {{"a", 1}});
+  script_->end({0});
+  harness.run_until_quiet();
+  harness.restart(2);
+  script_->batch(1, {{"a", 2}});
+  script_->end({1});
+  harness.run_until_quiet();
+  harness.restart();
+  harness.run_until_quiet();
+  EXPECT_TRUE(harness.has_ended());
+  EXPECT_THAT(values(rows_->take_written()), ElementsAre("a1", "a2"));
+}
+
+TEST_P(PipelineHarnessTest, NothingIsAddedToAnInputThatHadEnded) {
+  PipelineHarness harness(graph(2), options());
+  script_->batch(0, {{"a", 1}});
+  script_->end({0});
+  harness.run_until_quiet();
+  harness.restart();
+  script_->batch(0, {{"a", 2}});
+  try {
+    harness.run_until_quiet();
+    FAIL() << "the record was taken";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kRefused);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("p0"));
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("--as NAME"));
+  }
+}
+
 TEST_P(PipelineHarnessTest, WhatAnOperatorThrowsIsThrown) {
   PipelineHarness harness(graph(1), options());
   script_->batch(0, {{"", 1}});

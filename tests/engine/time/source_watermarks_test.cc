@@ -44,16 +44,30 @@ TEST_F(SourceWatermarksTest, WhileHeldNothingShowsAndThenAllAtOnce) {
   const auto a = event_time_.add_split("a", std::nullopt);
   const auto b = event_time_.add_split("b", std::nullopt);
   event_time_.start();
-  event_time_.hold();
+  event_time_.hold(SourceWatermarks::Hold::kAll);
   event_time_.advance(a, {30});
   event_time_.advance(b, {20});
   event_time_.set_idle(b);
   EXPECT_EQ(event_time_.merged(), EventTime::min());
   event_time_.set_idle(a);
   EXPECT_FALSE(event_time_.is_idle());
-  event_time_.release();
+  event_time_.hold(SourceWatermarks::Hold::kNothing);
   EXPECT_EQ(event_time_.merged(), EventTime{30});
   EXPECT_TRUE(event_time_.is_idle());
+}
+
+TEST_F(SourceWatermarksTest, TheEndCanBeHeldBackBehindTheLastWatermark) {
+  const auto a = event_time_.add_split("a", std::nullopt);
+  event_time_.start();
+  event_time_.set_idle(a);
+  event_time_.hold(SourceWatermarks::Hold::kEnd);
+  event_time_.finish(a, {30});
+  EXPECT_EQ(event_time_.merged(), EventTime{30});
+  EXPECT_FALSE(event_time_.all_finished());
+  EXPECT_TRUE(event_time_.is_idle()) << "the end of an idle source does not make it active";
+  event_time_.hold(SourceWatermarks::Hold::kNothing);
+  EXPECT_TRUE(event_time_.all_finished());
+  EXPECT_FALSE(event_time_.is_idle());
 }
 
 TEST_F(SourceWatermarksTest, ASplitTooFarAheadWaitsForTheLeastActiveOne) {
@@ -86,8 +100,8 @@ TEST_F(SourceWatermarksTest, TheHolderIsNamedWithItsDistanceAndSince) {
 
 TEST_F(SourceWatermarksTest, ASourceWithoutSplitsHasNotEnded) {
   event_time_.start();
-  event_time_.hold();
-  event_time_.release();
+  event_time_.hold(SourceWatermarks::Hold::kAll);
+  event_time_.hold(SourceWatermarks::Hold::kNothing);
   EXPECT_FALSE(event_time_.all_finished());
 }
 

@@ -46,6 +46,17 @@ TEST(WatermarkMergerTest, TheLastToGoIdleReachesTheGreatestOfAll) {
   }
 }
 
+// What a source says that ends while it is idle.
+TEST(WatermarkMergerTest, AWatermarkOfAnIdleInputCountsWhileNoneIsActive) {
+  WatermarkMerger merger(2);
+  merger.advance(0, {10});
+  merger.set_idle(0);
+  EXPECT_FALSE(merger.advance(0, {15})) << "input 1 is active and has said nothing";
+  EXPECT_EQ(merger.set_idle(1), EventTime{15});
+  EXPECT_EQ(merger.advance(0, {20}), EventTime{20});
+  EXPECT_TRUE(merger.is_idle());
+}
+
 TEST(WatermarkMergerTest, AReturnedInputIsRaisedAndWaitedFor) {
   WatermarkMerger merger(2);
   merger.advance(0, {10});

@@ -1,0 +1,186 @@
+// The DSL over whole jobs: more outputs than one, unions, late records, watermark generators.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "connectors/memory/memory_rows.h"
+#include "connectors/memory/scripted_source.h"
+#include "operators/aggregates.h"
+#include "operators/keyed_stream.h"
+#include "operators/source.h"
+#include "state/keyed_value.h"
+#include "testing/pipeline_harness.h"
+
+namespace tidemill {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using testing::PipelineHarness;
+using testing::PipelineOptions;
+using ::testing::UnorderedElementsAre;
+
+struct Event {
+  std::string key;
+  std::int64_t at = 0;
+  int value = 0;
+};
+
+// Small numbers one way, great ones another, and how often each key came.
+class Sorted final : public OneInput<Event> {
+ public:
+  using Out = Event;
+  static constexpr OutputPort<std::string> kGreat{1};
+  static constexpr OutputPort<int> kCounts{2};
+
+  Sorted(OperatorContext& ctx, int limit)
+      : limit_(limit),
+        counts_(ctx, "counts"),
+        small_(ctx.output<Event>(0)),
+        great_(ctx.output(kGreat)),
+        counted_(ctx.output(kCounts)) {}
+
+  void process(Batch<Event>& batch) override {
+    for (const auto& [event, time] : batch) {
+      counted_.emit(++counts_[event.key], time);
+      if (event.value < limit_) {
+        small_.emit(event, time);
+      } else {
+        great_.emit(event.key + "!", time);
+      }
+    }
+  }
+
+ private:
+  const int limit_;
+  KeyedValue<std::string, int> counts_;
+  Emitter<Event>& small_;
+  Emitter<std::string>& great_;
+  Emitter<int>& counted_;
+};
+
+// Trusts nothing but every third record of a split.
+struct EveryThird {
+  int seen = 0;
+  EventTime greatest = EventTime::min();
+  EventTime trusted = EventTime::min();
+
+  void observe(const Event&, EventTime time) {
+    greatest = std::max(greatest, time);
+    if (++seen % 3 == 0) trusted = greatest;
+  }
+  [[nodiscard]] EventTime watermark() const { return trusted; }
+  void save(Bytes& out) const {
+    append_varint(out, static_cast<std::uint64_t>(seen));
+    append_u64(out, ordered(greatest.ms));
+    append_u64(out, ordered(trusted.ms));
+  }
+  void load(ByteReader& in) {
+    seen = static_cast<int>(in.varint());
+    greatest = {unordered(in.u64())};
+    trusted = {unordered(in.u64())};
+  }
+};
+
+class DslTest : public ::testing::Test {
+ protected:
+  Stream<Event> read(const std::string& name, std::size_t first, std::size_t count) {
+    return read_events(graph_, name,
+                       SourceSpec<Event>{"script", read_script(script_, first, count)}, time_of,
+                       Duration(0));
+  }
+  static EventTime time_of(const Event& e) { return EventTime{e.at}; }
+
+  template <class T, class Text>
+  void show(const Stream<T>& stream, const std::string& name, Text text) {
+    stream.sink_to(name, memory_sink(rows_[name] = std::make_shared<MemoryRows>()),
+                   [text](const T& row, EventTime time, OutputBatch& out) {
+                     out.begin_row();
+                     out.end_key();
+                     out.buffer() += text(row) + "@" + std::to_string(time.ms);
+                     out.end_row();
+                   });
+  }
+  std::vector<std::string> rows(const std::string& name) {
+    std::vector<std::string> all;
+    for (const MemoryRow& row : rows_.at(name)->take_written()) all.push_back(row.value);
+    return all;
+  }
+
+  std::shared_ptr<Script<Event>> script_ =
+      std::make_shared<Script<Event>>(std::vector<std::string>{"p0", "p1"});
+  std::shared_ptr<GraphBuilder> graph_ = std::make_shared<GraphBuilder>();
+  std::map<std::string, std::shared_ptr<MemoryRows>> rows_;
+};
+
+TEST_F(DslTest, AnOperatorHasAsManyTypedOutputsAsItNames) {
+  const auto sorted = read("events", 0, 2).key_by(&Event::key).process<Sorted>("sorted", 10);
+  show(sorted, "small", [](const Event& e) { return e.key; });
+  show(sorted.side(Sorted::kGreat), "great", [](const std::string& s) { return s; });
+  show(sorted.side(Sorted::kCounts), "counts", [](int n) { return std::to_string(n); });
+  PipelineHarness harness(graph_->graph(), {.parallelism = 2});
+  script_->batch(0, {{"a", 1, 5}, {"a", 2, 15}});
+  harness.run_until_quiet();
+  harness.restart(3);
+  script_->batch(1, {{"a", 3, 10}});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("small"), ElementsAre("a@1"));
+  EXPECT_THAT(rows("great"), ElementsAre("a!@2", "a!@3"));
+  EXPECT_THAT(rows("counts"), ElementsAre("1@1", "2@2", "3@3"));
+}
+
+TEST_F(DslTest, ASideOutputNobodyReadsIsNoMistake) {
+  show(read("events", 0, 2).process<Sorted>("sorted", 10).map(&Event::key), "small",
+       [](const std::string& key) { return key; });
+  PipelineHarness harness(graph_->graph(), {});
+  script_->batch(0, {{"a", 1, 50}, {"b", 2, 5}});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("small"), ElementsAre("b@2"));
+}
+
+TEST_F(DslTest, AUnionIsOneStreamWithTheWatermarkOfTheSlowest) {
+  const auto counts =
+      read("left", 0, 1)
+          .union_with(read("right", 1, 1).filter([](const Event& e) { return e.value >= 0; }))
+          .key_by(&Event::key)
+          .window(Tumbling{.size = Duration(10)})
+          .aggregate<Count>("counts");
+  show(counts, "rows", [](const auto& row) { return row.key + std::to_string(row.value); });
+  show(counts.late(), "late", [](const Event& e) { return e.key; });
+  PipelineHarness harness(graph_->graph(), {.parallelism = 2});
+  script_->batch(0, {{"a", 1}, {"a", 12}});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("rows"), IsEmpty()) << "the right side has said nothing yet";
+  script_->batch(1, {{"a", 2}, {"a", 3, -1}, {"b", 15}});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("rows"), ElementsAre("a2@9"));
+  script_->batch(1, {{"a", 4}});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("late"), ElementsAre("a@4")) << "with its type, as it came";
+  script_->end({0, 1});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("rows"), UnorderedElementsAre("a1@19", "b1@19"));
+}
+
+TEST_F(DslTest, AWatermarkGeneratorOfOnesOwnGoesOnAfterARestart) {
+  const auto events =
+      read_events(graph_, "events", SourceSpec<Event>{"script", read_script(script_, 0, 2)},
+                  time_of, EventTimeSettings<EveryThird>{});
+  show(events.key_by(&Event::key).window(Tumbling{.size = Duration(10)}).aggregate<Count>("counts"),
+       "rows", [](const auto& row) { return row.key + std::to_string(row.value); });
+  PipelineHarness harness(graph_->graph(), {.parallelism = 2});
+  script_->batch(0, {{"a", 1}, {"a", 30}});
+  script_->batch(1, {{"a", 2}, {"a", 40}});
+  harness.run_until_quiet();
+  harness.restart(1);
+  EXPECT_THAT(rows("rows"), IsEmpty());
+  script_->batch(0, {{"a", 25}});  // the third of its split: trusted up to 30
+  script_->batch(1, {{"a", 9}});   // likewise: 40
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("rows"), UnorderedElementsAre("a3@9", "a1@29"));
+}
+
+}  // namespace
+}  // namespace tidemill
