@@ -119,6 +119,7 @@ Deployment make_deployment(const Environment& env) {
                            lenders](Resources& resources) -> std::unique_ptr<SnapshotStore> {
     auto backend = make_backend(kind, options);
     resources.lend(*backend);
+    resources.lend<BackPressure>(backend->budget());
     for (const auto& lend : lenders) lend(resources);
     return backend;
   };

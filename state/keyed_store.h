@@ -55,7 +55,10 @@ class KeyedStore final : public Snapshotable {
     find_stored_namespaces();
     ctx.attach(*this);
   }
-  ~KeyedStore() override { backend_.budget().charge(-static_cast<std::int64_t>(charged_)); }
+  ~KeyedStore() override {
+    backend_.budget().charge(-static_cast<std::int64_t>(charged_));
+    note_hold(false);
+  }
   KeyedStore(const KeyedStore&) = delete;
   KeyedStore& operator=(const KeyedStore&) = delete;
 
@@ -136,8 +139,9 @@ class KeyedStore final : public Snapshotable {
 
   // The end of all references, as a prefetch is: buries what the backend knows to be dead, and
   // makes room if the process holds too much.
-  void give_back_memory() {
+  void give_back_memory() override {
     if (epochs_.update(backend_)) {
+      note_hold(epochs_.is_holding());
       for (const auto& [_, t] : tables_)
         std::erase_if(t->dropped, [&](const auto& d) { return d.second <= epochs_.linked(); });
     }
@@ -235,6 +239,7 @@ class KeyedStore final : public Snapshotable {
     while (drain_.is_active())
       drain_.step(1 << 16);  // the caller should have waited; nothing may be lost
     epochs_.freeze(id);
+    note_hold(true);
     std::vector<std::shared_ptr<NsTable>> changed;
     for (const auto& [_, t] : tables_) {
       if (t->table.changed_epoch() == epochs_.frozen()) changed.push_back(t);
@@ -405,6 +410,15 @@ class KeyedStore final : public Snapshotable {
       touched_.clear();
     }
   }
+  // Tells the budget whether this store has to keep what has changed.
+  void note_hold(bool is_holding) {
+    if (std::exchange(is_hold_noted_, is_holding) == is_holding) return;
+    if (is_holding) {
+      backend_.budget().begin_hold();
+    } else {
+      backend_.budget().end_hold();
+    }
+  }
   void charge() {
     std::size_t bytes = 0;
     for (const auto& [_, t] : tables_) bytes += t->table.bytes();
@@ -463,6 +477,7 @@ class KeyedStore final : public Snapshotable {
   std::vector<std::pair<Bytes, std::uint32_t>> missing_;
   Bytes read_;
   std::size_t charged_ = 0;
+  bool is_hold_noted_ = false;
   TableDrain<K, V> drain_;
   TableSweep<K, V> sweep_;
 };

@@ -6,12 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/operator/back_pressure.h"
 #include "state/block_pool.h"
 
 namespace tidemill {
 
 // Thread-safe. Outlives every table.
-class MemoryBudget {
+class MemoryBudget final : public BackPressure {
  public:
   // `limit` 0: as much as there is.
   explicit MemoryBudget(std::size_t limit) : limit_(limit) {}
@@ -34,9 +35,17 @@ class MemoryBudget {
                                     static_cast<double>(all)) +
            1;
   }
-  // True while tables hold much more than they may and cannot give back before the running
-  // checkpoint is linked: sources should pause.
-  [[nodiscard]] bool is_exhausted() const { return limit_ != 0 && used() > limit_ + limit_ / 4; }
+  // While nothing may be spilled (Epochs): what changes cannot be given back. From begin_hold to
+  // end_hold, once for each who cannot.
+  void begin_hold() { num_holding_.fetch_add(1, std::memory_order_relaxed); }
+  void end_hold() { num_holding_.fetch_sub(1, std::memory_order_relaxed); }
+
+  // True while tables hold much more than they may and cannot give it back before the running
+  // checkpoint is linked.
+  [[nodiscard]] bool is_exhausted() const override {
+    return limit_ != 0 && used() > limit_ + limit_ / 8 &&
+           num_holding_.load(std::memory_order_relaxed) > 0;
+  }
   // True if holes in chunks make the tables' memory much larger than what is in use.
   [[nodiscard]] bool is_fragmented() const {
     return limit_ != 0 && pool_.reserved_bytes() > limit_ + limit_ / 8;
@@ -45,6 +54,7 @@ class MemoryBudget {
  private:
   const std::size_t limit_;
   std::atomic<std::int64_t> used_{0};
+  std::atomic<int> num_holding_{0};
   BlockPool pool_;
 };
 

@@ -130,8 +130,9 @@ class FileWriter {
 // (and what comes while it works) is ever held twice.
 class RocksDbBackend::Store {
  public:
-  explicit Store(const BackendOptions& options)
-      : options_(make_options(options.memory)),
+  Store(const BackendOptions& options, MemoryBudget& budget)
+      : budget_(budget),
+        options_(make_options(options.memory)),
         folder_(options.dir),
         stage_memory_(std::clamp(options.memory / 32, kMiB, 16 * kMiB)) {
     fs::create_directory(database_path());
@@ -141,6 +142,7 @@ class RocksDbBackend::Store {
   ~Store() {
     writer_.request_stop();
     writer_.join();
+    budget_.charge(-static_cast<std::int64_t>(unwritten_bytes_ + writing_bytes_));
     if (db_) rocksdb::CancelAllBackgroundWork(db_.get(), true);
   }
   Store(const Store&) = delete;
@@ -170,6 +172,7 @@ class RocksDbBackend::Store {
     rethrow_locked();
     Staged& staged = staged_[id];
     unwritten_bytes_ += run.bytes();
+    budget_.charge(static_cast<std::int64_t>(run.bytes()));
     staged.runs.push_back(std::move(run));
     if (unwritten_bytes_ > stage_memory_) wake_.notify_one();
   }
@@ -190,8 +193,11 @@ class RocksDbBackend::Store {
       rethrow_locked();
       Staged staged = std::move(first->second);
       staged_.erase(first);
-      for (const SortedRun& run : staged.runs) unwritten_bytes_ -= run.bytes();
+      std::size_t bytes = 0;
+      for (const SortedRun& run : staged.runs) bytes += run.bytes();
+      unwritten_bytes_ -= bytes;
       lock.unlock();
+      budget_.charge(-static_cast<std::int64_t>(bytes));
       FileWriter files(options_, [this] { return next_path(); });
       merge_rows(staged.runs, [&](const SortedRun::Row& row) { files.add(row); });
       for (std::string& path : files.take()) staged.files.push_back(std::move(path));
@@ -297,12 +303,14 @@ class RocksDbBackend::Store {
       Staged& staged = staged_[id];
       std::ranges::move(files, std::back_inserter(staged.files));
       std::ranges::move(runs, std::back_inserter(staged.ranges));
+      budget_.charge(-static_cast<std::int64_t>(writing_bytes_));
       writing_bytes_ = 0;
       is_writing_ = false;
       idle_.notify_all();
     }
   }
 
+  MemoryBudget& budget_;  // staged rows count
   const rocksdb::Options options_;
   WorkFolder folder_;
   const std::size_t stage_memory_;
@@ -321,7 +329,7 @@ class RocksDbBackend::Store {
 };
 
 RocksDbBackend::RocksDbBackend(const BackendOptions& options)
-    : Backend(options.memory / 8 * 5), store_(std::make_unique<Store>(options)) {}
+    : Backend(options.memory / 8 * 5), store_(std::make_unique<Store>(options, budget())) {}
 RocksDbBackend::~RocksDbBackend() = default;
 
 bool RocksDbBackend::get(ByteView key, Bytes& value) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -95,9 +96,7 @@ class Table {
   std::uint32_t prefetch_entry(std::uint64_t hash) const {
     const std::uint32_t number = index_.guess(hash);
     if (number == kNone) return kNone;
-    const char* at = reinterpret_cast<const char*>(&entry(number));
-    __builtin_prefetch(at);
-    if constexpr (sizeof(Entry) > 48) __builtin_prefetch(at + 64);
+    prefetch(number);
     return number;
   }
   // Numbers stay what they are while this does.
@@ -173,7 +172,12 @@ class Table {
   // hashes' top bits; deleted ones too.
   template <class Fn>
   void for_each_in_range(std::uint64_t first, std::uint64_t last, Fn&& fn) {
-    index_.for_each(first, last, [&](std::uint32_t number, std::uint32_t tag) {
+    // Entries lie anywhere, so each is asked for some steps ahead.
+    constexpr std::size_t kAhead = 16;
+    std::array<std::pair<std::uint32_t, std::uint32_t>, kAhead> asked;
+    std::size_t num_asked = 0;
+    const auto visit = [&](std::size_t at) {
+      const auto [number, tag] = asked[at % kAhead];
       Entry& e = entry(number);
       const bool is_edge = tag == HashIndex::tag_of(first) || tag == HashIndex::tag_of(last);
       if (is_edge) {
@@ -181,7 +185,13 @@ class Table {
         if (hash < first || hash > last) return;
       }
       fn(number, e);
+    };
+    index_.for_each(first, last, [&](std::uint32_t number, std::uint32_t tag) {
+      if (num_asked >= kAhead) visit(num_asked);
+      prefetch(number);
+      asked[num_asked++ % kAhead] = {number, tag};
     });
+    for (std::size_t at = num_asked - std::min(num_asked, kAhead); at < num_asked; ++at) visit(at);
   }
 
   [[nodiscard]] std::size_t num_chunks() const { return chunks_.size(); }
@@ -222,6 +232,11 @@ class Table {
     e.word = 0;
   }
 
+  void prefetch(std::uint32_t number) const {
+    const char* at = reinterpret_cast<const char*>(&entry(number));
+    __builtin_prefetch(at);
+    if constexpr (sizeof(Entry) > 48) __builtin_prefetch(at + 64);
+  }
   [[nodiscard]] bool is_used(std::uint32_t number) const {
     const Chunk& chunk = chunks_[number >> kPlaceBits];
     const std::uint32_t place = number & kPlaceMask;

@@ -77,6 +77,7 @@ void PipelineHarness::start() {
   const RestorePoint point = choose_restore_point(kJob, a.protocol->acquire(), *storage_, {});
   a.backend = make_backend(options_.backend, {.dir = folder_ / "work"});
   a.resources.lend<Backend>(*a.backend);
+  a.resources.lend<BackPressure>(a.backend->budget());
   if (point.manifest) {
     a.backend->restore(storage_->state_folder(point.manifest->checkpoint), point.manifest->files);
     publish_prepared(graph_, point.manifest->prepared);

@@ -52,6 +52,9 @@ class Snapshotable {
   // The store has linked the files of checkpoint `id`: later changes may reach it again. Any
   // thread.
   virtual void on_linked(CheckpointId) {}
+  // Between messages, about once a millisecond, also while nothing comes: make room if the process
+  // holds too much.
+  virtual void give_back_memory() {}
 };
 
 }  // namespace tidemill

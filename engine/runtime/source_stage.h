@@ -16,6 +16,7 @@
 #include "engine/base/hash.h"
 #include "engine/data/raw_record.h"
 #include "engine/graph/graph.h"
+#include "engine/operator/back_pressure.h"
 #include "engine/operator/source.h"
 #include "engine/time/source_watermarks.h"
 #include "engine/time/watermark_generator.h"
@@ -84,6 +85,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         generator_(std::move(generator)),
         clock_(ctx.clock()),
         control_(ctx.resources().get<SourceControl>()),
+        pressure_(ctx.resources().find<BackPressure>()),
         name_(ctx.name()),
         records_limit_(settings.max_records_per_second),
         bytes_limit_(settings.max_bytes_per_second),
@@ -107,7 +109,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
 
   bool step() override {
     if (!control_.released.load(std::memory_order_acquire) ||
-        control_.stopped.load(std::memory_order_acquire)) {
+        control_.stopped.load(std::memory_order_acquire) ||
+        (pressure_ != nullptr && pressure_->is_exhausted())) {
       on_blocked();
       return forward_event_time();
     }
@@ -462,6 +465,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   const Generator generator_;
   const Clock& clock_;
   const SourceControl& control_;
+  const BackPressure* const pressure_;  // null: nothing holds it back
   const std::string name_;
   RateLimit records_limit_;
   RateLimit bytes_limit_;

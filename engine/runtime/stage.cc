@@ -80,6 +80,7 @@ void Stage::work() {
 void Stage::tick() {
   try {
     operator_->on_tick();
+    for (Snapshotable* part : context_->snapshotables()) part->give_back_memory();
   } catch (...) {
     rethrow_named();
   }
