@@ -4,8 +4,7 @@
 
 namespace tidemill {
 
-std::int64_t TextMultiset::times_at(const char* at) {
-  const char* digits = times_of(at);
+std::int64_t TextMultiset::long_times(const char* digits) {
   std::uint64_t value = 0;
   for (int shift = 0;; shift += 7, ++digits) {
     value |= static_cast<std::uint64_t>(*digits & 0x7F) << shift;

@@ -33,17 +33,20 @@ class TextMultiset {
         num_few_(other.num_few_),
         many_(other.many_ ? std::make_unique<Many>(*other.many_) : nullptr) {}
   TextMultiset(TextMultiset&& other) noexcept
-      : few_(std::exchange(other.few_, {})),
+      : few_(std::move(other.few_)),
         num_few_(std::exchange(other.num_few_, 0)),
-        many_(std::move(other.many_)) {}
+        many_(std::move(other.many_)) {
+    other.few_.clear();
+  }
   TextMultiset& operator=(const TextMultiset& other) {
     if (this != &other) *this = TextMultiset(other);
     return *this;
   }
   TextMultiset& operator=(TextMultiset&& other) noexcept {
-    few_ = std::exchange(other.few_, {});
+    few_ = std::move(other.few_);
     num_few_ = std::exchange(other.num_few_, 0);
     many_ = std::move(other.many_);
+    other.few_.clear();
     return *this;
   }
   ~TextMultiset() = default;
@@ -108,7 +111,12 @@ class TextMultiset {
     while ((static_cast<unsigned char>(*at) & 0x80) != 0) ++at;
     return at + 1;
   }
-  [[nodiscard]] static std::int64_t times_at(const char* at);
+  [[nodiscard]] static std::int64_t times_at(const char* at) {
+    const char* const times = times_of(at);
+    if ((static_cast<unsigned char>(*times) & 0x80) != 0) return long_times(times);
+    return unzigzag(static_cast<unsigned char>(*times));
+  }
+  [[nodiscard]] static std::int64_t long_times(const char* digits);
 
   // Adds to the count of an entry.
   void change(const char* at, std::int64_t times) {

@@ -158,8 +158,13 @@ class TrailingKey {
       }
       return;
     }
-    if (is_new)
-      slices_.emplace(slices_.begin() + static_cast<std::ptrdiff_t>(place), Slice{end, A{}});
+    if (is_new) {
+      if (place == slices_.size()) {
+        slices_.emplace_back().end = end;
+      } else {
+        slices_.emplace(slices_.begin() + static_cast<std::ptrdiff_t>(place))->end = end;
+      }
+    }
     add_to(slices_[place].content);
   }
 
@@ -175,8 +180,8 @@ class TrailingKey {
   friend struct HeapSize<TrailingKey>;
 
   struct Slice {
-    EventTime end;
-    A content;
+    EventTime end{};
+    A content{};
   };
   // A window's share, derived from the slices: those from `first` on count.
   struct Total {
