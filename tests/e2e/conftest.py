@@ -88,19 +88,3 @@ def name(request):
     """A name no other test uses: for topics, groups, jobs."""
     distinct = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:6]
     return re.sub(r"[^a-zA-Z0-9_-]", "-", request.node.name)[:80] + f"-{distinct}"
-
-
-def pytest_addoption(parser):
-    parser.addoption("--unproven", action="store_true", help="run the tests of unproven.txt too")
-
-
-def pytest_collection_modifyitems(config, items):
-    """Leaves out the tests of unproven.txt, in sight: pytest counts them as deselected."""
-    if config.getoption("--unproven"):
-        return
-    lines = (Path(__file__).parent / "unproven.txt").read_text(encoding="utf-8").splitlines()
-    unproven = tuple(line.split()[0] for line in lines if line.strip() and line[0] != "#")
-    left_out = [item for item in items
-                if item.nodeid.split("tests/e2e/")[-1].startswith(unproven)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
