@@ -25,8 +25,8 @@ kafka::ClientSettings client_of(const Config& config, const std::string& section
   return client;
 }
 
-// The outputs' cluster is the inputs', with its settings, unless it has brokers of its own. What else
-// is set for the outputs comes on top.
+// The outputs' cluster is the inputs', with its settings, unless it has brokers of its own. What
+// else is set for the outputs comes on top.
 kafka::ClientSettings output_client_of(const Config& config) {
   kafka::ClientSettings own = client_of(config, "sinks.kafka");
   if (!own.brokers.empty()) return own;

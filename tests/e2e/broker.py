@@ -27,10 +27,12 @@ def kafka_lib():
     return subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
-def java(*arguments, heap="256m"):
-    """A Java command line over Kafka's jars: short-lived processes, so little time in the JIT."""
-    return ["java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-            "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)  # little time in the JIT
+
+
+def java(*arguments, heap="256m", flags=SHORT_LIVED):
+    """A Java command line over Kafka's jars."""
+    return ["java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", *flags, "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-cp", f"{kafka_lib()}/*", *arguments]
 
 
@@ -46,7 +48,8 @@ def kafka_tool(main_class, *arguments, deadline_s=60):
 class BrokerNode:
     """One process that is broker and controller. Ports and data survive kill() and start()."""
 
-    def __init__(self, folder, node_id=1, properties=None):
+    def __init__(self, folder, node_id=1, properties=None, jvm_flags=SHORT_LIVED):
+        self.jvm_flags = jvm_flags
         self.folder = Path(folder)
         self.node_id = node_id
         self.extra = dict(properties or {})
@@ -105,7 +108,8 @@ class BrokerNode:
     def start(self):
         """Starts the process; does not wait (see Cluster.wait_ready)."""
         self.child = ChildProcess(
-            java("kafka.Kafka", str(self.folder / "server.properties"), heap="384m"),
+            java("kafka.Kafka", str(self.folder / "server.properties"), heap="384m",
+                 flags=self.jvm_flags),
             self.folder / "broker.log")
         self.child.start()
 
@@ -122,9 +126,9 @@ class BrokerNode:
 class Cluster:
     """One node (the default) or several, ready for transactions when start() returns."""
 
-    def __init__(self, folder, nodes=1, properties=None):
+    def __init__(self, folder, nodes=1, properties=None, jvm_flags=SHORT_LIVED):
         self.folder = Path(folder)
-        self.nodes = [BrokerNode(self.folder / f"node-{i + 1}", i + 1, properties)
+        self.nodes = [BrokerNode(self.folder / f"node-{i + 1}", i + 1, properties, jvm_flags)
                       for i in range(nodes)]
         self._admin = None
 
