@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -51,10 +52,16 @@ bool PartitionReader::has_later_file() const { return next_file_ < files_.size()
 bool PartitionReader::open_next_file() {
   if (!has_later_file()) return false;
   const fs::path path = folder_ / files_[next_file_];
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe would wait
   if (fd < 0)
     throw Error(ErrorCode::kIo, "cannot open a file of the file log: " + path.string() + ": " +
                                     std::strerror(errno));
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(fd);
+    throw Error(ErrorCode::kConfig,
+                "the file log holds something that is no file: " + path.string() + "; take it out");
+  }
   if (fd_ >= 0) ::close(fd_);
   fd_ = fd;
   ++next_file_;

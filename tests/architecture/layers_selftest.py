@@ -42,6 +42,8 @@ PLANTED = {
     "a class name": ("tests/bad.cc", "\nclass TableManager {\n", "tests/bad.cc:2: the name TableManager"),
     "a namespace": ("state/bad.cc", "namespace tidemill::helpers {\n", "state/bad.cc:1: the name tidemill::helpers"),
     "a forgotten test": ("tests/operators/bad_test.cc", "", "tests/operators/bad_test.cc:1: no CMakeLists.txt"),
+    "a forgotten header": ("engine/data/CMakeLists.txt", "tidemill_module(NAME data HEADERS b.h)\n",
+                           "engine/data/batch.h:1: engine/data/CMakeLists.txt does not name this header"),
     "an unknown folder": ("misc/bad.cc", "\n", "misc/bad.cc:1: this folder is not on the staircase"),
 }
 

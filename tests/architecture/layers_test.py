@@ -50,6 +50,24 @@ def step_of(folder):
     return STEPS.get(folder) or STEPS[folder.rsplit("/", 1)[0] + "/*"]
 
 
+def forgotten_headers(root):
+    """A header that its folder's CMakeLists.txt does not name is neither installed nor checked to stand alone.
+
+    x_internal.h stays inside its folder.
+    """
+    for path in sorted(path for top in ("engine", "state", "connectors", "operators", "testing", "app", "service", "jobs")
+                       for path in root.glob(f"{top}/**/*.h")):
+        name = path.relative_to(root).as_posix()
+        if not folder_of(name) or name.endswith("_internal.h"):
+            continue
+        folder = path.parent
+        while folder != root and not (folder / "CMakeLists.txt").exists():
+            folder = folder.parent
+        lists = folder / "CMakeLists.txt"
+        if folder != root and lists.exists() and path.relative_to(folder).as_posix() not in lists.read_text().split():
+            yield f"{name}:1: {folder.relative_to(root).as_posix()}/CMakeLists.txt does not name this header: it is not installed"
+
+
 def forgotten_tests(root):
     """x_test.cc and x_test.py are run by ctest, which knows what a CMakeLists.txt names; test_x.py by pytest, which finds all."""
     words = set()
@@ -62,6 +80,7 @@ def forgotten_tests(root):
 
 def violations(root):
     yield from forgotten_tests(root)
+    yield from forgotten_headers(root)
     files = {}  # path -> [(line number, '<' or '"', included name)]
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()

@@ -113,7 +113,7 @@ void expect_reads(const Backend& backend, const Rows& rows, std::uint64_t keys) 
 
 TEST_P(BackendContract, AgreesWithAnOrderedMapOverCheckpointsAndRestores) {
   constexpr std::uint64_t kKeys = 300;
-  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U, 4U, 5U, 6U}) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     auto backend = started();
