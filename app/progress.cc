@@ -17,7 +17,10 @@ JobTotals totals_of(const MetricRegistry& metrics) {
     if (name == "tidemill_late_records_total") totals.late += counter.value();
     if (name == "tidemill_bad_records_total") totals.bad += counter.value();
   };
-  visitor.gauge = [](const std::string&, const Labels&, const std::string&, const Gauge&) {};
+  visitor.gauge = [&](const std::string& name, const Labels&, const std::string&,
+                      const Gauge& gauge) {
+    if (name == "tidemill_source_lag_records") totals.lag = totals.lag.value_or(0) + gauge.value();
+  };
   visitor.histogram = [](const std::string&, const Labels&, const std::string&, const Histogram&) {
   };
   metrics.visit(visitor);
@@ -71,6 +74,7 @@ std::string ProgressReporter::line() {
       static_cast<unsigned long long>(totals.events), static_cast<unsigned long long>(totals.rows),
       static_cast<unsigned long long>(totals.late), static_cast<unsigned long long>(totals.bad));
   std::string text = numbers;
+  if (totals.lag) text += "  lag " + std::to_string(static_cast<std::uint64_t>(*totals.lag));
   for (const auto& [name, watermarks] : supervisor_.event_time()) {
     const EventTime merged = watermarks->merged();
     text += "  watermark ";
