@@ -3,7 +3,9 @@
 #include <cstdio>
 #include <unistd.h>
 
+#include "app/logging.h"
 #include "connectors/formats/iso_time.h"
+#include "engine/base/log.h"
 
 namespace tidemill {
 
@@ -50,14 +52,16 @@ void ProgressReporter::run() {
   std::unique_lock lock(mutex_);
   while (!stop_.wait_for(lock, std::chrono::seconds(1), [&] { return stopping_; })) {
     const std::string text = line();
-    if (is_terminal_) {
+    if (logs_json()) {
+      log(LogLevel::kInfo, text);
+    } else if (is_terminal_) {
       std::fprintf(stderr, "\r\033[K%s", text.c_str());
     } else {
       std::fprintf(stderr, "%s\n", text.c_str());
     }
     std::fflush(stderr);
   }
-  if (is_terminal_) std::fprintf(stderr, "\n");
+  if (is_terminal_ && !logs_json()) std::fprintf(stderr, "\n");
 }
 
 std::string ProgressReporter::line() {

@@ -50,6 +50,11 @@ class RateLimit {
     return tokens_ > 0;
   }
   void spend(double n) { tokens_ -= n; }
+  // How many units of `size` tokens may be taken at once: at least 1, at most `most`.
+  [[nodiscard]] std::size_t units(double size, std::size_t most) const {
+    if (per_second_ <= 0) return most;
+    return static_cast<std::size_t>(std::clamp(tokens_ / size, 1.0, static_cast<double>(most)));
+  }
 
  private:
   const double per_second_;

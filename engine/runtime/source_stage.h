@@ -168,7 +168,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       return false;
     }
     batch_.clear();
-    reader_->poll(batch_, settings_.max_poll_records);
+    reader_->poll(batch_, std::min(records_limit_.units(1, settings_.max_poll_records),
+                                   bytes_limit_.units(record_bytes_, settings_.max_poll_records)));
     add_new_splits();
     take_batch();
     return after_poll() || batch_.size() > 0;
@@ -190,6 +191,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     }
     meter_.records.add(batch_.size());
     meter_.bytes.add(bytes);
+    if (bytes > 0) record_bytes_ = static_cast<double>(bytes) / static_cast<double>(batch_.size());
     records_limit_.spend(static_cast<double>(batch_.size()));
     bytes_limit_.spend(static_cast<double>(bytes));
     out_.flush();
@@ -426,6 +428,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   const std::string name_;
   RateLimit records_limit_;
   RateLimit bytes_limit_;
+  double record_bytes_ = 1024;  // of a record, about
   Emitter<T>& out_;
   Emitter<RejectedRecord>& late_;
   Emitter<RejectedRecord>& bad_;
