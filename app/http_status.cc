@@ -51,7 +51,8 @@ Response answer(const http::request<http::empty_body>& request, const Answers& a
     response.body() = "only GET\n";
   } else if (path == "/metrics") {
     response.set(http::field::content_type, "text/plain; version=0.0.4; charset=utf-8");
-    response.body() = prometheus_text(answers.metrics);
+    response.body() =
+        prometheus_text(answers.metrics, answers.supervisor.event_time(), SystemClock());
   } else if (path == "/healthz") {
     response.body() = "ok\n";
   } else if (path == "/readyz") {

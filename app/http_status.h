@@ -1,6 +1,7 @@
 // A running job's own HTTP port: /metrics (Prometheus text), /healthz, /readyz.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,7 +24,11 @@ std::unique_ptr<HttpStatus> serve_status(const std::string& where, const std::st
                                          const Supervisor& supervisor,
                                          const MetricRegistry& metrics);
 
-// The registry's content in Prometheus' text format.
-std::string prometheus_text(const MetricRegistry& metrics);
+using EventTimeOfSources = std::map<std::string, std::shared_ptr<SourceWatermarks>>;
+
+// The registry's content, and who holds back the watermark of each source, in Prometheus' text
+// format.
+std::string prometheus_text(const MetricRegistry& metrics, const EventTimeOfSources& event_time,
+                            const Clock& clock);
 
 }  // namespace tidemill

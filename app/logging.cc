@@ -20,7 +20,11 @@ spdlog::level::level_enum level_of(LogLevel level) {
   return spdlog::level::err;
 }
 
+bool is_json_format = false;  // set once, before any other thread runs
+
 }  // namespace
+
+bool logs_json() { return is_json_format; }
 
 void set_up_logging(const std::string& level, const std::string& format) {
   auto logger = spdlog::stderr_color_mt("tidemill");
@@ -38,6 +42,7 @@ void set_up_logging(const std::string& level, const std::string& format) {
   if (format != "text" && format != "json")
     throw Error(ErrorCode::kConfig, "log.format is neither text nor json: " + format);
   const bool is_json = format == "json";
+  is_json_format = is_json;
   logger->set_pattern(is_json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%v})"
                               : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
                       spdlog::pattern_time_type::utc);

@@ -9,4 +9,7 @@ namespace tidemill {
 // Call once, before threads start.
 void set_up_logging(const std::string& level, const std::string& format);
 
+// Everything on stderr is one JSON object a line.
+bool logs_json();
+
 }  // namespace tidemill

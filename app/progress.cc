@@ -3,7 +3,9 @@
 #include <cstdio>
 #include <unistd.h>
 
+#include "app/logging.h"
 #include "connectors/formats/iso_time.h"
+#include "engine/base/log.h"
 
 namespace tidemill {
 
@@ -17,7 +19,10 @@ JobTotals totals_of(const MetricRegistry& metrics) {
     if (name == "tidemill_late_records_total") totals.late += counter.value();
     if (name == "tidemill_bad_records_total") totals.bad += counter.value();
   };
-  visitor.gauge = [](const std::string&, const Labels&, const std::string&, const Gauge&) {};
+  visitor.gauge = [&](const std::string& name, const Labels&, const std::string&,
+                      const Gauge& gauge) {
+    if (name == "tidemill_source_lag_records") totals.lag = totals.lag.value_or(0) + gauge.value();
+  };
   visitor.histogram = [](const std::string&, const Labels&, const std::string&, const Histogram&) {
   };
   metrics.visit(visitor);
@@ -47,14 +52,16 @@ void ProgressReporter::run() {
   std::unique_lock lock(mutex_);
   while (!stop_.wait_for(lock, std::chrono::seconds(1), [&] { return stopping_; })) {
     const std::string text = line();
-    if (is_terminal_) {
+    if (logs_json()) {
+      log(LogLevel::kInfo, text);
+    } else if (is_terminal_) {
       std::fprintf(stderr, "\r\033[K%s", text.c_str());
     } else {
       std::fprintf(stderr, "%s\n", text.c_str());
     }
     std::fflush(stderr);
   }
-  if (is_terminal_) std::fprintf(stderr, "\n");
+  if (is_terminal_ && !logs_json()) std::fprintf(stderr, "\n");
 }
 
 std::string ProgressReporter::line() {
@@ -71,6 +78,7 @@ std::string ProgressReporter::line() {
       static_cast<unsigned long long>(totals.events), static_cast<unsigned long long>(totals.rows),
       static_cast<unsigned long long>(totals.late), static_cast<unsigned long long>(totals.bad));
   std::string text = numbers;
+  if (totals.lag) text += "  lag " + std::to_string(static_cast<std::uint64_t>(*totals.lag));
   for (const auto& [name, watermarks] : supervisor_.event_time()) {
     const EventTime merged = watermarks->merged();
     text += "  watermark ";

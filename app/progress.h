@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -45,6 +46,7 @@ struct JobTotals {
   std::uint64_t rows = 0;    // records written by sinks
   std::uint64_t late = 0;
   std::uint64_t bad = 0;
+  std::optional<double> lag;  // records not read yet, where the readers know
 };
 JobTotals totals_of(const MetricRegistry& metrics);
 

@@ -48,10 +48,35 @@ prometheus::ClientMetric::Histogram buckets_of(const Histogram& histogram) {
   return out;
 }
 
+void add_gauge(Families& families, const char* name, const char* help, const Labels& labels,
+               double value) {
+  auto metric = labelled(labels);
+  metric.gauge.value = value;
+  families.add(name, help, prometheus::MetricType::Gauge, std::move(metric));
+}
+
+// Who holds the watermark back changes from one scrape to the next, so it is asked for and not
+// kept.
+void add_event_time(Families& families, const EventTimeOfSources& event_time, const Clock& clock) {
+  for (const auto& [source, watermarks] : event_time) {
+    const auto holder = watermarks->holder();
+    if (!holder) continue;
+    const Labels labels{{"operator", source}, {"split", holder->split}};
+    add_gauge(families, "tidemill_watermark_held_by_split_milliseconds",
+              "How far the split that holds the watermark back is behind the fastest one", labels,
+              static_cast<double>(holder->behind.count()));
+    add_gauge(families, "tidemill_watermark_held_by_split_since_seconds",
+              "For how long this split has been the one", labels,
+              std::chrono::duration<double>(clock.monotonic() - holder->since).count());
+  }
+}
+
 }  // namespace
 
-std::string prometheus_text(const MetricRegistry& metrics) {
+std::string prometheus_text(const MetricRegistry& metrics, const EventTimeOfSources& event_time,
+                            const Clock& clock) {
   Families families;
+  add_event_time(families, event_time, clock);
   MetricRegistry::Visitor visitor;
   visitor.counter = [&](const std::string& name, const Labels& labels, const std::string& help,
                         const Counter& counter) {

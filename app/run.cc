@@ -206,6 +206,14 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   return run_to_the_end(env);
 }
 
+void tell_error(const char* what) {
+  if (logs_json()) {
+    log(LogLevel::kError, what);
+  } else {
+    std::fprintf(stderr, "error: %s\n", what);
+  }
+}
+
 }  // namespace
 
 std::vector<ConfigKey> common_keys() {
@@ -245,10 +253,10 @@ int run_job(int argc, char** argv, const JobDefinition& definition) {
   try {
     return run_checked(argc, argv, definition);
   } catch (const Error& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
+    tell_error(e.what());
     return exit_code(e.code());
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
+    tell_error(e.what());
     return 1;
   }
 }

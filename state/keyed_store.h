@@ -51,13 +51,19 @@ class KeyedStore final : public Snapshotable {
       : backend_(ctx.resources().get<Backend>()),
         layout_{backend_.state_id({ctx.name(), name}, kind), namespaces, ctx.key_groups()},
         drain_(backend_, epochs_, layout_),
-        sweep_(backend_, epochs_, layout_, tables_) {
+        sweep_(backend_, epochs_, layout_, tables_),
+        memory_(ctx.gauge("tidemill_state_memory_bytes", {{"state", name}})),
+        all_memory_(ctx.metrics().gauge("tidemill_state_memory_used_bytes")) {
+    ctx.metrics()
+        .gauge("tidemill_state_memory_budget_bytes")
+        .set(static_cast<double>(backend_.budget().limit()));
     find_stored_namespaces();
     ctx.attach(*this);
   }
   ~KeyedStore() override {
     backend_.budget().charge(-static_cast<std::int64_t>(charged_));
     note_hold(false);
+    memory_.set(0);
   }
   KeyedStore(const KeyedStore&) = delete;
   KeyedStore& operator=(const KeyedStore&) = delete;
@@ -425,6 +431,8 @@ class KeyedStore final : public Snapshotable {
     backend_.budget().charge(static_cast<std::int64_t>(bytes) -
                              static_cast<std::int64_t>(charged_));
     charged_ = bytes;
+    memory_.set(static_cast<double>(bytes));
+    all_memory_.set(static_cast<double>(backend_.budget().used()));
   }
 
   // Makes an empty table for each namespace that has rows of this subtask.
@@ -480,6 +488,8 @@ class KeyedStore final : public Snapshotable {
   bool is_hold_noted_ = false;
   TableDrain<K, V> drain_;
   TableSweep<K, V> sweep_;
+  Gauge& memory_;
+  Gauge& all_memory_;
 };
 
 }  // namespace tidemill

@@ -16,6 +16,7 @@ namespace {
 
 constexpr auto kLookAgainEvery = std::chrono::milliseconds(2);
 constexpr auto kListEvery = std::chrono::milliseconds(100);
+constexpr auto kEstimateEvery = std::chrono::milliseconds(500);
 constexpr auto kDiscoverEvery = std::chrono::seconds(2);
 constexpr const char* kStopPart = "stop";
 constexpr const char* kEndPart = "end";
@@ -86,6 +87,10 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
       read(i, out, each, now);
     }
     if (!splits_.empty()) first_ = (first_ + 1) % splits_.size();
+    if (now >= estimate_at_) {
+      estimate_at_ = now + kEstimateEvery;
+      estimate_lags();
+    }
   }
 
   std::vector<SplitStatus>& splits() override { return statuses_; }
@@ -131,6 +136,15 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
                           EventTime::min()});
     }
     status.next_offset = split.reader->line();
+  }
+
+  void estimate_lags() {
+    for (std::size_t i = 0; i < splits_.size(); ++i) {
+      const PartitionReader& reader = *splits_[i].reader;
+      statuses_[i].lag = splits_[i].stop
+                             ? std::max<std::int64_t>(0, *splits_[i].stop - reader.line())
+                             : reader.estimate_lag();
+    }
   }
 
   void at_end(Split& split, SplitStatus& status, std::chrono::nanoseconds now) const {
@@ -291,6 +305,7 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
   const int parallelism_;
   const bool is_restored_;
   std::map<std::int32_t, std::int64_t> restored_stops_;
+  std::chrono::nanoseconds estimate_at_{};
   bool has_other_end_ = false;  // than the run that wrote the checkpoint
   bool has_finished_ = false;   // at that end, in every partition
   std::vector<Split> splits_;

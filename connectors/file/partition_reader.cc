@@ -97,6 +97,25 @@ bool PartitionReader::fill() {
   return true;
 }
 
+std::int64_t PartitionReader::estimate_lag() const {
+  std::uint64_t bytes = chunk_ ? chunk_->size - at_ : 0;
+  if (fd_ >= 0) {
+    struct stat open_file {};
+    const off_t at = ::lseek(fd_, 0, SEEK_CUR);
+    if (::fstat(fd_, &open_file) == 0 && open_file.st_size > at)
+      bytes += static_cast<std::uint64_t>(open_file.st_size - at);
+  }
+  for (std::size_t i = next_file_; i < files_.size(); ++i) {
+    std::error_code error;
+    const auto size = fs::file_size(folder_ / files_[i], error);
+    if (!error) bytes += size;
+  }
+  if (bytes == 0) return 0;
+  if (line_ == 0 || bytes_read_ == 0) return -1;
+  return static_cast<std::int64_t>(static_cast<double>(bytes) * static_cast<double>(line_) /
+                                   static_cast<double>(bytes_read_));
+}
+
 bool PartitionReader::next(std::string_view& line) {
   std::size_t searched = 0;  // unread bytes known to hold no newline
   while (true) {
@@ -107,6 +126,7 @@ bool PartitionReader::next(std::string_view& line) {
         const auto length = static_cast<std::size_t>(static_cast<const char*>(newline) - begin);
         line = {begin, length};
         at_ += length + 1;
+        bytes_read_ += length + 1;
         ++line_;
         return true;
       }

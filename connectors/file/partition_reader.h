@@ -33,6 +33,9 @@ class PartitionReader {
   void refresh();
   // The line number of the line `next` gives next.
   [[nodiscard]] std::int64_t line() const { return line_; }
+  // About how many lines there are beyond that one, from their bytes and the mean length of those
+  // read; looks at the files. -1: nothing has been read to tell by.
+  [[nodiscard]] std::int64_t estimate_lag() const;
 
  private:
   bool fill();
@@ -47,6 +50,7 @@ class PartitionReader {
   std::shared_ptr<FileChunk> chunk_;
   std::size_t at_ = 0;  // unread bytes of the chunk begin here
   std::int64_t line_ = 0;
+  std::uint64_t bytes_read_ = 0;  // of lines given out
 };
 
 }  // namespace tidemill

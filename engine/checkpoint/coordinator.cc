@@ -38,6 +38,8 @@ Coordinator::Coordinator(Settings settings, const Plan& plan, CheckpointStorage&
       completed_(metrics.counter("tidemill_checkpoints_committed_total")),
       declined_(metrics.counter("tidemill_checkpoints_declined_total")),
       last_committed_(metrics.gauge("tidemill_checkpoint_last_committed_seq")),
+      last_committed_at_(
+          metrics.gauge("tidemill_checkpoint_last_committed_timestamp_milliseconds")),
       last_bytes_(metrics.gauge("tidemill_checkpoint_last_bytes")),
       next_(settings_.next),
       parent_(settings_.parent),
@@ -98,6 +100,9 @@ void Coordinator::complete() {
   ++num_committed_;
   completed_.add();
   last_committed_.set(static_cast<double>(manifest.seq));
+  const EventTime now = clock_.processing_time();
+  last_committed_at_.set(static_cast<double>(now.ms));
+  if (freshness_ != nullptr) freshness_->committed(manifest.seq, now);
   last_end_ = clock_.monotonic();
   opened_at_ = last_end_;
   duration_us_.record(static_cast<std::uint64_t>(

@@ -19,6 +19,7 @@
 #include "engine/checkpoint/snapshot_store.h"
 #include "engine/checkpoint/storage.h"
 #include "engine/graph/plan.h"
+#include "engine/operator/freshness.h"
 #include "engine/runtime/job.h"
 
 namespace tidemill {
@@ -44,6 +45,8 @@ class Coordinator {
               CommitProtocol& protocol, MetricRegistry& metrics, const Clock& clock);
 
   void attach(Job& job) { job_ = &job; }
+  // Is told of each commit; outlives it.
+  void attach(OutputFreshness& freshness) { freshness_ = &freshness; }
   void acknowledge(TaskSnapshot snapshot);
 
   // One look: triggers, or completes what all tasks have acknowledged. True if something was done.
@@ -76,10 +79,12 @@ class Coordinator {
   CommitProtocol& protocol_;
   const Clock& clock_;
   Job* job_ = nullptr;
+  OutputFreshness* freshness_ = nullptr;
   Histogram& duration_us_;
   Counter& completed_;
   Counter& declined_;
   Gauge& last_committed_;
+  Gauge& last_committed_at_;
   Gauge& last_bytes_;
 
   CheckpointId next_;

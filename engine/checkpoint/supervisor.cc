@@ -21,6 +21,7 @@ struct Supervisor::Attempt {
   Resources resources;
   SourceControl control;
   AttemptInfo info;
+  OutputFreshness freshness;
   std::shared_ptr<SourceRegistry> sources = std::make_shared<SourceRegistry>();
   std::unique_ptr<CommitProtocol> protocol;
   std::unique_ptr<SnapshotStore> store;
@@ -168,6 +169,7 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   attempt.info = {settings_.job, attempt.point.next, CheckpointStorage::new_id(attempt.point.next),
                   attempt.point.is_new_lineage && attempt.point.manifest};
   attempt.resources.lend(attempt.info);
+  attempt.resources.lend(attempt.freshness);
   const auto& manifest = attempt.point.manifest;
   attempt.plan = make_plan(graph_, settings_.parallelism,
                            manifest ? manifest->key_groups : settings_.key_groups);
@@ -190,6 +192,7 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
                                         something_happened_.notify_all();
                                       });
   attempt.coordinator->attach(*attempt.job);
+  attempt.coordinator->attach(attempt.freshness);
   attempt.protocol->begin(attempt.point.next);
   return drive(attempt);
 }

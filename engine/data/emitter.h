@@ -3,11 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
+#include "engine/base/metrics.h"
 #include "engine/data/batch.h"
 #include "engine/data/message.h"
 
@@ -24,9 +27,26 @@ class Outlet {
   [[nodiscard]] virtual bool is_blocked() const = 0;
 };
 
+// Counts what an output gives, once a batch.
+struct OutputMeter {
+  const Clock* clock;
+  Counter* records;
+  Histogram* age_ms;  // wall clock minus the event time of the batch's last record
+
+  void count(std::size_t records_of_batch, EventTime last) const {
+    records->add(records_of_batch);
+    if (last.is_finite()) age_ms->record(age_of(last, clock->processing_time()), records_of_batch);
+  }
+  // In milliseconds; what lies ahead has age 0.
+  static std::uint64_t age_of(EventTime event, EventTime now) {
+    return event < now ? static_cast<std::uint64_t>((now - event).count()) : 0;
+  }
+};
+
 class EmitterBase {
  public:
   virtual ~EmitterBase() = default;
+  void meter(const OutputMeter& meter) { meter_ = meter; }
   virtual void flush() = 0;
   void connect(Outlet& outlet) { outlets_.push_back(&outlet); }
   [[nodiscard]] bool is_connected() const { return !outlets_.empty(); }
@@ -46,6 +66,7 @@ class EmitterBase {
 
  protected:
   std::vector<Outlet*> outlets_;
+  std::optional<OutputMeter> meter_;
   std::uint64_t dropped_ = 0;
   std::uint64_t emitted_ = 0;
 };
@@ -93,6 +114,7 @@ class Emitter final : public EmitterBase {
       return;
     }
     emitted_ += batch->size();
+    if (meter_ && !batch->empty()) meter_->count(batch->size(), (*batch)[batch->size() - 1].time);
     for (std::size_t i = 0; i + 1 < outlets_.size(); ++i) {
       if constexpr (std::is_copy_constructible_v<T>) {
         outlets_[i]->push(std::make_unique<Batch<T>>(*batch));

@@ -91,7 +91,15 @@ class OperatorContext {
   template <class T>
   Emitter<T>& output(std::size_t port) {
     if (ports_.size() <= port) ports_.resize(port + 1);
-    if (!ports_[port]) ports_[port] = std::make_unique<Emitter<T>>();
+    if (!ports_[port]) {
+      ports_[port] = std::make_unique<Emitter<T>>();
+      ports_[port]->meter(
+          {&clock_,
+           &counter("tidemill_operator_records_out_total", {{"output", std::to_string(port)}}),
+           &metrics_.histogram(
+               "tidemill_event_age_milliseconds",
+               {{"stage", "output"}, {"operator", name()}, {"output", std::to_string(port)}})});
+    }
     return static_cast<Emitter<T>&>(*ports_[port]);
   }
   template <class T>

@@ -66,8 +66,9 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
                      const RestoredOperators* restored, Resources& resources,
                      MetricRegistry& metrics, const Clock& clock) {
   const Chain& c = plan.chains[chain];
-  auto task = std::make_unique<Task>(
-      plan.graph.nodes[c.nodes.front()].name + "/" + std::to_string(subtask), acknowledge_);
+  const std::string& head = plan.graph.nodes[c.nodes.front()].name;
+  auto task = std::make_unique<Task>(head + "/" + std::to_string(subtask),
+                                     TaskMeter(metrics, head, subtask), clock, acknowledge_);
   std::map<NodeId, Stage*> stages;
   for (const NodeId id : c.nodes) {
     const Node& node = plan.graph.nodes[id];

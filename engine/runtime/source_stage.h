@@ -18,54 +18,12 @@
 #include "engine/graph/graph.h"
 #include "engine/operator/back_pressure.h"
 #include "engine/operator/source.h"
+#include "engine/runtime/source_meter.h"
+#include "engine/runtime/source_settings.h"
 #include "engine/time/source_watermarks.h"
 #include "engine/time/watermark_generator.h"
 
 namespace tidemill {
-
-// Why a record was turned away.
-struct Rejection {
-  std::string_view reason;  // one word, a literal
-  std::string detail;
-};
-
-enum class BadDataPolicy { kFail, kSkip, kDeadLetter };
-
-struct SourceSettings {
-  std::optional<Duration> idle;  // none: a split never becomes idle by itself
-  std::optional<Duration>
-      lateness;  // set: lateness is judged here, per split; none: operators judge
-  std::optional<Duration> max_future_skew;  // against the record's own timestamp
-  BadDataPolicy bad_data = BadDataPolicy::kFail;
-  std::size_t max_poll_records = 1000;
-  double max_records_per_second = 0;  // per subtask; 0: unlimited
-  double max_bytes_per_second = 0;
-};
-
-// Set by whoever runs the job, read by all sources of the process.
-struct SourceControl {
-  std::atomic<bool> released{false};  // checkpoint 0 is committed: records may flow
-  std::atomic<bool> stopped{false};   // a stop was asked for: no more records
-};
-
-// A token bucket of one second's worth.
-class RateLimit {
- public:
-  explicit RateLimit(double per_second) : per_second_(per_second), tokens_(per_second) {}
-  bool is_open(std::chrono::nanoseconds now) {
-    if (per_second_ <= 0) return true;
-    const double elapsed = std::chrono::duration<double>(now - last_).count();
-    if (last_.count() != 0) tokens_ = std::min(per_second_, tokens_ + elapsed * per_second_);
-    last_ = now;
-    return tokens_ > 0;
-  }
-  void spend(double n) { tokens_ -= n; }
-
- private:
-  const double per_second_;
-  double tokens_;
-  std::chrono::nanoseconds last_{};
-};
 
 // Decode: bool(const Raw&, const Origin&, T& out, Rejection& why). TimeOf: EventTime(const T&).
 // Ports: 0 the events, 1 late records, 2 bad records (both RejectedRecord; only for Raw =
@@ -92,9 +50,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         out_(ctx.output<T>(0)),
         late_(ctx.output<RejectedRecord>(1)),
         bad_(ctx.output<RejectedRecord>(2)),
-        records_in_(ctx.counter("tidemill_source_records_total")),
-        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
-        bad_count_(ctx.counter("tidemill_bad_records_total")) {
+        meter_(ctx) {
     if (const RestoredOperator* restored = ctx.restored_operator()) {
       for (const auto& subtask : restored->subtasks) {
         restored_.insert(restored_.end(), subtask.positions.begin(), subtask.positions.end());
@@ -121,6 +77,10 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     count_idle_time(now);
     hold_drifting();
     const bool worked = poll(now);
+    if (meter_.is_due(now)) {
+      for (std::size_t i = 0; i < splits_.size(); ++i)
+        meter_.lag(i, reader_->splits()[i], splits_[i].max_time);
+    }
     return forward_event_time() || worked;
   }
 
@@ -211,7 +171,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       return false;
     }
     batch_.clear();
-    reader_->poll(batch_, settings_.max_poll_records);
+    reader_->poll(batch_, std::min(records_limit_.units(1, settings_.max_poll_records),
+                                   bytes_limit_.units(record_bytes_, settings_.max_poll_records)));
     add_new_splits();
     take_batch();
     return after_poll() || batch_.size() > 0;
@@ -231,7 +192,9 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       if constexpr (std::is_same_v<Raw, RawRecord>) bytes += batch_.values[i].value.size();
       take(split, batch_.values[i], origin);
     }
-    records_in_.add(batch_.size());
+    meter_.records.add(batch_.size());
+    meter_.bytes.add(bytes);
+    if (bytes > 0) record_bytes_ = static_cast<double>(bytes) / static_cast<double>(batch_.size());
     records_limit_.spend(static_cast<double>(batch_.size()));
     bytes_limit_.spend(static_cast<double>(bytes));
     out_.flush();
@@ -278,7 +241,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     if (settings_.lateness &&
         time < std::max(split.base, split.generator.watermark()) - *settings_.lateness &&
         !TM_BROKEN("accept_late")) {
-      late_count_.add();
+      meter_.late.add();
       reject_late(raw, origin, time, value);
       return;
     }
@@ -354,6 +317,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     const EventTime merged = watermarks_->merged();
     if (merged > sent_) {
       sent_ = merged;
+      if (merged.is_finite()) meter_.watermark.set(static_cast<double>(merged.ms));
       send(Signal::watermark(merged));
       worked = true;
     }
@@ -377,7 +341,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   }
 
   void reject_bad(const Raw& raw, const Origin& origin, const Rejection& why) {
-    bad_count_.add();
+    meter_.bad(why.reason, settings_.bad_data == BadDataPolicy::kDeadLetter);
     if (settings_.bad_data == BadDataPolicy::kSkip) return;
     const SplitStatus& status = reader_->splits()[origin.split];
     if (settings_.bad_data == BadDataPolicy::kFail) {
@@ -469,12 +433,11 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   const std::string name_;
   RateLimit records_limit_;
   RateLimit bytes_limit_;
+  double record_bytes_ = 1024;  // of a record, about
   Emitter<T>& out_;
   Emitter<RejectedRecord>& late_;
   Emitter<RejectedRecord>& bad_;
-  Counter& records_in_;
-  Counter& late_count_;
-  Counter& bad_count_;
+  SourceMeter meter_;
 
   std::vector<SplitPosition> restored_;
   bool was_finished_ = false;  // all of it, in the checkpoint

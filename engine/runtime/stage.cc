@@ -33,7 +33,9 @@ Stage::Stage(std::unique_ptr<OperatorContext> context,
     : context_(std::move(context)),
       operator_(make(*context_)),
       clock_(restored_clock(*context_)),
-      records_in_(context_->counter("tidemill_records_in_total")) {
+      records_in_(context_->counter("tidemill_records_in_total")),
+      watermark_(context_->gauge("tidemill_watermark_milliseconds")) {
+  show_watermark();
   // A firing that a checkpoint interrupted goes on.
   firing_ = clock_.forwarded < clock_.target;
 }
@@ -106,9 +108,14 @@ void Stage::fire() {
   const EventTime out = operator_->output_watermark(clock_.target);
   if (out > clock_.forwarded) {
     clock_.forwarded = out;
+    show_watermark();
     emit_signal(Signal::watermark(out));
   }
   settle();
+}
+
+void Stage::show_watermark() {
+  if (clock_.forwarded.is_finite()) watermark_.set(static_cast<double>(clock_.forwarded.ms));
 }
 
 void Stage::settle() {

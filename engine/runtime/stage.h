@@ -54,6 +54,7 @@ class Stage {
 
  private:
   void fire();
+  void show_watermark();
   void settle();  // what waited for the firing to finish
   void emit_signal(const Signal& signal);
   void flush();
@@ -70,6 +71,7 @@ class Stage {
   std::size_t draining_ = 0;  // index of the snapshotable being drained
   StageSnapshot snapshot_;
   Counter& records_in_;
+  Gauge& watermark_;
 };
 
 // The inlet of a stage for whoever is upstream in the same task.

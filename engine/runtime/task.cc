@@ -90,9 +90,13 @@ bool Task::step_input(std::size_t turn) {
     return true;
   }
   const Signal signal = next->message.signal;
-  if (signal.kind == SignalKind::kBarrier) TM_CHECK(!draining_);
-  head.on_signal(signal);
-  if (signal.kind == SignalKind::kBarrier) {
+  if (signal.kind != SignalKind::kBarrier) {
+    head.on_signal(signal);
+  } else {
+    TM_CHECK(!draining_);
+    const auto begin = clock_.monotonic();
+    head.on_signal(signal);
+    meter_.stalled(clock_.monotonic() - begin);
     TM_CRASH_POINT("at_barrier");
     draining_ = signal.checkpoint;
     drained_stages_ = 0;
@@ -109,6 +113,7 @@ bool Task::begin_checkpoint() {
   if (requested <= begun_ || draining_) return false;
   begun_ = requested;
   const CheckpointId id = requested - 1;
+  const auto begin = clock_.monotonic();
   for (auto& port : source_->context().ports()) {
     if (port) port->flush();
   }
@@ -117,6 +122,7 @@ bool Task::begin_checkpoint() {
     if (port) port->signal(Signal::barrier(id));
   }
   flush_exchanges();
+  meter_.stalled(clock_.monotonic() - begin);
   TM_CRASH_POINT("at_barrier");
   draining_ = id;
   drained_stages_ = 0;

@@ -13,6 +13,7 @@
 #include "engine/operator/snapshot.h"
 #include "engine/runtime/input_gate.h"
 #include "engine/runtime/stage.h"
+#include "engine/runtime/task_meter.h"
 
 namespace tidemill {
 
@@ -56,8 +57,11 @@ class Task {
   enum class Step { kWorked, kIdle, kBlocked };
   using Acknowledge = std::function<void(TaskSnapshot)>;
 
-  Task(std::string name, Acknowledge acknowledge)
-      : name_(std::move(name)), acknowledge_(std::move(acknowledge)) {}
+  Task(std::string name, TaskMeter meter, const Clock& clock, Acknowledge acknowledge)
+      : name_(std::move(name)),
+        meter_(meter),
+        clock_(clock),
+        acknowledge_(std::move(acknowledge)) {}
 
   // Construction, head first.
   void set_source(std::unique_ptr<SourceHead> source) { source_ = std::move(source); }
@@ -81,6 +85,7 @@ class Task {
   // The end has passed through every stage. Barriers still may.
   [[nodiscard]] bool has_ended() const;
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] TaskMeter& meter() { return meter_; }
   [[nodiscard]] SourceHead* source() { return source_.get(); }
   [[nodiscard]] std::vector<std::unique_ptr<Stage>>& stages() { return stages_; }
   // Something to do without further input (for schedulers that wait for quiet).
@@ -94,6 +99,8 @@ class Task {
   bool step_input(std::size_t turn);
 
   const std::string name_;
+  TaskMeter meter_;
+  const Clock& clock_;
   const Acknowledge acknowledge_;
   std::unique_ptr<SourceHead> source_;
   std::unique_ptr<InputGate> gate_;

@@ -65,14 +65,22 @@ void ThreadedScheduler::run(Worker& worker) {
   try {
     while (!stopping_.load(std::memory_order_acquire)) {
       bool worked = false;
+      auto now = SteadyClock::now();
       for (Task* task : worker.tasks) {
+        const auto begin = now;
+        bool has_worked = false;
+        auto last = Task::Step::kWorked;
         // A few steps in a row keep a task's data in the cache.
-        for (int n = 0; n < 4; ++n) {
-          if (task->step(turn++) != Task::Step::kWorked) break;
-          worked = true;
+        for (int n = 0; n < 4 && last == Task::Step::kWorked; ++n) {
+          last = task->step(turn++);
+          has_worked = has_worked || last == Task::Step::kWorked;
         }
+        now = SteadyClock::now();
+        task->meter().stepped(begin.time_since_epoch(), now.time_since_epoch(), has_worked,
+                              last == Task::Step::kBlocked ? TaskMeter::State::kBackPressured
+                                                           : TaskMeter::State::kIdle);
+        worked = worked || has_worked;
       }
-      const auto now = SteadyClock::now();
       if (now - last_tick >= kTickEvery) {
         last_tick = now;
         for (Task* task : worker.tasks) task->tick();

@@ -1,0 +1,65 @@
+// What a source is told: by its settings, and by whoever runs the job.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/base/time.h"
+
+namespace tidemill {
+
+// Why a record was turned away.
+struct Rejection {
+  std::string_view reason;  // one word, a literal
+  std::string detail;
+};
+
+enum class BadDataPolicy { kFail, kSkip, kDeadLetter };
+
+struct SourceSettings {
+  std::optional<Duration> idle;  // none: a split never becomes idle by itself
+  std::optional<Duration>
+      lateness;  // set: lateness is judged here, per split; none: operators judge
+  std::optional<Duration> max_future_skew;  // against the record's own timestamp
+  BadDataPolicy bad_data = BadDataPolicy::kFail;
+  std::size_t max_poll_records = 1000;
+  double max_records_per_second = 0;  // per subtask; 0: unlimited
+  double max_bytes_per_second = 0;
+};
+
+// Set by whoever runs the job, read by all sources of the process.
+struct SourceControl {
+  std::atomic<bool> released{false};  // checkpoint 0 is committed: records may flow
+  std::atomic<bool> stopped{false};   // a stop was asked for: no more records
+};
+
+// A token bucket of one second's worth.
+class RateLimit {
+ public:
+  explicit RateLimit(double per_second) : per_second_(per_second), tokens_(per_second) {}
+  bool is_open(std::chrono::nanoseconds now) {
+    if (per_second_ <= 0) return true;
+    const double elapsed = std::chrono::duration<double>(now - last_).count();
+    if (last_.count() != 0) tokens_ = std::min(per_second_, tokens_ + elapsed * per_second_);
+    last_ = now;
+    return tokens_ > 0;
+  }
+  void spend(double n) { tokens_ -= n; }
+  // How many units of `size` tokens may be taken at once: at least 1, at most `most`.
+  [[nodiscard]] std::size_t units(double size, std::size_t most) const {
+    if (per_second_ <= 0) return most;
+    return static_cast<std::size_t>(std::clamp(tokens_ / size, 1.0, static_cast<double>(most)));
+  }
+
+ private:
+  const double per_second_;
+  double tokens_;
+  std::chrono::nanoseconds last_{};
+};
+
+}  // namespace tidemill
