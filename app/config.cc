@@ -5,6 +5,7 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -106,7 +107,7 @@ std::map<std::string, ConfigValue> in_one_word(const std::string& key, const std
     return values;
   }
   try {
-    flatten(origin, YAML::Load(value), key, values);
+    Flattener(origin, values).add(YAML::Load(value), key);
   } catch (const YAML::Exception& e) {
     throw config_error(key + " is no list or map of settings: " + value + " (" + origin +
                        "): " + e.msg);
@@ -154,9 +155,10 @@ std::string without_password(std::string text) {
 
 // Settings passed through to a library may hold what is refused later: never printed all the same.
 bool is_secret(const std::string& key) {
-  static const std::regex kSecret(
-      "(password|secret|token|jaas\\.config|oauthbearer\\.config|key\\.pem)$");
-  return std::regex_search(key, kSecret);
+  static constexpr std::string_view kSecrets[] = {
+      "password", "secret", "token", "jaas.config", "oauthbearer.config", "key.pem"};
+  return std::any_of(std::begin(kSecrets), std::end(kSecrets),
+                     [&](std::string_view secret) { return key.ends_with(secret); });
 }
 
 }  // namespace
