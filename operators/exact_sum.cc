@@ -441,7 +441,9 @@ ExactSum ExactSum::decode(ByteReader& in) {
   }
   in = ahead;
   const ByteView bytes = in.take(static_cast<std::size_t>(kept));
-  unsigned __int128 units = (static_cast<unsigned char>(bytes.back()) & 0x80) != 0 ? ~0 : 0;
+  unsigned __int128 units = (static_cast<unsigned char>(bytes.back()) & 0x80) != 0
+                                ? ~static_cast<unsigned __int128>(0)
+                                : static_cast<unsigned __int128>(0);
   for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte)
     units = (units << 8) | static_cast<unsigned char>(*byte);
   sum.set(static_cast<__int128>(units << (8 * begin)));

@@ -38,13 +38,6 @@ class FileJob(Job):
         for partition in range(partitions):
             (self.events / f"partition-{partition}").mkdir(parents=True)
 
-    def _command(self, *flags):
-        command = super()._command(*flags)
-        if "--http" in flags:  # instead of none
-            at = command.index("--http")
-            del command[at:at + 2]
-        return command
-
     def append(self, partition, *events):
         """One more file of that partition, whole at once."""
         self._files += 1
