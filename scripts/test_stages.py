@@ -247,6 +247,10 @@ def e2e():
     return count + pytest("-v", *folders)
 
 
+def simulation_with_address_sanitizer():
+    return ctest("asan", "simulation")
+
+
 def address_sanitizer():
     return ctest("asan", "unit", "simulation")
 
@@ -262,7 +266,7 @@ def fuzz():
 
 STAGES = {"unit": [unit], "scenario": [scenario], "simulation": [simulation], "e2e": [e2e], "fuzz": [fuzz]}
 STAGES["sanitizers"] = [address_sanitizer, thread_sanitizer, fuzz]
-STAGES["all"] = [unit, scenario, simulation, e2e]
+STAGES["all"] = [unit, scenario, simulation, e2e, simulation_with_address_sanitizer]
 
 
 def main(name):
