@@ -131,6 +131,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// Edits by which a variable's name is taken for a slip of the pen.
+constexpr std::size_t kMisspelt = 2;
+
 // A number and the unit behind it.
 std::optional<std::pair<double, std::string_view>> split_unit(std::string_view text) {
   double number = 0;
@@ -250,15 +253,26 @@ void Config::read_text(const std::string& yaml, const std::string& path) {
 
 void Config::read_environment(char** environment) {
   std::map<std::string, std::string> variables;
+  std::vector<std::string> names;
   for (const ConfigKey& key : known_) {
-    if (!key.name.ends_with(".*")) variables[variable_of(key.name)] = key.name;
+    if (key.name.ends_with(".*")) continue;
+    names.push_back(variable_of(key.name));
+    variables[names.back()] = key.name;
   }
   for (char** entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos) continue;
-    const auto it = variables.find(std::string(text.substr(0, equals)));
-    if (it == variables.end()) continue;
+    const std::string name(text.substr(0, equals));
+    const auto it = variables.find(name);
+    if (it == variables.end()) {
+      if (!name.starts_with("TIDEMILL_")) continue;
+      const std::string near = nearest(name, names);
+      if (!near.empty() && edit_distance(name, near) <= kMisspelt) {
+        misspelt_.push_back(name + " in the environment is no setting; did you mean " + near + "?");
+      }
+      continue;
+    }
     const std::string value(text.substr(equals + 1));
     for (auto& [key, one] : in_one_word(it->second, value, it->first)) {
       check_known(key, one.origin);

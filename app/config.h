@@ -36,6 +36,7 @@ class Config {
   // Layers, from the weakest: file, environment, set. A later call of the same layer wins.
   void read_file(const std::string& path);
   void read_text(const std::string& yaml, const std::string& path);  // `path`: for messages
+  // Others may have variables of that prefix, so an unknown one is no error: see misspelt().
   void read_environment(char** environment);
   void set(const std::string& key, const std::string& value, const std::string& origin);
 
@@ -59,6 +60,8 @@ class Config {
   // The effective settings as YAML, with a comment naming the origin of each.
   [[nodiscard]] std::string print() const;
   [[nodiscard]] const std::vector<ConfigKey>& known() const { return known_; }
+  // A warning for each variable that is nearly, but not quite, a setting's.
+  [[nodiscard]] const std::vector<std::string>& misspelt() const { return misspelt_; }
   // "--checkpoint-dir" <-> "checkpoint.dir", "TIDEMILL_CHECKPOINT_DIR".
   static std::string flag_of(const std::string& key);
   static std::string variable_of(const std::string& key);
@@ -73,6 +76,7 @@ class Config {
   std::map<std::string, ConfigValue> file_;
   std::map<std::string, ConfigValue> environment_;
   std::map<std::string, ConfigValue> set_;
+  std::vector<std::string> misspelt_;
 };
 
 // "10s", "5m", "1h", "24h", "7d", "250ms", "0". Nothing if it is not a duration.

@@ -178,6 +178,7 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   if (!flags) return 0;
   const Config config = read_config(*flags, definition);
   set_up_logging(config.text("log.level"), config.text("log.format"));
+  for (const std::string& warning : config.misspelt()) log(LogLevel::kWarn, warning);
   if (flags->print_config) {
     std::printf("%s", config.print().c_str());
     return 0;

@@ -61,6 +61,20 @@ TEST(Config, FlagWinsOverEnvironmentOverFileOverDefault) {
   EXPECT_EQ(config.duration("checkpoint.interval"), Duration(4000));
 }
 
+TEST(Config, MisspeltVariablesAreTold) {
+  Config config(keys());
+  std::string misspelt = "TIDEMILL_CHEKPOINT_INTERVAL=3s";
+  std::string foreign = "TIDEMILL_PASSWORD_OF_THE_BROKER=x";
+  std::string other = "CHECKPOINT_INTERVAL=3s";
+  char* environment[] = {misspelt.data(), foreign.data(), other.data(), nullptr};
+  config.read_environment(environment);
+  EXPECT_EQ(config.duration("checkpoint.interval"), Duration(1000));
+  ASSERT_EQ(config.misspelt().size(), 1U);
+  EXPECT_EQ(config.misspelt().front(),
+            "TIDEMILL_CHEKPOINT_INTERVAL in the environment is no setting; did you mean "
+            "TIDEMILL_CHECKPOINT_INTERVAL?");
+}
+
 TEST(Config, ListsAndMapsCanBeGivenInOneWord) {
   Config config(keys());
   config.set("windows", "[10s, 2m]", "--set");
