@@ -340,7 +340,8 @@ def test_lag_is_told_to_the_last_stable_offset_the_high_watermark_and_in_time(ka
         lag = metric("tidemill_kafka_lag_records")
         assert 0 < lag <= 3000
         assert metric("tidemill_kafka_lag_to_high_watermark_records") > 10
-        assert metric("tidemill_kafka_lag_milliseconds") > 24 * 3_600_000
+        wait_until(lambda: metric("tidemill_kafka_lag_milliseconds") > 24 * 3_600_000, 30,
+                   "the lag in time is told")
         wait_until(lambda: metric("tidemill_kafka_lag_records") < lag, 30, "it gets less")
     finally:
         job.kill()
