@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 from itertools import product
@@ -117,8 +118,9 @@ def configure(preset, *definitions):
     return run_quietly("cmake", "--preset", preset, *definitions).returncode == 0
 
 
-def build(preset, targets=()):
-    return run("cmake", "--build", f"build/{preset}", *(["--target", *targets] if targets else [])).returncode == 0
+def build(preset, targets=(), niceness=0, **options):
+    return run("nice", "-n", str(niceness), "cmake", "--build", f"build/{preset}",
+               *(["--target", *targets] if targets else []), **options).returncode == 0
 
 
 def known_targets(preset):
@@ -154,18 +156,29 @@ def labels_of_tests(preset, *select):
             for test in json.loads(listing.stdout)["tests"]}
 
 
+def build_tests(preset, labels, definitions=(), **options):
+    """Configures PRESET and builds what the tests with one of these labels need; returns why it could not, or nothing."""
+    if not configure(preset, *definitions):
+        return f"cmake --preset {preset}"
+    programs = programs_of(labels_of_tests(preset, "-L", any_of(labels)), preset)
+    if programs and not build(preset, programs, **options):
+        return f"the build of {preset}"
+    return None
+
+
+def any_of(labels):
+    return f"^({'|'.join(labels)})$"
+
+
 def ctest(preset, *labels, inside=(), definitions=()):
     """Builds what the tests with one of these labels need and runs them, as the last words of the command `inside`."""
-    if not configure(preset, *definitions):
-        return failure(f"cmake --preset {preset}")
-    select = ["--test-dir", f"build/{preset}", "-L", f"^({'|'.join(labels)})$"]
-    tests = labels_of_tests(preset, *select[2:])
-    if not tests:
+    problem = build_tests(preset, labels, definitions)
+    if problem:
+        return failure(problem)
+    select = ["--test-dir", f"build/{preset}", "-L", any_of(labels)]
+    if not labels_of_tests(preset, *select[2:]):
         say(f"no tests are labelled {' or '.join(labels)} yet")
         return Count()
-    programs = programs_of(tests, preset)
-    if programs and not build(preset, programs):
-        return failure(f"the build of {preset}")
     results = ROOT / "build" / preset / "test-results"
     shutil.rmtree(results, ignore_errors=True)
     # Newer kernels place memory where the thread sanitizer of g++ 12 does not expect it, unless told not to.
@@ -244,19 +257,16 @@ def e2e():
     if not folders:
         say("there are no end-to-end tests in Python yet")
         return count
-    return count + pytest("-v", *folders)
-
-
-def simulation_with_address_sanitizer():
-    return ctest("asan", "simulation")
+    # They mostly wait: for servers, time-outs and dying processes. Each worker has a broker of its own.
+    return count + pytest("-v", "-n", str(CORES + 1), "--dist", "worksteal", *folders)
 
 
 def address_sanitizer():
-    return ctest("asan", "unit", "simulation")
+    return ctest("asan", *ADDRESS_SANITIZER)
 
 
 def thread_sanitizer():
-    return ctest("tsan", "threads")
+    return ctest("tsan", *THREAD_SANITIZER)
 
 
 def fuzz():
@@ -264,16 +274,39 @@ def fuzz():
     return ctest("asan", "fuzz", definitions=[f"-DTIDEMILL_FUZZ_SECONDS={os.environ.get('FUZZ_SECONDS', 60)}"])
 
 
+ADDRESS_SANITIZER = ("unit", "simulation")
+THREAD_SANITIZER = ("threads",)
 STAGES = {"unit": [unit], "scenario": [scenario], "simulation": [simulation], "e2e": [e2e], "fuzz": [fuzz]}
 STAGES["sanitizers"] = [address_sanitizer, thread_sanitizer, fuzz]
-STAGES["all"] = [unit, scenario, simulation, e2e, simulation_with_address_sanitizer]
+STAGES["all"] = [unit, scenario, simulation, e2e, *STAGES["sanitizers"]]
+
+
+def build_sanitizers_ahead():
+    """Starts to build, with what the end-to-end tests leave of the processors, what the last stages will need.
+
+    They find it built, or go on from where this has come to; what is wrong is told then.
+    """
+    def build_all():
+        with open(ROOT / "build/sanitizers.log", "w", encoding="utf-8") as log:
+            for preset, labels in (("asan", (*ADDRESS_SANITIZER, "fuzz")), ("tsan", THREAD_SANITIZER)):
+                build_tests(preset, labels, niceness=19, stdout=log, stderr=log)
+
+    ahead = threading.Thread(target=build_all)
+    ahead.start()
+    return ahead
 
 
 def main(name):
-    total, table = Count(), []
+    total, table, ahead = Count(), [], None
     for stage in STAGES[name]:
         title, begun = stage.__name__.replace("_", " "), time.monotonic()
         say(f"\n=== {title} (after {clock(begun - STARTED)}) ===")
+        if stage is e2e and name == "all":
+            ahead = build_sanitizers_ahead()
+        elif ahead:
+            say("building what it needs: build/sanitizers.log")
+            ahead.join()
+            ahead = None
         count = stage()
         total += count
         table.append(f"{title:<20} {str(count):<28} {clock(time.monotonic() - begun)}")
