@@ -50,6 +50,8 @@ void add_redis_sink(Environment& env, const Stream<FeatureRow>& rows,
   RedisSinkSettings settings;
   settings.job = env.job();
   settings.writer.server = redis_server_of(config);
+  settings.writer.errors.errors_per_minute =
+      static_cast<std::uint32_t>(config.integer("sinks.redis.errors_per_minute", 0, 1'000'000'000));
   settings.ttl = redis_ttl_of(config, windows);
   const std::string prefix = env.key_prefix() + config.text("sinks.redis.key_prefix");
   rows.sink_to("rows_to_redis", redis_sink(settings), RowJson(windows, prefix, true));

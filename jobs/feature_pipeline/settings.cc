@@ -78,6 +78,8 @@ std::vector<ConfigKey> keys() {
       {"sinks.redis.password_file", "", "file with the password"},
       {"sinks.redis.password_env", "", "variable with the password"},
       {"sinks.redis.ca_file", "", "CA certificates for rediss://"},
+      {"sinks.redis.errors_per_minute", "0",
+       "rows Redis may refuse in a minute before the job stops"},
       {"late.topic", "user-events-late", "topic of late records; of the directory too"},
       {"late.dir", "", "directory of late records; default: beside sinks.file.dir"},
       {"bad_data.policy", "fail", "fail, skip or dead_letter"},

@@ -8,8 +8,9 @@ from process import ChildProcess, free_port, wait_until
 
 
 class RedisServer:
-    def __init__(self, folder, maxmemory=None, password=None):
-        """`maxmemory` (such as "3mb") comes with noeviction: when full, writes are refused."""
+    def __init__(self, folder, maxmemory=None, password=None, without=None):
+        """`maxmemory` (such as "3mb") comes with noeviction: when full, writes are refused.
+        `without`: a command the server shall not know."""
         self.folder = Path(folder)
         self.port = free_port()
         self.password = password
@@ -19,6 +20,8 @@ class RedisServer:
             arguments += ["--maxmemory", maxmemory, "--maxmemory-policy", "noeviction"]
         if password is not None:
             arguments += ["--requirepass", password]
+        if without is not None:
+            arguments += ["--rename-command", without, '""']
         self.child = ChildProcess(arguments, self.folder / "redis.log")
 
     @property

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from features_run import FeaturesRun
-from job import FINISHED
+from job import FAILED, FINISHED
 from process import wait_until
 from redis_server import RedisServer
 
@@ -142,6 +142,43 @@ def test_full_server_holds_the_job_up_until_there_is_room(kafka, name, tmp_path)
         if run is not None:
             run.close()
         server.kill()
+
+
+@pytest.fixture
+def refusing(kafka, name, tmp_path):
+    """A job before a server that takes no rows, and that server."""
+    server = RedisServer(tmp_path / "redis", without="SETEX").start()
+    made = FeaturesRun(kafka, name, tmp_path, redis=server, emit="on_record")
+    made.input.write(1000)
+    yield made, server
+    made.close()
+    server.kill()
+
+
+def converges_on_another(run, server, tmp_path):
+    server.kill()
+    run.redis = RedisServer(tmp_path / "redis-2").start()
+    run.config["sinks"]["redis"]["url"] = run.redis.url
+    run.job.start()
+    assert_converges(run)
+    run.redis.kill()
+
+
+def test_refused_rows_stop_the_job(refusing, tmp_path):
+    run, server = refusing
+    assert run.job.run("--set", "restart.limit=0") == FAILED
+    assert "Redis refuses rows, more than the error budget allows" in run.job.log
+    assert "features:" in run.job.log, "the key is named"
+    converges_on_another(run, server, tmp_path)
+
+
+def test_refused_rows_within_the_budget_do_not(refusing, tmp_path):
+    run, server = refusing
+    run.job.start("--set", "sinks.redis.errors_per_minute=1000000")
+    run.wait_rows(1000)
+    assert run.job.stop() == FINISHED
+    assert not server.rows()
+    converges_on_another(run, server, tmp_path)
 
 
 def test_wrong_password_is_told_at_start(kafka, name, tmp_path):
