@@ -62,7 +62,11 @@ class TrailingLayout {
   // The first instant at which a record of time t, or a slice ending at t, no longer counts in
   // window `w`.
   [[nodiscard]] EventTime leave(std::size_t w, EventTime t) const {
-    return ceil_to(t, windows_[w].resolution) + windows_[w].size;
+    return step_end(w, t) + windows_[w].size;
+  }
+  // The last time that leaves window `w` together with t.
+  [[nodiscard]] EventTime step_end(std::size_t w, EventTime t) const {
+    return ceil_to(t, windows_[w].resolution);
   }
 
  private:
@@ -291,31 +295,27 @@ class TrailingKey {
     return first;
   }
 
-  // Whether every window that counts slice i - 1 or i counts both and loses them at the same
-  // instant.
-  [[nodiscard]] bool leaves_with_previous(const TrailingLayout& layout, std::size_t i,
-                                          EventTime previous_end) const {
-    for (std::size_t w = 0; w < totals_.size(); ++w) {
-      if (totals_[w].first > i) continue;
-      if (totals_[w].first == i || layout.leave(w, previous_end) != layout.leave(w, slices_[i].end))
-        return false;
-    }
-    return true;
-  }
-
   // Drops slices that no window counts and merges neighbours that leave together.
   void compact(const TrailingLayout& layout) {
     boost::container::small_vector<std::size_t, 4> firsts(totals_.size());
+    // Per window: slices that end up to here leave it together with the one before.
+    boost::container::small_vector<EventTime, 4> steps(totals_.size(), EventTime::min());
     std::size_t kept = 0;
     const std::size_t begin = live();
     for (std::size_t i = begin; i < slices_.size(); ++i) {
-      if (i > begin && leaves_with_previous(layout, i, slices_[kept - 1].end)) {
+      bool leaves_with_previous = i > begin;
+      for (std::size_t w = 0; w < totals_.size(); ++w) {
+        if (totals_[w].first > i) continue;
+        if (totals_[w].first == i) firsts[w] = kept;
+        if (totals_[w].first == i || slices_[i].end > steps[w]) {
+          leaves_with_previous = false;
+          steps[w] = layout.step_end(w, slices_[i].end);
+        }
+      }
+      if (leaves_with_previous) {
         slices_[kept - 1].content.merge(slices_[i].content);
         slices_[kept - 1].end = slices_[i].end;
         continue;
-      }
-      for (std::size_t w = 0; w < totals_.size(); ++w) {
-        if (totals_[w].first == i) firsts[w] = kept;
       }
       if (kept != i) slices_[kept] = std::move(slices_[i]);
       ++kept;

@@ -88,8 +88,11 @@ void put_eight(char* out, std::uint64_t digits) {
 }
 
 char* write_whole(char* out, std::uint64_t value) {
-  if (value < 10) {
-    *out++ = static_cast<char>('0' + value);
+  if (value < 1000) {
+    const auto small = static_cast<std::uint32_t>(value);
+    if (small >= 100) *out++ = static_cast<char>('0' + small / 100);
+    if (small >= 10) *out++ = static_cast<char>('0' + small / 10 % 10);
+    *out++ = static_cast<char>('0' + small % 10);
     return out;
   }
   char digits[20];
