@@ -68,29 +68,46 @@ struct ByArrival {
   }
 };
 
+// What Finish makes of an accumulator.
+template <class A, class Finish>
+struct FinishedAs {
+  using type = std::remove_cvref_t<std::invoke_result_t<const Finish&, const A&>>;
+};
+template <class A, class Finish>
+requires std::is_invocable_v<const Finish&, const A&, std::size_t>
+struct FinishedAs<A, Finish> {
+  using type = std::remove_cvref_t<std::invoke_result_t<const Finish&, const A&, std::size_t>>;
+};
+template <HasParts A, class Finish>
+struct FinishedAs<A, Finish> {
+  using type = typename Finish::Result;
+};
+
 // A: an accumulator, or one in parts (trailing_parts.h). KeyOf: key of a record. OrderOf: TieOrder
 // of a record, its (partition, offset). Finish: what a row carries of an accumulator, given it, or
-// it and its window's number; of one in parts given what the key shares, the window's total and its
-// number. Port 0: TrailingRow<Key, Result>, at the instant at which it holds. One value per key, so
-// a key's slices are read and written together.
+// it and its window's number; of one in parts it fills in a Finish::Result{}, given what the key
+// shares, the window's total and its number. Port 0: TrailingRow<Key, Result>, at the instant at
+// which it holds. One value per key, so a key's slices are read and written together.
 template <class In, class A, class KeyOf, class OrderOf = ByArrival,
           class Finish = FinishWithResult>
 requires Accumulator<A, In> || AccumulatorInParts<A, In>
 class TrailingWindow final : public OneInput<In> {
-  static auto finish_one(const Finish& finish, const TrailingKey<A>& state, std::size_t w) {
+  // What a row carries of window `w`.
+  template <class Results>
+  static void finish_one(const Finish& finish, const TrailingKey<A>& state, std::size_t w,
+                         Results& results) {
     if constexpr (HasParts<A>) {
-      return finish(state.shared(), state.total(w), w);
+      finish(state.shared(), state.total(w), w, results.emplace_back());
     } else if constexpr (std::is_invocable_v<const Finish&, const A&, std::size_t>) {
-      return finish(state.total(w), w);
+      results.push_back(finish(state.total(w), w));
     } else {
-      return finish(state.total(w));
+      results.push_back(finish(state.total(w)));
     }
   }
 
  public:
   using Key = typename BatchKeys<In, KeyOf>::Key;
-  using Result = std::remove_cvref_t<decltype(finish_one(
-      std::declval<const Finish&>(), std::declval<const TrailingKey<A>&>(), 0))>;
+  using Result = typename FinishedAs<A, Finish>::type;
   using Out = TrailingRow<Key, Result>;
 
   // Throws Error(kConfig) for impossible windows, or if the checkpoint was made with others.
@@ -363,8 +380,7 @@ class TrailingWindow final : public OneInput<In> {
   }
 
   void finish(const State& state, Results& results) const {
-    for (std::size_t w = 0; w < layout_.size(); ++w)
-      results.push_back(finish_one(finish_, state, w));
+    for (std::size_t w = 0; w < layout_.size(); ++w) finish_one(finish_, state, w, results);
   }
 
   // The last row is what the key held before: every change gives a row, or one equal to the last. A

@@ -35,17 +35,18 @@ struct WindowFeatures {
 };
 
 struct FinishFeatures {
+  using Result = WindowFeatures;
   std::size_t largest = 0;  // the number of the largest window
 
-  WindowFeatures operator()(const UserTotals::Shared& user, const UserTotals::Total& total,
-                            std::size_t window) const {
-    WindowFeatures features{total.num_events, total.num_actions, total.mean(), std::nullopt,
-                            EventTime{}};
+  void operator()(const UserTotals::Shared& user, const UserTotals::Total& total,
+                  std::size_t window, WindowFeatures& features) const {
+    features.event_count = total.num_events;
+    features.unique_actions = total.num_actions;
+    features.avg_value = total.mean();
     if (window == largest && total.num_events != 0) {
-      features.last_action = user.actions.text(user.last_action);
+      features.last_action.emplace(user.actions.text(user.last_action));
       features.last_time = user.last_stamp.time;
     }
-    return features;
   }
 };
 
