@@ -20,6 +20,7 @@
 #include "engine/base/error.h"
 #include "engine/base/time.h"
 #include "operators/accumulator.h"
+#include "operators/trailing_parts.h"
 #include "state/codec.h"
 #include "state/memory_size.h"
 
@@ -61,7 +62,11 @@ class TrailingLayout {
   // The first instant at which a record of time t, or a slice ending at t, no longer counts in
   // window `w`.
   [[nodiscard]] EventTime leave(std::size_t w, EventTime t) const {
-    return ceil_to(t, windows_[w].resolution) + windows_[w].size;
+    return step_end(w, t) + windows_[w].size;
+  }
+  // The last time that leaves window `w` together with t.
+  [[nodiscard]] EventTime step_end(std::size_t w, EventTime t) const {
+    return ceil_to(t, windows_[w].resolution);
   }
 
  private:
@@ -74,10 +79,15 @@ class TrailingLayout {
 template <class A>
 class TrailingKey {
  public:
+  using One = typename TrailingParts<A>::One;
+  using SliceContent = typename TrailingParts<A>::Slice;
+  using TotalContent = typename TrailingParts<A>::Total;
+  using Shared = typename TrailingParts<A>::Shared;
+
   // A record that waits for its instant to take effect.
   struct Waiting {
     Stamp stamp;
-    A one;  // it alone, added to nothing
+    One one;  // it alone, added to nothing
   };
 
   // The greatest instant so far: rows never go back behind it. EventTime::min(): nothing has
@@ -92,6 +102,9 @@ class TrailingKey {
   // totals.
   void prepare(const TrailingLayout& layout) {
     if (totals_.empty()) rebuild(layout);
+    if constexpr (HasParts<A>) {
+      if (shared_.wants_sweep()) sweep();
+    }
   }
 
   // Asks for the memory behind the object that the next calls will touch.
@@ -122,13 +135,73 @@ class TrailingKey {
       }
       next_leave_ = std::min(next_leave_, total.leave);
     }
+    if constexpr (HasParts<A>) {
+      if (next_leave_ == EventTime::max()) shared_.forget();
+    }
     if (next_leave_ == EventTime::max() || slices_.size() >= compact_at_) compact(layout);
   }
 
-  // Adds a record to the slice of its time and to the windows that count it at the key's instant:
-  // `add_to(A&)` for each of them. Requires: time <= instant.
+  // Adds a record to the slice of its time and to the windows that count it at the key's instant.
+  // Requires: its time <= instant.
+  template <class In>
+  void add(const TrailingLayout& layout, const Stamp& stamp, const In& value) {
+    if constexpr (HasParts<A>) {
+      add_one(layout, stamp, shared_.take(value));
+    } else {
+      add_by(layout, stamp.time, [&](A& a) { add_to(a, value, stamp); });
+    }
+  }
+  void add(const TrailingLayout& layout, const Waiting& w) {
+    if constexpr (HasParts<A>) {
+      add_one(layout, w.stamp, w.one);
+    } else {
+      add_by(layout, w.stamp.time, [&](A& a) { a.merge(w.one); });
+    }
+  }
+  // Lets a record wait.
+  template <class In>
+  void put_off(const Stamp& stamp, const In& value) {
+    const auto place = std::upper_bound(waiting.begin(), waiting.end(), stamp,
+                                        [](const Stamp& a, const auto& b) { return a < b.stamp; });
+    if constexpr (HasParts<A>) {
+      waiting.insert(place, {stamp, shared_.take(value)});
+    } else {
+      A one{};
+      add_to(one, value, stamp);
+      waiting.insert(place, {stamp, std::move(one)});
+    }
+  }
+
+  // The next instant at which a slice leaves a window; EventTime::max() if nothing is counted.
+  [[nodiscard]] EventTime next_leave() const { return next_leave_; }
+  [[nodiscard]] bool is_empty() const { return next_leave_ == EventTime::max(); }
+  // What window `w` counts at the key's instant.
+  [[nodiscard]] const TotalContent& total(std::size_t w) const { return totals_[w].content; }
+  [[nodiscard]] const Shared& shared() const { return shared_; }
+  [[nodiscard]] std::size_t num_slices() const { return slices_.size(); }
+
+ private:
+  friend struct Codec<TrailingKey>;
+  friend struct HeapSize<TrailingKey>;
+
+  struct Slice {
+    EventTime end{};
+    SliceContent content{};
+  };
+  // A window's share, derived from the slices: those from `first` on count.
+  struct Total {
+    TotalContent content{};
+    std::size_t first = 0;
+    EventTime leave = EventTime::max();  // when `first` does; max(): nothing counts
+  };
+  static constexpr std::size_t kFewSlices = 8;
+
+  void add_one(const TrailingLayout& layout, const Stamp& stamp, const One& one) {
+    if (add_by(layout, stamp.time, [&](auto& part) { part.add(one); })) shared_.note(one, stamp);
+  }
+  // `add_to` for the slice and each of the windows. False: none counts it.
   template <class AddTo>
-  void add(const TrailingLayout& layout, EventTime time, AddTo&& add_to) {
+  bool add_by(const TrailingLayout& layout, EventTime time, AddTo&& add_to) {
     const EventTime end = layout.slice_end(time);
     std::size_t place = slices_.size();
     while (place > 0 && slices_[place - 1].end >= end) --place;
@@ -156,7 +229,7 @@ class TrailingKey {
       if (is_new) {
         for (Total& total : totals_) --total.first;
       }
-      return;
+      return false;
     }
     if (is_new) {
       if (place == slices_.size()) {
@@ -166,39 +239,19 @@ class TrailingKey {
       }
     }
     add_to(slices_[place].content);
+    return true;
   }
-
-  // The next instant at which a slice leaves a window; EventTime::max() if nothing is counted.
-  [[nodiscard]] EventTime next_leave() const { return next_leave_; }
-  [[nodiscard]] bool is_empty() const { return next_leave_ == EventTime::max(); }
-  // What window `w` counts at the key's instant.
-  [[nodiscard]] const A& total(std::size_t w) const { return totals_[w].content; }
-  [[nodiscard]] std::size_t num_slices() const { return slices_.size(); }
-
- private:
-  friend struct Codec<TrailingKey>;
-  friend struct HeapSize<TrailingKey>;
-
-  struct Slice {
-    EventTime end{};
-    A content{};
-  };
-  // A window's share, derived from the slices: those from `first` on count.
-  struct Total {
-    A content{};
-    std::size_t first = 0;
-    EventTime leave = EventTime::max();  // when `first` does; max(): nothing counts
-  };
-  static constexpr std::size_t kFewSlices = 8;
 
   // Slices [total.first, end) leave the window.
   void take_out(Total& total, std::size_t end) {
     const std::size_t begin = std::exchange(total.first, end);
     if (end == slices_.size()) {
-      total.content = A{};
+      total.content = {};
       return;
     }
-    if constexpr (Evictable<A>) {
+    if constexpr (HasParts<A>) {
+      for (std::size_t i = begin; i < end; ++i) total.content.subtract(slices_[i].content);
+    } else if constexpr (Evictable<A>) {
       if (end - begin == 1) {
         evict_from(total.content, slices_[begin].content);
         return;
@@ -242,31 +295,27 @@ class TrailingKey {
     return first;
   }
 
-  // Whether every window that counts slice i - 1 or i counts both and loses them at the same
-  // instant.
-  [[nodiscard]] bool leaves_with_previous(const TrailingLayout& layout, std::size_t i,
-                                          EventTime previous_end) const {
-    for (std::size_t w = 0; w < totals_.size(); ++w) {
-      if (totals_[w].first > i) continue;
-      if (totals_[w].first == i || layout.leave(w, previous_end) != layout.leave(w, slices_[i].end))
-        return false;
-    }
-    return true;
-  }
-
   // Drops slices that no window counts and merges neighbours that leave together.
   void compact(const TrailingLayout& layout) {
     boost::container::small_vector<std::size_t, 4> firsts(totals_.size());
+    // Per window: slices that end up to here leave it together with the one before.
+    boost::container::small_vector<EventTime, 4> steps(totals_.size(), EventTime::min());
     std::size_t kept = 0;
     const std::size_t begin = live();
     for (std::size_t i = begin; i < slices_.size(); ++i) {
-      if (i > begin && leaves_with_previous(layout, i, slices_[kept - 1].end)) {
+      bool leaves_with_previous = i > begin;
+      for (std::size_t w = 0; w < totals_.size(); ++w) {
+        if (totals_[w].first > i) continue;
+        if (totals_[w].first == i) firsts[w] = kept;
+        if (totals_[w].first == i || slices_[i].end > steps[w]) {
+          leaves_with_previous = false;
+          steps[w] = layout.step_end(w, slices_[i].end);
+        }
+      }
+      if (leaves_with_previous) {
         slices_[kept - 1].content.merge(slices_[i].content);
         slices_[kept - 1].end = slices_[i].end;
         continue;
-      }
-      for (std::size_t w = 0; w < totals_.size(); ++w) {
-        if (totals_[w].first == i) firsts[w] = kept;
       }
       if (kept != i) slices_[kept] = std::move(slices_[i]);
       ++kept;
@@ -278,35 +327,51 @@ class TrailingKey {
     compact_at_ = 2 * kept + kFewSlices;
   }
 
+  // Gives back what has been shared with slices that are gone.
+  void sweep() {
+    auto in_use = shared_.in_use();
+    const std::size_t begin = live();
+    for (std::size_t i = begin; i < slices_.size(); ++i) slices_[i].content.mark(in_use);
+    for (const Waiting& w : waiting) w.one.mark(in_use);
+    const auto numbers = shared_.keep(in_use);
+    for (std::size_t i = begin; i < slices_.size(); ++i) slices_[i].content.renumber(numbers);
+    for (Total& total : totals_) total.content.renumber(numbers);
+    for (Waiting& w : waiting) w.one.renumber(numbers);
+  }
+
   std::vector<Slice> slices_;  // in the order of their ends
   std::vector<Total> totals_;
   EventTime next_leave_ = EventTime::max();
   std::size_t compact_at_ = kFewSlices;
+  [[no_unique_address]] Shared shared_;
 };
 
-// [instant][timer, 0: none][number of slices, each end as the distance from the one before][number
-// waiting].
+// [instant][timer, 0: none][what it shares, if its accumulator comes in parts][number of slices,
+// each end as the distance from the one before][number waiting].
 template <class A>
 struct Codec<TrailingKey<A>> {
   using Value = TrailingKey<A>;
+  using Slice = typename Value::SliceContent;
+  using One = typename Value::One;
 
   static void encode(Bytes& out, const Value& value) {
     append_varint(out, zigzag(value.instant.ms));
     append_distance(out, value.instant, value.timer);
+    if constexpr (HasParts<A>) Codec<typename Value::Shared>::encode(out, value.shared_);
     const std::size_t live = value.live();
     append_varint(out, value.slices_.size() - live);
     EventTime previous = value.instant;
     for (std::size_t i = live; i < value.slices_.size(); ++i) {
       append_distance(out, previous, value.slices_[i].end);
       previous = value.slices_[i].end;
-      Codec<A>::encode(out, value.slices_[i].content);
+      Codec<Slice>::encode(out, value.slices_[i].content);
     }
     append_varint(out, value.waiting.size());
     for (const auto& w : value.waiting) {
       append_varint(out, zigzag(w.stamp.time.ms));
       append_varint(out, zigzag(w.stamp.order.partition));
       append_varint(out, zigzag(w.stamp.order.offset));
-      Codec<A>::encode(out, w.one);
+      Codec<One>::encode(out, w.one);
     }
   }
 
@@ -314,17 +379,20 @@ struct Codec<TrailingKey<A>> {
     Value value;
     value.instant = {unzigzag(in.varint())};
     value.timer = read_distance(in, value.instant);
+    if constexpr (HasParts<A>) value.shared_ = Codec<typename Value::Shared>::decode(in);
     EventTime previous = value.instant;
     for (std::size_t left = codec::read_count(in); left > 0; --left) {
       previous = read_distance(in, previous);
-      value.slices_.push_back({previous, Codec<A>::decode(in)});
+      value.slices_.push_back({previous, Codec<Slice>::decode(in)});
+      if constexpr (HasParts<A>) value.shared_.check(value.slices_.back().content);
     }
     for (std::size_t left = codec::read_count(in); left > 0; --left) {
       Stamp stamp;
       stamp.time = {unzigzag(in.varint())};
       stamp.order.partition = static_cast<std::int32_t>(unzigzag(in.varint()));
       stamp.order.offset = unzigzag(in.varint());
-      value.waiting.push_back({stamp, Codec<A>::decode(in)});
+      value.waiting.push_back({stamp, Codec<One>::decode(in)});
+      if constexpr (HasParts<A>) value.shared_.check(value.waiting.back().one);
     }
     return value;
   }
@@ -351,13 +419,18 @@ struct HeapSize<TrailingKey<A>> {
     std::size_t total = value.slices_.capacity() * sizeof(typename Key::Slice) +
                         value.totals_.capacity() * sizeof(typename Key::Total) +
                         value.waiting.capacity() * sizeof(typename Key::Waiting);
-    if constexpr (tidemill::kHasHeap<A>) {
+    if constexpr (tidemill::kHasHeap<typename Key::SliceContent>) {
       if (!value.slices_.empty())
         total += value.slices_.size() * memory_size(value.slices_.back().content);
+    }
+    if constexpr (tidemill::kHasHeap<typename Key::One>) {
       if (!value.waiting.empty())
         total += value.waiting.size() * memory_size(value.waiting.back().one);
+    }
+    if constexpr (tidemill::kHasHeap<typename Key::TotalContent>) {
       for (const auto& t : value.totals_) total += memory_size(t.content);
     }
+    if constexpr (HasParts<A>) total += memory_size(value.shared_);
     return total;
   }
 };

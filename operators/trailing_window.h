@@ -23,6 +23,7 @@
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
 #include "operators/trailing_key.h"
+#include "operators/trailing_parts.h"
 #include "state/keyed_value.h"
 #include "state/operator_state.h"
 #include "state/timers.h"
@@ -67,21 +68,46 @@ struct ByArrival {
   }
 };
 
-// KeyOf: key of a record. OrderOf: TieOrder of a record, its (partition, offset). Finish: what a
-// row carries of an accumulator, given it, or it and its window's number. Port 0: TrailingRow<Key,
-// Result>, at the instant at which it holds. One value per key, so a key's slices are read and
-// written together.
+// What Finish makes of an accumulator.
+template <class A, class Finish>
+struct FinishedAs {
+  using type = std::remove_cvref_t<std::invoke_result_t<const Finish&, const A&>>;
+};
+template <class A, class Finish>
+requires std::is_invocable_v<const Finish&, const A&, std::size_t>
+struct FinishedAs<A, Finish> {
+  using type = std::remove_cvref_t<std::invoke_result_t<const Finish&, const A&, std::size_t>>;
+};
+template <HasParts A, class Finish>
+struct FinishedAs<A, Finish> {
+  using type = typename Finish::Result;
+};
+
+// A: an accumulator, or one in parts (trailing_parts.h). KeyOf: key of a record. OrderOf: TieOrder
+// of a record, its (partition, offset). Finish: what a row carries of an accumulator, given it, or
+// it and its window's number; of one in parts it fills in a Finish::Result{}, given what the key
+// shares, the window's total and its number. Port 0: TrailingRow<Key, Result>, at the instant at
+// which it holds. One value per key, so a key's slices are read and written together.
 template <class In, class A, class KeyOf, class OrderOf = ByArrival,
           class Finish = FinishWithResult>
-requires Accumulator<A, In>
+requires Accumulator<A, In> || AccumulatorInParts<A, In>
 class TrailingWindow final : public OneInput<In> {
+  // What a row carries of window `w`.
+  template <class Results>
+  static void finish_one(const Finish& finish, const TrailingKey<A>& state, std::size_t w,
+                         Results& results) {
+    if constexpr (HasParts<A>) {
+      finish(state.shared(), state.total(w), w, results.emplace_back());
+    } else if constexpr (std::is_invocable_v<const Finish&, const A&, std::size_t>) {
+      results.push_back(finish(state.total(w), w));
+    } else {
+      results.push_back(finish(state.total(w)));
+    }
+  }
+
  public:
   using Key = typename BatchKeys<In, KeyOf>::Key;
-  static constexpr bool kFinishesByWindow =
-      std::is_invocable_v<const Finish&, const A&, std::size_t>;
-  using Result = std::remove_cvref_t<typename std::conditional_t<
-      kFinishesByWindow, std::invoke_result<const Finish&, const A&, std::size_t>,
-      std::invoke_result<const Finish&, const A&>>::type>;
+  using Result = typename FinishedAs<A, Finish>::type;
   using Out = TrailingRow<Key, Result>;
 
   // Throws Error(kConfig) for impossible windows, or if the checkpoint was made with others.
@@ -229,17 +255,12 @@ class TrailingWindow final : public OneInput<In> {
     const Stamp stamp{record.time, std::invoke(order_of_, record.value)};
     progress_->max_time = std::max(progress_->max_time, record.time);
     if (is_ordered()) {
-      typename State::Waiting waiting{stamp, A{}};
-      add_to(waiting.one, record.value, stamp);
-      const auto place =
-          std::upper_bound(state.waiting.begin(), state.waiting.end(), stamp,
-                           [](const Stamp& a, const auto& b) { return a < b.stamp; });
-      state.waiting.insert(place, std::move(waiting));
+      state.put_off(stamp, record.value);
       if (record.time < record_limit()) overdue_.push_back(ref);
     } else {
       LastRow last = last_row(state);
       state.advance(layout_, record.time);
-      state.add(layout_, record.time, [&](A& a) { add_to(a, record.value, stamp); });
+      state.add(layout_, stamp, record.value);
       emit(*ref.key, state, last);
       if (state.next_leave() < decay_limit()) overdue_.push_back(ref);
     }
@@ -281,11 +302,7 @@ class TrailingWindow final : public OneInput<In> {
         unsent = interval;
       }
       state.advance(layout_, at);
-      if (!decays) {
-        const A& one = state.waiting[taken].one;
-        state.add(layout_, state.waiting[taken].stamp.time, [&](A& a) { a.merge(one); });
-        ++taken;
-      }
+      if (!decays) state.add(layout_, state.waiting[taken++]);
       if (options_.emit != TrailingEmit::kCoalesced) emit(key, state, last);
     }
     if (unsent != EventTime::min()) emit(key, state, last);
@@ -363,13 +380,7 @@ class TrailingWindow final : public OneInput<In> {
   }
 
   void finish(const State& state, Results& results) const {
-    for (std::size_t w = 0; w < layout_.size(); ++w) {
-      if constexpr (kFinishesByWindow) {
-        results.push_back(finish_(state.total(w), w));
-      } else {
-        results.push_back(finish_(state.total(w)));
-      }
-    }
+    for (std::size_t w = 0; w < layout_.size(); ++w) finish_one(finish_, state, w, results);
   }
 
   // The last row is what the key held before: every change gives a row, or one equal to the last. A

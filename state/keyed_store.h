@@ -70,7 +70,7 @@ class KeyedStore final : public Snapshotable {
 
   V& at(EventTime ns, KeyView<K> key, std::uint64_t hash) {
     NsTable& t = table(ns);
-    Found found = t.table.find(key, hash);
+    Found found = look_up(t, key, hash);
     if (found.entry == nullptr) [[unlikely]]
       found = load_or_insert(t, key, hash);
     return change(t, found, hash).value;
@@ -338,11 +338,10 @@ class KeyedStore final : public Snapshotable {
   }
 
   // As Table::find; what a prefetch has found already is not searched again, if it is asked for in
-  // about the same order.
+  // about the same order, once or several times through.
   Found look_up(NsTable& t, KeyView<K> key, std::uint64_t hash) {
-    if (ahead_table_ == &t && ahead_at_ < ahead_.size()) {
-      if (ahead_[ahead_at_].hash != hash && ++ahead_at_ == ahead_.size())
-        return t.table.find(key, hash);
+    if (ahead_table_ == &t && !ahead_.empty()) {
+      if (ahead_[ahead_at_].hash != hash && ++ahead_at_ == ahead_.size()) ahead_at_ = 0;
       const auto [expected, number] = ahead_[ahead_at_];
       if (expected == hash && number != T::kNone && t.table.num_removals() == ahead_removals_) {
         Entry& e = t.table.entry(number);

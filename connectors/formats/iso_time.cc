@@ -191,6 +191,26 @@ char* write_year(char* out, std::int64_t year) {
   return out;
 }
 
+struct WrittenDate {
+  std::int64_t days = 0;
+  std::size_t size = 0;
+  std::array<char, 16> text{};
+};
+
+WrittenDate write_date(std::int64_t days) {
+  const std::int64_t era = floor_divide(days - kEraStartDay, kEraDays);
+  const std::chrono::year_month_day date(
+      std::chrono::sys_days(std::chrono::days(days - era * kEraDays)));
+  WrittenDate written{days};
+  char* out = write_year(written.text.data(), int{date.year()} + era * kEraYears);
+  *out++ = '-';
+  out = write_two(out, unsigned{date.month()});
+  *out++ = '-';
+  out = write_two(out, unsigned{date.day()});
+  written.size = static_cast<std::size_t>(out - written.text.data());
+  return written;
+}
+
 }  // namespace
 
 std::optional<EventTime> parse_iso_time(std::string_view text) {
@@ -220,15 +240,11 @@ char* write_iso_time(EventTime time, char* out) {
   const std::int64_t days = floor_divide(time.ms, kDayMs);
   const auto in_day =
       static_cast<std::uint32_t>(time.ms % kDayMs + (time.ms % kDayMs < 0 ? kDayMs : 0));
-  const std::int64_t era = floor_divide(days - kEraStartDay, kEraDays);
-  const std::chrono::year_month_day date(
-      std::chrono::sys_days(std::chrono::days(days - era * kEraDays)));
-
-  out = write_year(out, int{date.year()} + era * kEraYears);
-  *out++ = '-';
-  out = write_two(out, unsigned{date.month()});
-  *out++ = '-';
-  out = write_two(out, unsigned{date.day()});
+  // Times that are written one after the other are mostly of the same day.
+  thread_local WrittenDate date;
+  if (date.size == 0 || date.days != days) date = write_date(days);
+  std::memcpy(out, date.text.data(), date.text.size());
+  out += date.size;
   *out++ = 'T';
   out = write_two(out, in_day / 3'600'000);
   *out++ = ':';

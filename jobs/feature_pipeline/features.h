@@ -6,12 +6,9 @@
 #include <optional>
 #include <string>
 
-#include <boost/describe.hpp>
-
 #include "engine/base/time.h"
+#include "jobs/feature_pipeline/user_totals.h"
 #include "operators/accumulator.h"
-#include "operators/aggregates.h"
-#include "operators/collections.h"
 #include "operators/trailing_window.h"
 
 namespace tidemill::features {
@@ -26,30 +23,6 @@ struct UserEvent {
   std::int64_t offset = 0;
 };
 
-// What one window counts of one user.
-struct WindowTotals {
-  Mean<double> value;  // its n is the event count
-  Distinct<std::string> actions;
-  Last<std::string> last_action;
-
-  void add(const UserEvent& e, const Stamp& at) {
-    value.add(e.value);
-    actions.add(e.action);
-    last_action.add(e.action, at);
-  }
-  void merge(const WindowTotals& other) {
-    value.merge(other.value);
-    actions.merge(other.actions);
-    last_action.merge(other.last_action);
-  }
-  void evict(const WindowTotals& oldest) {
-    value.subtract(oldest.value);
-    actions.subtract(oldest.actions);
-    last_action.evict(oldest.last_action);
-  }
-  BOOST_DESCRIBE_CLASS(WindowTotals, (), (value, actions, last_action), (), ())
-};
-
 // What a row says of one window.
 struct WindowFeatures {
   std::int64_t event_count = 0;
@@ -62,15 +35,18 @@ struct WindowFeatures {
 };
 
 struct FinishFeatures {
+  using Result = WindowFeatures;
   std::size_t largest = 0;  // the number of the largest window
 
-  WindowFeatures operator()(const WindowTotals& t, std::size_t window) const {
-    WindowFeatures features{t.value.n, t.actions.result(), t.value.result(), std::nullopt, {}};
-    if (window == largest) {
-      features.last_action = t.last_action.result();
-      features.last_time = t.last_action.event_time();
+  void operator()(const UserTotals::Shared& user, const UserTotals::Total& total,
+                  std::size_t window, WindowFeatures& features) const {
+    features.event_count = total.num_events;
+    features.unique_actions = total.num_actions;
+    features.avg_value = total.mean();
+    if (window == largest && total.num_events != 0) {
+      features.last_action.emplace(user.actions.text(user.last_action));
+      features.last_time = user.last_stamp.time;
     }
-    return features;
   }
 };
 
@@ -83,6 +59,6 @@ struct LogOrder {
 
 // One output row: a user's features at an instant of event time.
 using FeatureRow = TrailingRow<std::string, WindowFeatures>;
-using FeatureWindow = TrailingWindow<UserEvent, WindowTotals, UserOf, LogOrder, FinishFeatures>;
+using FeatureWindow = TrailingWindow<UserEvent, UserTotals, UserOf, LogOrder, FinishFeatures>;
 
 }  // namespace tidemill::features

@@ -26,10 +26,10 @@ RowJson::RowJson(const FeatureWindows& windows, std::string key_prefix, bool del
   room_ = kUser.size() + kLastAction.size() + kEventTime.size() + kComputedAt.size() +
           2 * kMaxJsonTime + 1;
   for (const std::string& name : windows.names) {
-    const Names& names = names_.emplace_back(
-        Names{",\"event_count_" + name + "\":", ",\"unique_actions_" + name + "\":",
-              ",\"avg_value_" + name + "\":"});
-    room_ += names.count.size() + names.unique.size() + names.average.size() + 3 * kMaxJsonNumber;
+    const Names& names = names_.emplace_back(Names{Label(",\"event_count_" + name + "\":"),
+                                                   Label(",\"unique_actions_" + name + "\":"),
+                                                   Label(",\"avg_value_" + name + "\":")});
+    room_ += names.count.room() + names.unique.room() + names.average.room() + 3 * kMaxJsonNumber;
   }
 }
 
@@ -54,9 +54,9 @@ void RowJson::operator()(const FeatureRow& row, EventTime, OutputBatch& out) con
   at = write_json(put(at, kUser), std::string_view(row.key));
   for (std::size_t w = 0; w < names_.size(); ++w) {
     const WindowFeatures& features = row.results[w];
-    at = write_json(put(at, names_[w].count), features.event_count);
-    at = write_json(put(at, names_[w].unique), features.unique_actions);
-    at = put(at, names_[w].average);
+    at = write_json(names_[w].count.put(at), features.event_count);
+    at = write_json(names_[w].unique.put(at), features.unique_actions);
+    at = names_[w].average.put(at);
     at = features.avg_value ? write_json(at, *features.avg_value) : put(at, "null");
   }
   at = put(at, kLastAction);

@@ -3,8 +3,11 @@
 // computed_at.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/operator/sink.h"
@@ -21,8 +24,29 @@ class RowJson {
   void operator()(const FeatureRow& row, EventTime time, OutputBatch& out) const;
 
  private:
+  // Text that is copied in one piece of a fixed size, if it is short.
+  class Label {
+   public:
+    explicit Label(std::string text) : text_(std::move(text)), size_(text_.size()) {
+      text_.resize(std::max(size_, kPiece));
+    }
+    [[nodiscard]] std::size_t room() const { return text_.size(); }
+    char* put(char* out) const {
+      if (size_ <= kPiece) {
+        std::memcpy(out, text_.data(), kPiece);
+      } else {
+        std::memcpy(out, text_.data(), size_);
+      }
+      return out + size_;
+    }
+
+   private:
+    static constexpr std::size_t kPiece = 32;
+    std::string text_;
+    std::size_t size_;
+  };
   struct Names {
-    std::string count, unique, average;  // with quotes, comma and colon
+    Label count, unique, average;  // with quotes, comma and colon
   };
   std::vector<Names> names_;
   std::size_t room_ = 0;  // for a row but its texts

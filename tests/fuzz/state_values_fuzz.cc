@@ -26,7 +26,7 @@ using tidemill::ByteView;
 using tidemill::Duration;
 using tidemill::ErrorCode;
 using tidemill::EventTime;
-using tidemill::features::WindowTotals;
+using tidemill::features::UserTotals;
 using tidemill::fuzz::accepts;
 using tidemill::fuzz::require;
 
@@ -73,7 +73,7 @@ void decode_and_encode(ByteView bytes) {
 using Kind = void (*)(ByteView);
 constexpr Kind kKinds[] = {
     decode_and_encode<Everything>,
-    decode_and_encode<tidemill::TrailingKey<WindowTotals>>,
+    decode_and_encode<tidemill::TrailingKey<UserTotals>>,
     decode_and_encode<tidemill::ExactSum>,
     decode_and_encode<tidemill::Combined<tidemill::Count, tidemill::Sum<std::int64_t>,
                                          tidemill::Min<double>, tidemill::Max<double>>>,

@@ -263,7 +263,7 @@ TEST(TrailingWindowTest, AnIdleUserTakesFewBytes) {
   const EventTime now{1767225600123};
   const Event e{"u42", "add_to_cart", 19.99, {3, 123456789}};
   key.advance(layout, now);
-  key.add(layout, now, [&](Features& f) { f.add(e, {now, e.origin}); });
+  key.add(layout, {now, e.origin}, e);
   key.timer = key.next_leave();
   Bytes bytes;
   encode(bytes, key);

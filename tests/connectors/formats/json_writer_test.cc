@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <limits>
 #include <optional>
+#include <random>
 #include <rapidcheck.h>
 #include <string>
 
@@ -157,6 +158,34 @@ TEST(JsonWriterProperty, EveryDoubleReadsBackEqualAndNoOtherFormIsShorterInDigit
     RC_ASSERT(back == value);
     RC_ASSERT(boost::json::parse(text).is_number());
   }));
+}
+
+// All doubles that have a fraction and print without an exponent: near powers of two and ten, of
+// few and of many digits.
+TEST(JsonWriterProperty, DoublesHaveTheDigitsOfTheStandardLibrary) {
+  std::mt19937_64 random(1);
+  const auto check = [](double value) {
+    const double magnitude = std::abs(value);
+    if (!(magnitude >= 1e-6 && magnitude < 0x1p53) || std::trunc(value) == value) return;
+    char text[64];
+    const char* end = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr;
+    ASSERT_EQ(json(value), std::string_view(text, static_cast<std::size_t>(end - text)));
+  };
+  for (std::uint64_t exponent = 1023 - 20; exponent < 1023 + 53; ++exponent) {
+    for (int n = 0; n < 3000; ++n)
+      check(std::bit_cast<double>((random() & 0x800FFFFFFFFFFFFF) | exponent << 52));
+    for (std::int64_t n = -300; n <= 300; ++n)
+      check(std::bit_cast<double>(static_cast<std::int64_t>(exponent << 52) + n));
+  }
+  double power = 1e-6;
+  for (int digits = 0; digits < 21; ++digits, power *= 10) {
+    for (int n = 0; n < 3000; ++n) {
+      const double value = static_cast<double>(random() % 1000) * power;
+      for (const double v : {value, std::nextafter(value, 1e300), std::nextafter(value, 0)})
+        check(v);
+      check(static_cast<double>(random() % 100000) / static_cast<double>(random() % 100 + 1));
+    }
+  }
 }
 
 TEST(JsonWriterProperty, DoublesOfEverydaySizeReadBackEqual) {
