@@ -17,6 +17,7 @@
 #include "state/backend.h"
 #include "state/keyed_value.h"
 #include "state/timers.h"
+#include "state/windowed_value.h"
 
 namespace tidemill {
 namespace {
@@ -106,37 +107,57 @@ class Batches {
   std::size_t at_ = 0;
 };
 
+void add(Totals& t, std::uint64_t hash) {
+  ++t.count;
+  t.sum += 3;
+  t.min = std::min<std::int64_t>(t.min, static_cast<std::int64_t>(hash >> 40));
+  t.max = std::max<std::int64_t>(t.max, static_cast<std::int64_t>(hash >> 40));
+}
+
+// As trailing windows and operators of one's own do.
 template <class K>
 void update(KeyedValue<K, Totals>& state, const std::vector<KeyRef<K>>& batch) {
   state.prefetch(batch);
-  for (const KeyRef<K>& k : batch) {
-    Totals& t = state.at(*k.key, k.hash);
-    ++t.count;
-    t.sum += 3;
-    t.min = std::min<std::int64_t>(t.min, static_cast<std::int64_t>(k.hash >> 40));
-    t.max = std::max<std::int64_t>(t.max, static_cast<std::int64_t>(k.hash >> 40));
-  }
+  for (const KeyRef<K>& k : batch) add(state.at(*k.key, k.hash), k.hash);
+}
+// As tumbling and sliding windows do.
+template <class K>
+void update(WindowedValue<K, Totals>& state, const std::vector<KeyRef<K>>& batch) {
+  state.update(EventTime{0}, batch, [&](std::size_t i, Totals& t) { add(t, batch[i].hash); });
 }
 
 template <class K>
 void fill(KeyedValue<K, Totals>& state, const std::vector<K>& keys) {
   for (const K& k : keys) state.at(k, key_hash(k));
 }
-
 template <class K>
-void check_sum(benchmark::State& bench, KeyedValue<K, Totals>& state, std::uint64_t updates) {
+void fill(WindowedValue<K, Totals>& state, const std::vector<K>& keys) {
+  for (const K& k : keys) state.at(EventTime{0}, k, key_hash(k));
+}
+
+template <class K, class F>
+void for_each(KeyedValue<K, Totals>& state, KeyGroup group, F&& fn) {
+  state.for_each_in_group(group, fn);
+}
+template <class K, class F>
+void for_each(WindowedValue<K, Totals>& state, KeyGroup group, F&& fn) {
+  state.for_each(EventTime{0}, group, fn);
+}
+
+template <template <class, class> class State, class K>
+void check_sum(benchmark::State& bench, State<K, Totals>& state, std::uint64_t updates) {
   std::int64_t total = 0;
   for (KeyGroup g = 0; g < kDefaultKeyGroups; ++g) {
-    state.for_each_in_group(g, [&](const K&, std::uint64_t, const Totals& t) { total += t.count; });
+    for_each(state, g, [&](const K&, std::uint64_t, const Totals& t) { total += t.count; });
   }
   if (total != static_cast<std::int64_t>(updates)) bench.SkipWithError("checksum differs");
 }
 
 // ns per keyed update, uniform keys, everything in memory.
-template <class K>
+template <template <class, class> class State, class K>
 void BM_Update(benchmark::State& bench) {
   Bench setup;
-  KeyedValue<K, Totals> state(setup.context(), "totals");
+  State<K, Totals> state(setup.context(), "totals");
   const auto keys = make_keys<K>(static_cast<std::size_t>(bench.range(0)));
   fill(state, keys);
   Batches<K> batches(keys, 2000);
@@ -151,18 +172,14 @@ void BM_Update(benchmark::State& bench) {
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   check_sum(bench, state, updates);
 }
-BENCHMARK(BM_Update<std::uint64_t>)
-    ->Arg(10'000)
-    ->Arg(100'000)
-    ->Arg(1'000'000)
-    ->Arg(10'000'000)
-    ->Unit(benchmark::kMicrosecond);
-BENCHMARK(BM_Update<std::string>)
-    ->Arg(10'000)
-    ->Arg(100'000)
-    ->Arg(1'000'000)
-    ->Arg(10'000'000)
-    ->Unit(benchmark::kMicrosecond);
+void numbers_of_keys(benchmark::internal::Benchmark* bench) {
+  for (const int n : {10'000, 100'000, 1'000'000, 10'000'000}) bench->Arg(n);
+  bench->Unit(benchmark::kMicrosecond);
+}
+BENCHMARK(BM_Update<WindowedValue, std::uint64_t>)->Apply(numbers_of_keys);
+BENCHMARK(BM_Update<WindowedValue, std::string>)->Apply(numbers_of_keys);
+BENCHMARK(BM_Update<KeyedValue, std::uint64_t>)->Apply(numbers_of_keys);
+BENCHMARK(BM_Update<KeyedValue, std::string>)->Apply(numbers_of_keys);
 
 // ns per timer, set and fired: as many live ones as the argument says, spread over 5 minutes or 24
 // hours. Each that fires is set again, by another key, one span later.
