@@ -184,6 +184,9 @@ class KeyedStore final : public Snapshotable {
     }
   }
 
+  // What its owner holds in memory besides, charged as if it were in the tables.
+  void charge_besides(std::size_t bytes) { besides_ = bytes; }
+
   // Those with a live key, and those whose rows in the backend nobody has looked at.
   [[nodiscard]] std::vector<EventTime> namespaces() const {
     std::vector<EventTime> all;
@@ -444,7 +447,7 @@ class KeyedStore final : public Snapshotable {
     }
   }
   void charge() {
-    std::size_t bytes = 0;
+    std::size_t bytes = besides_;
     for (const auto& [_, t] : tables_) bytes += t->table.bytes();
     backend_.budget().charge(static_cast<std::int64_t>(bytes) -
                              static_cast<std::int64_t>(charged_));
@@ -480,6 +483,7 @@ class KeyedStore final : public Snapshotable {
   std::vector<std::pair<Bytes, std::uint32_t>> missing_;
   Bytes read_;
   std::size_t charged_ = 0;
+  std::size_t besides_ = 0;
   bool is_hold_noted_ = false;
   TableDrain<K, V> drain_;
   TableSweep<K, V> sweep_;

@@ -15,6 +15,7 @@
 #include "engine/operator/operator.h"
 #include "state/calendar.h"
 #include "state/keyed_store.h"
+#include "state/memory_size.h"
 #include "state/operator_state.h"
 #include "state/timer_key.h"
 
@@ -37,7 +38,7 @@ class Timers {
   // has begun; a bucket that would bring more is split. Of one group at least 64.
   Timers(OperatorContext& ctx, const std::string& name, std::size_t most_near = 65536)
       : groups_(ctx.key_groups()),
-        store_(ctx, name, "calendar", Namespaces::kByTime),
+        store_(ctx, name, "timers", Namespaces::kByTime),
         fired_until_(ctx, name + ".fired"),
         near_(groups_.size()),
         most_near_(most_near),
@@ -303,6 +304,7 @@ class Timers {
     }
     near.opened = until;
     for (const Part& part : too_wide_) split(group, near, part);
+    if (loaded_.empty()) return;
     std::size_t at = 0;
     const auto keep_until = [&](std::size_t end) {
       for (; at < end; ++at) {
@@ -346,6 +348,14 @@ class Timers {
   void give_back_memory() {
     if (++operations_ < kGiveBackEvery) return;
     operations_ = 0;
+    std::size_t bytes = loaded_.capacity() * sizeof(Timer);
+    for (Near& near : near_) {
+      if (near.heap.capacity() > 4 * near.heap.size() + kFewTimers) near.heap.shrink_to_fit();
+      bytes += (near.heap.capacity() + near.erased.bucket_count()) * sizeof(Timer);
+      // The first one's key stands for all of them.
+      if (!near.heap.empty()) bytes += near.heap.size() * memory_size(near.heap.front().key);
+    }
+    store_.charge_besides(bytes);
     store_.give_back_memory();
   }
 

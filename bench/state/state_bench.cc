@@ -33,16 +33,22 @@ BOOST_DESCRIBE_STRUCT(Totals, (), (count, sum, min, max))
 
 constexpr std::size_t kBatch = 1024;
 
+struct Taken {
+  std::filesystem::path folder;
+  std::vector<StoredFile> files;
+};
+
 // One subtask that owns all key groups.
 class Bench {
  public:
-  explicit Bench(const char* backend = "memory", std::size_t memory = std::size_t{4} << 30)
+  explicit Bench(const char* backend = "memory", std::size_t memory = std::size_t{4} << 30,
+                 const Taken& from = {})
       : folder_(std::filesystem::temp_directory_path() /
                 ("tidemill-bench-" + std::to_string(std::random_device{}()))),
         backend_(make_backend(backend, {.dir = folder_ / "work", .memory = memory})),
         context_({"op", 0, 1, {0, kDefaultKeyGroups, kDefaultKeyGroups}}, resources_, metrics_,
                  clock_, nullptr) {
-    backend_->restore({}, {});
+    backend_->restore(from.folder, from.files);
     resources_.lend<Backend>(*backend_);
   }
   ~Bench() {
@@ -50,11 +56,12 @@ class Bench {
     std::filesystem::remove_all(folder_);
   }
   OperatorContext& context() { return context_; }
-  Backend& backend() { return *backend_; }
-  std::filesystem::path next_folder() {
-    const auto folder = folder_ / ("checkpoint" + std::to_string(next_++));
-    std::filesystem::create_directories(folder);
-    return folder;
+  // Links what has been drained.
+  Taken snapshot(CheckpointId id) {
+    Taken taken{folder_ / ("checkpoint" + std::to_string(id)), {}};
+    std::filesystem::create_directories(taken.folder);
+    taken.files = backend_->snapshot(id, taken.folder);
+    return taken;
   }
 
  private:
@@ -64,7 +71,6 @@ class Bench {
   MetricRegistry metrics_;
   SystemClock clock_;
   OperatorContext context_;
-  int next_ = 0;
 };
 
 std::uint64_t make_key(std::uint64_t n, std::uint64_t*) { return n; }
@@ -270,7 +276,7 @@ void BM_Checkpoint(benchmark::State& bench) {
       updates += kBatch;
     }
     const auto start = Clock::now();
-    setup.backend().snapshot(id, setup.next_folder());
+    setup.snapshot(id);
     snapshot_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   };
   if (bench.range(1) < 100) checkpoint();
@@ -297,6 +303,31 @@ BENCHMARK(BM_Checkpoint)
     ->Args({10'000'000, 100})
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
+
+// From a checkpoint of so many keys to the first batch of them updated, with 256 MiB: files are
+// verified and linked, the database is opened, the batch is loaded.
+void BM_Restore(benchmark::State& bench) {
+  Bench setup("rocksdb", std::size_t{16} << 30);
+  KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
+  const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
+  for (const std::uint64_t k : keys) add(state.at(k, key_hash(k)), key_hash(k));
+  Snapshotable& part = *setup.context().snapshotables().front();
+  StageSnapshot ignored;
+  part.freeze(1);
+  while (!part.drain(ignored, 1000)) {
+  }
+  const Taken taken = setup.snapshot(1);
+  Batches<std::uint64_t> batches(keys, 1);
+  for (auto _ : bench) {
+    Bench restored("rocksdb", std::size_t{256} << 20, taken);
+    KeyedValue<std::uint64_t, Totals> again(restored.context(), "totals");
+    update(again, batches.next());
+    bench.PauseTiming();
+    check_sum(bench, again, keys.size() + kBatch);
+    bench.ResumeTiming();
+  }
+}
+BENCHMARK(BM_Restore)->Arg(10'000'000)->Iterations(3)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace tidemill

@@ -2,8 +2,9 @@
 """The main job with far more users than its memory holds: what it takes, how fast it is, and whether its rows are right.
 
 A file log is written in which every user occurs, most of them once, the others uniformly, so that nearly every event meets
-a user that is not in memory. The job reads it with memory: 256MiB. Its memory is what the kernel says, once a second and
-at its greatest; the rows of sampled users are compared with the oracle's.
+a user that is not in memory. Event time goes on as fast as the clock would at the rate that is asked for. The job reads it
+with memory: 256MiB. Its memory is what the kernel says, once a second and at its greatest; the rows of sampled users are
+compared with the oracle's.
 """
 
 import argparse
@@ -37,15 +38,15 @@ SCRAMBLE = 2_654_435_769  # coprime to ten: it permutes the users of a power of 
 class Input:
     """Writes the events; knows of them what the oracle needs of the sampled users.
 
-    Event n happens at about n / events of the span, up to 4 s of it earlier: within the disorder, so none is late. A user's
-    events are all in one partition.
+    Event n happens at about n / rate, up to 4 s earlier: within the disorder, so none is late. A user's events are all in
+    one partition.
     """
 
     def __init__(self, args):
         self.judged = oracle.Judged()
         self._users = args.users
         self._events = args.events
-        self._span = oracle.parse_duration(args.span)
+        self._rate = args.rate
         self._sampled = {self._user(n * (args.users // args.sample)) for n in range(args.sample)}
 
     @property
@@ -65,7 +66,7 @@ class Input:
             known, following = n * self._users // self._events, (n + 1) * self._users // self._events
             user = self._user(known if following > known else (mixed >> 33) % self._users)
             partition = user % PARTITIONS
-            at = START + n * self._span // self._events - (mixed >> 20) % 4000
+            at = START + n * 1000 // self._rate - (mixed >> 20) % 4000
             action, tenths = ACTIONS[mixed >> 62], (mixed >> 40) % 1000
             lines[partition].append(b'{"user_id":"u%d","action":"%s","value":%d.%d,"timestamp":%d}' % (
                 user, action.encode(), tenths // 10, tenths % 10, at))
@@ -192,7 +193,7 @@ def measure(args, folder):
     settings = oracle.Settings()
     events = Input(args)
     events.write(f"{folder}/user-events")
-    print(f"{args.events} events of {args.users} users within {args.span}, {size_of(folder) >> 20} MiB; "
+    print(f"{args.events} events of {args.users} users, {args.rate} a second of event time, {size_of(folder) >> 20} MiB; "
           f"memory: {args.memory}, parallelism {args.parallelism}; {machine()}", flush=True)
     wall, usage, memory = run_job(args, folder)
     cpu = usage.ru_utime + usage.ru_stime
@@ -210,10 +211,10 @@ def measure(args, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", type=Path, default=ROOT / "build" / "release" / "bin")
-    parser.add_argument("--events", type=int, default=16_000_000)
+    parser.add_argument("--events", type=int, default=15_000_000)
     parser.add_argument("--users", type=int, default=10_000_000, help="a power of ten")
     parser.add_argument("--sample", type=int, default=1000, help="users compared with the oracle")
-    parser.add_argument("--span", default="20m", help="of event time")
+    parser.add_argument("--rate", type=int, default=30_000, help="events a second of event time")
     parser.add_argument("--memory", default="256MiB")
     parser.add_argument("--parallelism", type=int, default=2)
     parser.add_argument("--checkpoint-interval", default="1s")
