@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -57,7 +56,11 @@ class KeyedStore final : public Snapshotable {
     ctx.metrics()
         .gauge("tidemill_state_memory_budget_bytes")
         .set(static_cast<double>(backend_.budget().limit()));
-    find_stored_namespaces();
+    for (const EventTime ns : stored_namespaces(backend_, layout_)) {
+      NsTable& t = table(ns);
+      t.is_resident = false;
+      t.is_stored = true;
+    }
     ctx.attach(*this);
   }
   ~KeyedStore() override {
@@ -103,6 +106,21 @@ class KeyedStore final : public Snapshotable {
         found = load_or_insert(t, key, hash);
       fn(i, change(t, found, hash).value);
     }
+  }
+  // Sees to it that the key has a value, for values that are all alike: the backend is not asked.
+  // False if it is known to have one.
+  bool add(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+    NsTable& t = table(ns);
+    Found found = t.table.find(key, hash);
+    if (found.entry == nullptr) {
+      found = t.table.insert(key, hash);
+      if (!t.is_resident) found.entry->set(T::kStored);
+      ++t.num_live;
+    } else if (!found.entry->has(T::kDeleted)) {
+      return false;
+    }
+    change(t, found, hash);
+    return true;
   }
   V* find(EventTime ns, KeyView<K> key, std::uint64_t hash) {
     NsTable* t = existing_table(ns);
@@ -165,6 +183,9 @@ class KeyedStore final : public Snapshotable {
       charge();
     }
   }
+
+  // What its owner holds in memory besides, charged as if it were in the tables.
+  void charge_besides(std::size_t bytes) { besides_ = bytes; }
 
   // Those with a live key, and those whose rows in the backend nobody has looked at.
   [[nodiscard]] std::vector<EventTime> namespaces() const {
@@ -309,7 +330,7 @@ class KeyedStore final : public Snapshotable {
       ++t.num_live;
     }
     e.set(T::kReferenced);
-    if constexpr (T::kHasHeap) {
+    if constexpr (kHasHeap<V>) {  // a key's own does not change
       if (touched_.size() == kMostTouched) measure_touched();
       touched_.emplace_back(&t, found.number);
     }
@@ -410,7 +431,7 @@ class KeyedStore final : public Snapshotable {
       t->table.remove(grave.number, grave.hash);
   }
   void measure_touched() {
-    if constexpr (T::kHasHeap) {
+    if constexpr (kHasHeap<V>) {
       for (const auto& [t, number] : touched_) t->table.measure(t->table.entry(number));
       touched_.clear();
     }
@@ -425,36 +446,13 @@ class KeyedStore final : public Snapshotable {
     }
   }
   void charge() {
-    std::size_t bytes = 0;
+    std::size_t bytes = besides_;
     for (const auto& [_, t] : tables_) bytes += t->table.bytes();
     backend_.budget().charge(static_cast<std::int64_t>(bytes) -
                              static_cast<std::int64_t>(charged_));
     charged_ = bytes;
     memory_.set(static_cast<double>(bytes));
     all_memory_.set(static_cast<double>(backend_.budget().used()));
-  }
-
-  // Makes an empty table for each namespace that has rows of this subtask.
-  void find_stored_namespaces() {
-    Bytes next = key_prefix(layout_.id);
-    const Bytes end = prefix_end(next);
-    for (;;) {
-      std::optional<EventTime> ns;
-      backend_.scan({next, end}, [&](ByteView key, ByteView) {
-        ByteReader in(key.substr(key_prefix(layout_.id).size()));
-        ns = layout_.namespaces == Namespaces::kNone ? kOnly : EventTime{unordered(in.u64())};
-        return false;
-      });
-      if (!ns) return;
-      backend_.scan(layout_.range(*ns), [&](ByteView, ByteView) {
-        NsTable& t = table(*ns);
-        t.is_resident = false;
-        t.is_stored = true;
-        return false;
-      });
-      if (layout_.namespaces == Namespaces::kNone) return;
-      next = prefix_end(layout_.prefix(*ns));
-    }
   }
 
   static constexpr std::size_t kMostTouched = 4096;
@@ -484,6 +482,7 @@ class KeyedStore final : public Snapshotable {
   std::vector<std::pair<Bytes, std::uint32_t>> missing_;
   Bytes read_;
   std::size_t charged_ = 0;
+  std::size_t besides_ = 0;
   bool is_hold_noted_ = false;
   TableDrain<K, V> drain_;
   TableSweep<K, V> sweep_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,6 +40,35 @@ struct StateLayout {
     return {first_hash_of(group, groups.groups), first_hash_of(group + 1, groups.groups) - 1};
   }
 };
+
+// The namespaces that have rows of this subtask; EventTime{} if there are no namespaces.
+inline std::vector<EventTime> stored_namespaces(const Backend& backend, const StateLayout& layout) {
+  std::vector<EventTime> found;
+  const auto has_rows = [&](const KeyRange& range) {
+    bool has = false;
+    backend.scan(range, [&](ByteView, ByteView) {
+      has = true;
+      return false;
+    });
+    return has;
+  };
+  if (layout.namespaces == Namespaces::kNone) {
+    if (has_rows(layout.range(EventTime{}))) found.emplace_back();
+    return found;
+  }
+  const Bytes prefix = key_prefix(layout.id);
+  Bytes next = prefix;
+  for (;;) {
+    std::optional<EventTime> ns;
+    backend.scan({next, prefix_end(prefix)}, [&](ByteView key, ByteView) {
+      ns = EventTime{unordered(ByteReader(key.substr(prefix.size())).u64())};
+      return false;
+    });
+    if (!ns) return found;
+    if (has_rows(layout.range(*ns))) found.push_back(*ns);
+    next = prefix_end(layout.prefix(*ns));
+  }
+}
 
 template <class K, class V>
 struct NamespaceTable {

@@ -54,6 +54,7 @@ rocksdb::Options make_options(std::size_t memory) {
   options.compression = rocksdb::kLZ4Compression;
   options.max_background_jobs = 2;
   options.bytes_per_sync = kMiB;
+  options.compaction_readahead_size = std::size_t{256} << 10;  // else it reads block by block
   options.target_file_size_base = 64 * kMiB;
   options.level_compaction_dynamic_level_bytes = true;
   options.level0_file_num_compaction_trigger = 12;
@@ -68,7 +69,8 @@ rocksdb::Options make_options(std::size_t memory) {
   options.info_log_level = rocksdb::WARN_LEVEL;
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
-  table.block_size = std::size_t{8} << 10;
+  table.block_size = std::size_t{4} << 10;  // rows are read one by one, anywhere
+  table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
   table.checksum = rocksdb::kXXH3;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.block_cache = rocksdb::NewLRUCache(std::max<std::size_t>(memory / 4, 8 * kMiB));

@@ -235,7 +235,8 @@ class Table {
   void prefetch(std::uint32_t number) const {
     const char* at = reinterpret_cast<const char*>(&entry(number));
     __builtin_prefetch(at);
-    if constexpr (sizeof(Entry) > 48) __builtin_prefetch(at + 64);
+    // Also of a small entry half may lie in the next line.
+    __builtin_prefetch(at + std::min<std::size_t>(sizeof(Entry) - 1, 64));
   }
   [[nodiscard]] bool is_used(std::uint32_t number) const {
     const Chunk& chunk = chunks_[number >> kPlaceBits];

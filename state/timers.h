@@ -15,18 +15,20 @@
 #include "engine/operator/operator.h"
 #include "state/calendar.h"
 #include "state/keyed_store.h"
+#include "state/memory_size.h"
 #include "state/operator_state.h"
-#include "state/timer_list.h"
+#include "state/timer_key.h"
 
 namespace tidemill {
 
 // One thread: the operator's. K needs operator<, which orders the timers of one instant. Every
 // group is fired as time goes on, so that what is past can be given back.
 //
-// A timer lies in a bucket of time: a namespace of a keyed store, entry = the timers of one key.
-// What a group has in the buckets that have begun is in memory once more, ordered (Near). A fired
-// timer is not removed from its bucket: the group's clock tells that it has fired, and the bucket
-// is dropped as a whole when all groups have passed it.
+// A timer lies in a bucket of time: a namespace of a keyed store. Setting one asks nobody whether
+// it is set: it may come to be in the store twice, in a bucket and in a part of it, and then fires
+// once. What a group has in the buckets that have begun is in memory once more, ordered (Near). A
+// fired timer is not removed from its bucket: the group's clock tells that it has fired, and the
+// bucket is dropped as a whole when all groups have passed it.
 template <class K>
 class Timers {
  public:
@@ -36,7 +38,7 @@ class Timers {
   // has begun; a bucket that would bring more is split. Of one group at least 64.
   Timers(OperatorContext& ctx, const std::string& name, std::size_t most_near = 65536)
       : groups_(ctx.key_groups()),
-        store_(ctx, name, "calendar", Namespaces::kByTime),
+        store_(ctx, name, "timers", Namespaces::kByTime),
         fired_until_(ctx, name + ".fired"),
         near_(groups_.size()),
         most_near_(most_near),
@@ -56,17 +58,18 @@ class Timers {
     const EventTime fired = fired_until_[group];
     if (time == fired && is_firing_) settle();
     if (time < fired) {
-      if (store_.at(kOverdue, key, hash).add({time, tag}) && near.opened > EventTime::min())
+      if (store_.add(kOverdue, {key, time, tag}, hash) && near.opened > EventTime::min())
         push(near, {time, key, tag, hash});
       near.note(time);
       return;
     }
     const Calendar::Bucket* bucket = calendar_.find(time);
-    const bool is_parted = bucket != nullptr && is_crowded(near, *bucket);
-    if ((is_parted || calendar_.is_nested()) && is_set(time, key, hash, tag)) return;
-    if (bucket == nullptr) bucket = make_bucket(time);
-    if (is_parted) bucket = make_part(*bucket, time);
-    put(near, *bucket, fired, {time, key, tag, hash});
+    if (bucket == nullptr) {
+      bucket = make_bucket(time);
+    } else if (is_crowded(near, *bucket)) {
+      bucket = make_part(*bucket, time);
+    }
+    put(near, *bucket, {time, key, tag, hash});
   }
 
   // Nothing happens if there is none.
@@ -105,9 +108,7 @@ class Timers {
         end_firing();
         return Progress::kMore;
       }
-      std::ranges::pop_heap(near.heap, Later{});
-      Timer popped = std::move(near.heap.back());
-      near.heap.pop_back();
+      Timer popped = pop(near);
       if (take_erased(near, popped)) continue;
       near.is_first_known = false;
       const Timer& timer = begin_firing(fired, std::move(popped));
@@ -126,16 +127,11 @@ class Timers {
   [[nodiscard]] EventTime next_due(KeyGroup group) {
     Near& near = near_[group - groups_.begin];
     if (near.is_first_known) return near.first;
-    while (!near.heap.empty() && take_erased(near, near.heap.front())) {
-      std::ranges::pop_heap(near.heap, Later{});
-      near.heap.pop_back();
-    }
+    while (!near.heap.empty() && is_erased(near, near.heap.front())) take_erased(near, pop(near));
     EventTime first = near.heap.empty() ? EventTime::max() : near.heap.front().time;
     const auto look_at = [&](EventTime ns, EventTime fired) {
-      store_.for_each(ns, group, [&](const K&, std::uint64_t, const TimerList& list) {
-        for (const TimerList::Item& item : list) {
-          if (item.time >= fired) first = std::min(first, item.time);
-        }
+      store_.for_each(ns, group, [&](const TimerKey<K>& t, std::uint64_t, const TimerMark&) {
+        if (t.time >= fired) first = std::min(first, t.time);
       });
     };
     if (near.opened == EventTime::min()) look_at(kOverdue, EventTime::min());
@@ -169,7 +165,7 @@ class Timers {
       return t.hash ^ (static_cast<std::uint64_t>(t.time.ms) * 0x9e3779b97f4a7c15ULL) ^ t.tag;
     }
   };
-  // The timers of a group that lie in buckets which start before `opened`, as a heap.
+  // The timers of a group that lie in buckets which start before `opened`, as a heap; some twice.
   struct Near {
     EventTime opened = EventTime::min();
     EventTime first = EventTime::max();  // if known: what next_due answers
@@ -199,6 +195,18 @@ class Timers {
     near.heap.push_back(std::move(timer));
     std::ranges::push_heap(near.heap, Later{});
   }
+  // The first one, with all that are the same.
+  static Timer pop(Near& near) {
+    const auto take = [&near] {
+      std::ranges::pop_heap(near.heap, Later{});
+      Timer last = std::move(near.heap.back());
+      near.heap.pop_back();
+      return last;
+    };
+    Timer first = take();
+    while (!near.heap.empty() && near.heap.front() == first) take();
+    return first;
+  }
   static bool is_erased(const Near& near, const Timer& timer) {
     return !near.erased.empty() && near.erased.contains(timer);
   }
@@ -217,14 +225,6 @@ class Timers {
       if (b.level > finest->level && b.contains(time)) fn(b);
     }
   }
-  bool is_set(EventTime time, const K& key, std::uint64_t hash, Tag tag) {
-    bool is_found = false;
-    for_each_around(time, [&](const Calendar::Bucket& b) {
-      const TimerList* list = is_found ? nullptr : store_.find(b.ns(), key, hash);
-      is_found |= list != nullptr && list->contains({time, tag});
-    });
-    return is_found;
-  }
   // True if this bucket has begun and would keep too much: timers in memory, or fired ones.
   [[nodiscard]] bool is_crowded(const Near& near, const Calendar::Bucket& bucket) const {
     return bucket.start < near.opened && bucket.level > Calendar::kFinest &&
@@ -241,22 +241,13 @@ class Timers {
     calendar_.make(time, level);
     return calendar_.find(time);
   }
-  void put(Near& near, const Calendar::Bucket& bucket, EventTime fired, Timer timer) {
-    TimerList& list = store_.at(bucket.ns(), timer.key, timer.hash);
-    if (list.size() != 0) list.remove_before(fired);
-    if (!list.add({timer.time, timer.tag})) return;
+  void put(Near& near, const Calendar::Bucket& bucket, Timer timer) {
+    if (!store_.add(bucket.ns(), {timer.key, timer.time, timer.tag}, timer.hash)) return;
     near.note(timer.time);
     if (bucket.start < near.opened) push(near, std::move(timer));
   }
   bool erase_stored(EventTime ns, EventTime time, const K& key, std::uint64_t hash, Tag tag) {
-    const TimerList* found = store_.find(ns, key, hash);
-    if (found == nullptr || !found->contains({time, tag})) return false;
-    if (found->size() == 1) {
-      store_.erase(ns, key, hash);
-    } else {
-      store_.find_for_update(ns, key, hash)->remove({time, tag});
-    }
-    return true;
+    return store_.erase(ns, {key, time, tag}, hash);
   }
 
   // A timer of the instant up to which its group has fired is still in its bucket, and the group's
@@ -293,10 +284,8 @@ class Timers {
   void open(KeyGroup group, Near& near, EventTime until) {
     loaded_.clear();
     const auto load = [&](EventTime ns, EventTime fired) {
-      store_.for_each(ns, group, [&](const K& key, std::uint64_t hash, const TimerList& list) {
-        for (const TimerList::Item& item : list) {
-          if (item.time >= fired) loaded_.push_back({item.time, key, item.tag, hash});
-        }
+      store_.for_each(ns, group, [&](const TimerKey<K>& t, std::uint64_t hash, const TimerMark&) {
+        if (t.time >= fired) loaded_.push_back({t.time, t.key, t.tag, hash});
       });
     };
     if (near.opened == EventTime::min()) load(kOverdue, EventTime::min());
@@ -315,6 +304,7 @@ class Timers {
     }
     near.opened = until;
     for (const Part& part : too_wide_) split(group, near, part);
+    if (loaded_.empty()) return;
     std::size_t at = 0;
     const auto keep_until = [&](std::size_t end) {
       for (; at < end; ++at) {
@@ -335,7 +325,7 @@ class Timers {
       Timer& timer = loaded_[i];
       const Calendar::Bucket* finer = calendar_.find(timer.time);
       if (finer->level >= part.bucket.level) finer = make_part(part.bucket, timer.time);
-      put(near, *finer, fired_until_[group], std::move(timer));
+      put(near, *finer, std::move(timer));
     }
     store_.drop(part.bucket.ns(), group);
   }
@@ -358,11 +348,19 @@ class Timers {
   void give_back_memory() {
     if (++operations_ < kGiveBackEvery) return;
     operations_ = 0;
+    std::size_t bytes = loaded_.capacity() * sizeof(Timer);
+    for (Near& near : near_) {
+      if (near.heap.capacity() > 4 * near.heap.size() + kFewTimers) near.heap.shrink_to_fit();
+      bytes += (near.heap.capacity() + near.erased.bucket_count()) * sizeof(Timer);
+      // The first one's key stands for all of them.
+      if (!near.heap.empty()) bytes += near.heap.size() * memory_size(near.heap.front().key);
+    }
+    store_.charge_besides(bytes);
     store_.give_back_memory();
   }
 
   const KeyGroupRange groups_;
-  KeyedStore<K, TimerList> store_;
+  KeyedStore<TimerKey<K>, TimerMark> store_;
   KeyGroupClocks fired_until_;  // the group's timers before it have fired, but for overdue ones
   Calendar calendar_;
   std::vector<Near> near_;

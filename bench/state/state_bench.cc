@@ -17,6 +17,7 @@
 #include "state/backend.h"
 #include "state/keyed_value.h"
 #include "state/timers.h"
+#include "state/windowed_value.h"
 
 namespace tidemill {
 namespace {
@@ -32,16 +33,22 @@ BOOST_DESCRIBE_STRUCT(Totals, (), (count, sum, min, max))
 
 constexpr std::size_t kBatch = 1024;
 
+struct Taken {
+  std::filesystem::path folder;
+  std::vector<StoredFile> files;
+};
+
 // One subtask that owns all key groups.
 class Bench {
  public:
-  explicit Bench(const char* backend = "memory", std::size_t memory = std::size_t{4} << 30)
+  explicit Bench(const char* backend = "memory", std::size_t memory = std::size_t{4} << 30,
+                 const Taken& from = {})
       : folder_(std::filesystem::temp_directory_path() /
                 ("tidemill-bench-" + std::to_string(std::random_device{}()))),
         backend_(make_backend(backend, {.dir = folder_ / "work", .memory = memory})),
         context_({"op", 0, 1, {0, kDefaultKeyGroups, kDefaultKeyGroups}}, resources_, metrics_,
                  clock_, nullptr) {
-    backend_->restore({}, {});
+    backend_->restore(from.folder, from.files);
     resources_.lend<Backend>(*backend_);
   }
   ~Bench() {
@@ -49,11 +56,12 @@ class Bench {
     std::filesystem::remove_all(folder_);
   }
   OperatorContext& context() { return context_; }
-  Backend& backend() { return *backend_; }
-  std::filesystem::path next_folder() {
-    const auto folder = folder_ / ("checkpoint" + std::to_string(next_++));
-    std::filesystem::create_directories(folder);
-    return folder;
+  // Links what has been drained.
+  Taken snapshot(CheckpointId id) {
+    Taken taken{folder_ / ("checkpoint" + std::to_string(id)), {}};
+    std::filesystem::create_directories(taken.folder);
+    taken.files = backend_->snapshot(id, taken.folder);
+    return taken;
   }
 
  private:
@@ -63,7 +71,6 @@ class Bench {
   MetricRegistry metrics_;
   SystemClock clock_;
   OperatorContext context_;
-  int next_ = 0;
 };
 
 std::uint64_t make_key(std::uint64_t n, std::uint64_t*) { return n; }
@@ -106,37 +113,57 @@ class Batches {
   std::size_t at_ = 0;
 };
 
+void add(Totals& t, std::uint64_t hash) {
+  ++t.count;
+  t.sum += 3;
+  t.min = std::min<std::int64_t>(t.min, static_cast<std::int64_t>(hash >> 40));
+  t.max = std::max<std::int64_t>(t.max, static_cast<std::int64_t>(hash >> 40));
+}
+
+// As trailing windows and operators of one's own do.
 template <class K>
 void update(KeyedValue<K, Totals>& state, const std::vector<KeyRef<K>>& batch) {
   state.prefetch(batch);
-  for (const KeyRef<K>& k : batch) {
-    Totals& t = state.at(*k.key, k.hash);
-    ++t.count;
-    t.sum += 3;
-    t.min = std::min<std::int64_t>(t.min, static_cast<std::int64_t>(k.hash >> 40));
-    t.max = std::max<std::int64_t>(t.max, static_cast<std::int64_t>(k.hash >> 40));
-  }
+  for (const KeyRef<K>& k : batch) add(state.at(*k.key, k.hash), k.hash);
+}
+// As tumbling and sliding windows do.
+template <class K>
+void update(WindowedValue<K, Totals>& state, const std::vector<KeyRef<K>>& batch) {
+  state.update(EventTime{0}, batch, [&](std::size_t i, Totals& t) { add(t, batch[i].hash); });
 }
 
 template <class K>
 void fill(KeyedValue<K, Totals>& state, const std::vector<K>& keys) {
   for (const K& k : keys) state.at(k, key_hash(k));
 }
-
 template <class K>
-void check_sum(benchmark::State& bench, KeyedValue<K, Totals>& state, std::uint64_t updates) {
+void fill(WindowedValue<K, Totals>& state, const std::vector<K>& keys) {
+  for (const K& k : keys) state.at(EventTime{0}, k, key_hash(k));
+}
+
+template <class K, class F>
+void for_each(KeyedValue<K, Totals>& state, KeyGroup group, F&& fn) {
+  state.for_each_in_group(group, fn);
+}
+template <class K, class F>
+void for_each(WindowedValue<K, Totals>& state, KeyGroup group, F&& fn) {
+  state.for_each(EventTime{0}, group, fn);
+}
+
+template <template <class, class> class State, class K>
+void check_sum(benchmark::State& bench, State<K, Totals>& state, std::uint64_t updates) {
   std::int64_t total = 0;
   for (KeyGroup g = 0; g < kDefaultKeyGroups; ++g) {
-    state.for_each_in_group(g, [&](const K&, std::uint64_t, const Totals& t) { total += t.count; });
+    for_each(state, g, [&](const K&, std::uint64_t, const Totals& t) { total += t.count; });
   }
   if (total != static_cast<std::int64_t>(updates)) bench.SkipWithError("checksum differs");
 }
 
 // ns per keyed update, uniform keys, everything in memory.
-template <class K>
+template <template <class, class> class State, class K>
 void BM_Update(benchmark::State& bench) {
   Bench setup;
-  KeyedValue<K, Totals> state(setup.context(), "totals");
+  State<K, Totals> state(setup.context(), "totals");
   const auto keys = make_keys<K>(static_cast<std::size_t>(bench.range(0)));
   fill(state, keys);
   Batches<K> batches(keys, 2000);
@@ -151,18 +178,14 @@ void BM_Update(benchmark::State& bench) {
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
   check_sum(bench, state, updates);
 }
-BENCHMARK(BM_Update<std::uint64_t>)
-    ->Arg(10'000)
-    ->Arg(100'000)
-    ->Arg(1'000'000)
-    ->Arg(10'000'000)
-    ->Unit(benchmark::kMicrosecond);
-BENCHMARK(BM_Update<std::string>)
-    ->Arg(10'000)
-    ->Arg(100'000)
-    ->Arg(1'000'000)
-    ->Arg(10'000'000)
-    ->Unit(benchmark::kMicrosecond);
+void numbers_of_keys(benchmark::internal::Benchmark* bench) {
+  for (const int n : {10'000, 100'000, 1'000'000, 10'000'000}) bench->Arg(n);
+  bench->Unit(benchmark::kMicrosecond);
+}
+BENCHMARK(BM_Update<WindowedValue, std::uint64_t>)->Apply(numbers_of_keys);
+BENCHMARK(BM_Update<WindowedValue, std::string>)->Apply(numbers_of_keys);
+BENCHMARK(BM_Update<KeyedValue, std::uint64_t>)->Apply(numbers_of_keys);
+BENCHMARK(BM_Update<KeyedValue, std::string>)->Apply(numbers_of_keys);
 
 // ns per timer, set and fired: as many live ones as the argument says, spread over 5 minutes or 24
 // hours. Each that fires is set again, by another key, one span later.
@@ -253,7 +276,7 @@ void BM_Checkpoint(benchmark::State& bench) {
       updates += kBatch;
     }
     const auto start = Clock::now();
-    setup.backend().snapshot(id, setup.next_folder());
+    setup.snapshot(id);
     snapshot_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   };
   if (bench.range(1) < 100) checkpoint();
@@ -280,6 +303,31 @@ BENCHMARK(BM_Checkpoint)
     ->Args({10'000'000, 100})
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
+
+// From a checkpoint of so many keys to the first batch of them updated, with 256 MiB: files are
+// verified and linked, the database is opened, the batch is loaded.
+void BM_Restore(benchmark::State& bench) {
+  Bench setup("rocksdb", std::size_t{16} << 30);
+  KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
+  const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
+  for (const std::uint64_t k : keys) add(state.at(k, key_hash(k)), key_hash(k));
+  Snapshotable& part = *setup.context().snapshotables().front();
+  StageSnapshot ignored;
+  part.freeze(1);
+  while (!part.drain(ignored, 1000)) {
+  }
+  const Taken taken = setup.snapshot(1);
+  Batches<std::uint64_t> batches(keys, 1);
+  for (auto _ : bench) {
+    Bench restored("rocksdb", std::size_t{256} << 20, taken);
+    KeyedValue<std::uint64_t, Totals> again(restored.context(), "totals");
+    update(again, batches.next());
+    bench.PauseTiming();
+    check_sum(bench, again, keys.size() + kBatch);
+    bench.ResumeTiming();
+  }
+}
+BENCHMARK(BM_Restore)->Arg(10'000'000)->Iterations(3)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace tidemill

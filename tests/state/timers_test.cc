@@ -258,5 +258,33 @@ TEST(Timers, SplitsABucketThatIsTooWide) {
   EXPECT_EQ(fired, expected);
 }
 
+// What has begun is in memory once more, beside the table: that counts too.
+TEST(Timers, ChargesWhatIsNear) {
+  const testing::TemporaryFolder folder;
+  auto owned = make_backend("memory", {.dir = folder.path()});
+  const MemoryBudget& budget = owned->budget();
+  testing::Attempt<Op> run(std::move(owned), 1, 1, nullptr);
+  const std::string key(100, 'k');  // not in place
+  const std::uint64_t hash = key_hash(key);
+  Timers<std::string>& timers = run.op(0).timers;
+  const auto fire = [&](EventTime until) {
+    std::size_t fired = 0;
+    while (timers.fire_due(0, until, 10'000,
+                           [&](EventTime, const std::string&, std::uint64_t, std::uint64_t) {
+                             ++fired;
+                           }) == Progress::kMore) {
+    }
+    return fired;
+  };
+  for (std::uint64_t tag = 0; tag < 4000; ++tag) timers.set(EventTime{1'000'010}, key, hash, tag);
+  EXPECT_EQ(fire(EventTime{1'000'010}), 0U);  // opens their bucket
+  EXPECT_EQ(fire(EventTime{1'000'010}), 0U);  // and has charged that
+  const std::size_t before = budget.used();
+  EXPECT_EQ(fire(EventTime{1'000'011}), 4000U);
+  EXPECT_EQ(fire(EventTime{1'000'012}), 0U);
+  // The bucket has not passed, so the table still holds them all.
+  EXPECT_GT(before, budget.used() + 4000 * key.size());
+}
+
 }  // namespace
 }  // namespace tidemill

@@ -1,6 +1,7 @@
 // A job of two operators for tests of the runtime: a script of numbers, summed by their last digit.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "connectors/memory/memory_rows.h"
 #include "connectors/memory/scripted_source.h"
 #include "engine/graph/plan.h"
+#include "engine/operator/back_pressure.h"
 #include "engine/runtime/job.h"
 #include "engine/runtime/source_stage.h"
 #include "engine/time/source_registry.h"
@@ -34,6 +36,11 @@ class CountSeen final : public OneInput<std::int64_t> {
   Emitter<std::int64_t>& out_;
 };
 
+struct Memory final : BackPressure {
+  std::atomic<bool> is_short = false;
+  [[nodiscard]] bool is_exhausted() const override { return is_short; }
+};
+
 class CountingJob {
  public:
   CountingJob(std::size_t inputs, int parallelism) {
@@ -43,6 +50,7 @@ class CountingJob {
     rows = std::make_shared<MemoryRows>();
     resources_.lend(control);
     resources_.lend(sources_);
+    resources_.lend<BackPressure>(memory);
     control.released = true;
     auto graph = std::make_shared<GraphBuilder>();
     const auto source = add_source<std::int64_t>(
@@ -88,6 +96,7 @@ class CountingJob {
   std::shared_ptr<Script<std::int64_t>> script;
   std::shared_ptr<MemoryRows> rows;
   SourceControl control;
+  Memory memory;
 
  private:
   Resources resources_;

@@ -76,6 +76,23 @@ TEST(JobTest, CheckpointsGoOnAfterTheEnd) {
   take_checkpoint(counting, scheduler, 1);
 }
 
+// Checkpoints go on, since it is they that give memory back.
+TEST(JobTest, SourcesReadNothingWhileMemoryIsExhausted) {
+  CountingJob counting(2, 2);
+  SeededScheduler scheduler(*counting.job, 1);
+  counting.script->batch(0, {1, 2, 3});
+  counting.script->end({0, 1});
+  counting.memory.is_short = true;
+  scheduler.run_until_quiet();
+  take_checkpoint(counting, scheduler, 0);
+  EXPECT_TRUE(counting.rows->take_written().empty());
+  EXPECT_FALSE(counting.job->has_ended());
+  counting.memory.is_short = false;
+  scheduler.run_until_quiet();
+  EXPECT_EQ(counting.rows->take_written().size(), 3U);
+  EXPECT_TRUE(counting.job->has_ended());
+}
+
 TEST(JobTest, SubtasksOfOneSplitlessSourceGoAlong) {
   CountingJob counting(1, 4);
   SeededScheduler scheduler(*counting.job, 3);
