@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "connectors/formats/iso_time.h"
-#include "connectors/formats/json_plain.h"
 #include "engine/base/error.h"
 
 namespace tidemill {
@@ -110,7 +109,7 @@ std::string Decoded::text() const {
 class JsonReader::Parser {
  public:
   Parser(std::vector<JsonSlot> slots, JsonLimits limits)
-      : slots_(std::move(slots)), plain_(slots_), limits_(limits), seen_(slots_.size(), 0) {
+      : slots_(std::move(slots)), limits_(limits), seen_(slots_.size(), 0) {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
         if (slots_[i].name == slots_[j].name) {
@@ -126,7 +125,6 @@ class JsonReader::Parser {
       return {JsonFault::kTooLarge, {}, limits_.max_bytes, "the record is longer than the limit"};
     }
     if (padding == JsonPadding::kNone) record = padded(record);
-    if (plain_.read(record, static_cast<char*>(row))) return {};
     begin_ = record.data();
     end_ = begin_ + record.size();
     row_ = static_cast<char*>(row);
@@ -470,7 +468,6 @@ class JsonReader::Parser {
   }
 
   const std::vector<JsonSlot> slots_;
-  const PlainJson plain_;
   const JsonLimits limits_;
   ondemand::parser parser_;
   std::unique_ptr<char[]> copy_;

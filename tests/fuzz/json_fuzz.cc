@@ -36,17 +36,6 @@ struct Fields {
 };
 BOOST_DESCRIBE_STRUCT(Fields, (), (b, i, u, d, s, t))
 
-// None optional: records without blanks are read the short way (json_plain.h).
-struct Plain {
-  bool b = false;
-  std::int64_t i = 0;
-  double d = 0;
-  std::string s;
-  EventTime t{};
-  friend bool operator==(const Plain&, const Plain&) = default;
-};
-BOOST_DESCRIBE_STRUCT(Plain, (), (b, i, d, s, t))
-
 void require(bool holds, const char* what) {
   if (holds) return;
   std::fprintf(stderr, "broken: %s\n", what);
@@ -83,14 +72,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(!decoded.text().empty(), "every verdict has words");
   require(decoded.position == Decoded::kNowhere || decoded.position <= size,
           "the place of a fault lies in the record");
-
-  static tidemill::JsonDecoder<Plain> plain_decoder;
-  Plain fast;
-  Plain slow;
-  const JsonFault short_way = plain_decoder.decode(record, fast).fault;
-  require(short_way == plain_decoder.decode(" " + std::string(record), slow).fault,
-          "a blank in front does not matter");
-  require(short_way != JsonFault::kNone || fast == slow, "the short way reads the same");
 
   Fields padded;
   for (const char garbage : {'\0', '}', ',', '"', '\\'}) {
