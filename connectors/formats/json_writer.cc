@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "connectors/formats/iso_time.h"
-#include "connectors/formats/shortest_double.h"
 
 namespace tidemill {
 namespace {
@@ -174,8 +173,9 @@ char* write_json(char* out, double value) {
   if (magnitude < kExactIntegers && std::trunc(value) == value)
     return write_json(out, static_cast<std::int64_t>(value));
   // Between these bounds the point lies within or just before the digits, so the fixed form is the
-  // short one.
-  if (magnitude >= 1e-6 && magnitude < kExactIntegers) return write_shortest_double(value, out);
+  // short one and fits.
+  if (magnitude >= 1e-6 && magnitude < kExactIntegers)
+    return std::to_chars(out, out + kMaxJsonNumber, value, std::chars_format::fixed).ptr;
   char text[kMaxJsonNumber];
   std::string moved;
   append_from_scientific(

@@ -35,7 +35,7 @@ inline void append_json(std::string& out, std::nullptr_t) { out += "null"; }
 
 // The same for rows that are made by hand where every nanosecond counts: written at `out`, which
 // has room for them; they return the end.
-constexpr std::size_t kMaxJsonNumber = 40;
+constexpr std::size_t kMaxJsonNumber = 32;
 constexpr std::size_t kMaxJsonTime = 34;
 [[nodiscard]] constexpr std::size_t max_json_size(std::string_view text) {
   return 6 * text.size() + 2;
