@@ -11,14 +11,25 @@ from ledger import read_topic
 
 @pytest.fixture(params=["on_record", "on_watermark", "coalesced"])
 def finished(request, tmp_path):
-    more = {}
-    job = FileJob(tmp_path, emit=request.param, **more)
+    job = FileJob(tmp_path, emit=request.param)
     if request.param == "coalesced":
         job.config["features"]["emit_interval"] = "10s"
     job.append(0, event("a", 0), event("a", 10))
     job.append(1, event("b", 5))
     assert job.run() == FINISHED
     assert {row["user_id"] for row in job.rows()} == {"a", "b"}
+    yield job
+    job.kill()
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A run without an end that was stopped after the one event there was."""
+    job = FileJob(tmp_path, partitions=1)
+    job.append(0, event("a", 0))
+    job.start("--set", "source.file.follow=true")
+    job.wait_rows(1)
+    assert job.stop() == FINISHED
     yield job
     job.kill()
 
@@ -75,36 +86,25 @@ def test_an_until_that_has_been_reached_stays(tmp_path):
     assert len(job.rows()) == 2
 
 
-def test_a_run_that_was_stopped_goes_on(tmp_path):
-    job = FileJob(tmp_path, partitions=1)
-    job.append(0, event("a", 0))
-    job.start("--set", "source.file.follow=true")
-    job.wait_rows(1)
-    assert job.stop() == FINISHED
-    job.append(0, event("a", 10))
-    assert job.run() == FINISHED
-    assert [row["event_count_5m"] for row in job.rows()] == [1, 2]
-    job.kill()
+def test_a_run_that_was_stopped_goes_on(stopped):
+    stopped.append(0, event("a", 10))
+    assert stopped.run() == FINISHED
+    assert [row["event_count_5m"] for row in stopped.rows()] == [1, 2]
 
 
-def test_an_earlier_checkpoint_goes_on_where_the_end_does_not(tmp_path):
-    job = FileJob(tmp_path, partitions=1)
-    job.append(0, event("a", 0))
-    job.start("--set", "source.file.follow=true")
-    job.wait_rows(1)
-    assert job.stop() == FINISHED
-    code, said, _ = job.tell("--list-checkpoints")
+def test_an_earlier_checkpoint_goes_on_where_the_end_does_not(stopped):
+    code, said, _ = stopped.tell("--list-checkpoints")
     assert code == FINISHED
     before_the_end = max((line.split()[0] for line in said.splitlines() if line[:1].isdigit()),
                          key=lambda name: int(name.split("-")[0]))
-    assert job.run("--set", "checkpoint.retained=9") == FINISHED
-    job.append(0, event("a", 10))
-    assert job.run("--set", "source.file.follow=true") == REFUSED
-    job.start("--set", "source.file.follow=true", "--restore", before_the_end,
-              "--accept-duplicates")
-    job.wait_rows(2)
-    assert job.stop() == FINISHED
-    assert [row["event_count_5m"] for row in job.rows()] == [1, 2]
+    assert stopped.run("--set", "checkpoint.retained=9") == FINISHED
+    stopped.append(0, event("a", 10))
+    assert stopped.run("--set", "source.file.follow=true") == REFUSED
+    stopped.start("--set", "source.file.follow=true", "--restore", before_the_end,
+                  "--accept-duplicates")
+    stopped.wait_rows(2)
+    assert stopped.stop() == FINISHED
+    assert [row["event_count_5m"] for row in stopped.rows()] == [1, 2]
 
 
 def test_the_same_on_kafka(kafka, name, tmp_path):
