@@ -1,6 +1,5 @@
 // Random operations on keyed state against plain maps: barriers, slow drains, crashes, restores
 // with another parallelism, and budgets so small that nearly everything lives in the backend.
-#include <cstdlib>
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
@@ -10,6 +9,7 @@
 #include "state/keyed_value.h"
 #include "state/windowed_value.h"
 #include "tests/state/attempt.h"
+#include "tests/state/seeds.h"
 
 namespace tidemill {
 namespace {
@@ -262,12 +262,7 @@ class StateModel : public ::testing::TestWithParam<Setting> {
 };
 
 TEST_P(StateModel, AgreesWithPlainMaps) {
-  const char* more = std::getenv("TIDEMILL_SEEDS");  // for a longer run by hand
-  const std::uint64_t seeds = more != nullptr ? std::strtoull(more, nullptr, 10) : GetParam().seeds;
-  for (std::uint64_t seed = 1; seed <= seeds && !HasFailure(); ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    run_seed(seed);
-  }
+  for_each_seed(GetParam().seeds, [this](std::uint64_t seed) { run_seed(seed); });
 }
 
 INSTANTIATE_TEST_SUITE_P(

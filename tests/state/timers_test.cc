@@ -4,7 +4,6 @@
 #include "state/timers.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
@@ -12,6 +11,7 @@
 #include <tuple>
 
 #include "tests/state/attempt.h"
+#include "tests/state/seeds.h"
 
 namespace tidemill {
 namespace {
@@ -196,12 +196,7 @@ class TimersModel : public ::testing::TestWithParam<Setting> {
 };
 
 TEST_P(TimersModel, AgreesWithAPlainSet) {
-  const char* more = std::getenv("TIDEMILL_SEEDS");  // for a longer run by hand
-  const std::uint64_t seeds = more != nullptr ? std::strtoull(more, nullptr, 10) : GetParam().seeds;
-  for (std::uint64_t seed = 1; seed <= seeds && !HasFailure(); ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    run_seed(seed);
-  }
+  for_each_seed(GetParam().seeds, [this](std::uint64_t seed) { run_seed(seed); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Settings, TimersModel,
