@@ -52,7 +52,6 @@ class TextNumbers {
   }
   [[nodiscard]] std::size_t size() const { return size_; }
 
-  void clear() { *this = {}; }
   // Forgets the texts whose numbers are not in use. Returns the new numbers of the others.
   std::vector<Number> keep(const std::vector<bool>& in_use);
 
