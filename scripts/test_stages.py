@@ -156,11 +156,11 @@ def labels_of_tests(preset, *select):
             for test in json.loads(listing.stdout)["tests"]}
 
 
-def build_tests(preset, labels, definitions=(), more=(), **options):
-    """Configures PRESET and builds `more` and what the tests with one of these labels need; returns why it could not, or nothing."""
+def build_tests(preset, labels, definitions=(), **options):
+    """Configures PRESET and builds what the tests with one of these labels need; returns why it could not, or nothing."""
     if not configure(preset, *definitions):
         return f"cmake --preset {preset}"
-    programs = [*programs_of(labels_of_tests(preset, "-L", any_of(labels)), preset), *more]
+    programs = programs_of(labels_of_tests(preset, "-L", any_of(labels)), preset)
     if programs and not build(preset, programs, **options):
         return f"the build of {preset}"
     return None
@@ -282,9 +282,8 @@ def whole_job_with_thread_sanitizer():
 
     Not on Kafka: the sanitizer of g++ 12 does not see librdkafka's threads begin (thrd_create), and crashes in them.
     """
-    problem = build_tests("tsan", ("threads",), more=["bin/feature_pipeline"])
-    if problem:
-        return failure(problem)
+    if not configure("tsan") or not build("tsan", ["bin/feature_pipeline"]):
+        return failure("the build of tsan")
     return pytest("-q", "-k", "not kafka", "tests/e2e/test_finished.py", preset="tsan")
 
 
