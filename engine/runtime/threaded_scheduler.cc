@@ -9,7 +9,8 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 // A parked thread costs tens of microseconds to wake, so a short spin pays when data trickles in.
-constexpr auto kSpinFor = std::chrono::microseconds(50);
+// It must not yield: a scheduler that is fair may give the core away for a whole time slice.
+constexpr auto kSpinFor = std::chrono::microseconds(20);
 constexpr auto kTickEvery = std::chrono::milliseconds(1);
 constexpr auto kParkAtMost = std::chrono::microseconds(1000);
 
@@ -94,8 +95,6 @@ void ThreadedScheduler::run(Worker& worker) {
         idle_since = now;
       } else if (now - idle_since > kSpinFor) {
         worker.wakeup.park(kParkAtMost);
-      } else {
-        std::this_thread::yield();
       }
     }
   } catch (...) {
