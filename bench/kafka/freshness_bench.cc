@@ -30,7 +30,7 @@ namespace {
 using namespace tidemill;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kWarmUp = std::chrono::seconds(10);
+constexpr auto kWarmUp = std::chrono::seconds(60);  // the broker compiles itself meanwhile
 constexpr auto kLook = std::chrono::microseconds(200);
 constexpr auto kNap = std::chrono::microseconds(500);
 constexpr auto kPatience = std::chrono::seconds(30);
