@@ -2,7 +2,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <malloc.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -252,10 +251,6 @@ std::vector<ConfigKey> common_keys() {
 }
 
 int run_job(int argc, char** argv, const JobDefinition& definition) {
-  // Memory is promised to be held. Each thread's arena keeps its holes for itself, so there are few
-  // of them, and what is large goes back to the system when it is freed.
-  ::mallopt(M_ARENA_MAX, 2);
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
   try {
     return run_checked(argc, argv, definition);
   } catch (const Error& e) {

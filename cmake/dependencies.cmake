@@ -5,6 +5,7 @@ find_package(Boost 1.81 REQUIRED)
 find_package(fmt REQUIRED)
 
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(TCMALLOC IMPORTED_TARGET libtcmalloc_minimal)
 pkg_check_modules(RDKAFKA IMPORTED_TARGET rdkafka)
 pkg_check_modules(HIREDIS IMPORTED_TARGET hiredis)
 pkg_check_modules(ROCKSDB IMPORTED_TARGET rocksdb)
