@@ -1,6 +1,7 @@
 #include "engine/runtime/task.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -9,7 +10,10 @@
 namespace tidemill {
 namespace {
 
-constexpr std::size_t kDrainEntries = 2048;  // copied out of frozen state per step
+// What a step copies out of frozen state, at most: rows wait meanwhile, and an entry may be large.
+constexpr std::size_t kDrainEntries = 2048;
+constexpr std::size_t kDrainPiece = 128;
+constexpr std::chrono::microseconds kDrainFor{500};
 constexpr std::size_t kStepsBetweenFlushes =
     16;  // bounds how long a row waits for company in an exchange
 
@@ -132,15 +136,30 @@ bool Task::begin_checkpoint() {
 // Copies a piece of the frozen state; when all is copied the checkpoint is acknowledged.
 bool Task::drain() {
   if (!draining_) return false;
+  const auto begin = clock_.monotonic();
+  for (std::size_t entries = 0; entries < kDrainEntries; entries += kDrainPiece) {
+    if (drain_piece()) {
+      acknowledge();
+      break;
+    }
+    if (clock_.monotonic() - begin >= kDrainFor) break;
+  }
+  return true;
+}
+
+// True when all is copied.
+bool Task::drain_piece() {
   if (drained_stages_ == 0) {
-    if (source_ && !source_->drain(kDrainEntries)) return true;
+    if (source_ && !source_->drain(kDrainPiece)) return false;
     ++drained_stages_;
   }
-  while (drained_stages_ <= stages_.size()) {
-    if (!stages_[drained_stages_ - 1]->drain(kDrainEntries)) return true;
-    ++drained_stages_;
-    if (drained_stages_ > stages_.size()) break;
+  for (; drained_stages_ <= stages_.size(); ++drained_stages_) {
+    if (!stages_[drained_stages_ - 1]->drain(kDrainPiece)) return false;
   }
+  return true;
+}
+
+void Task::acknowledge() {
   TaskSnapshot snapshot;
   snapshot.checkpoint = *draining_;
   if (source_)
@@ -150,7 +169,6 @@ bool Task::drain() {
     snapshot.entries.push_back({stage->name(), stage->context().subtask(), stage->take_snapshot()});
   draining_.reset();
   acknowledge_(std::move(snapshot));
-  return true;
 }
 
 void Task::flush_exchanges() {

@@ -95,6 +95,8 @@ class Task {
   bool is_blocked() const;
   bool begin_checkpoint();
   bool drain();
+  bool drain_piece();
+  void acknowledge();
   void flush_exchanges();
   bool step_input(std::size_t turn);
 
