@@ -1,4 +1,4 @@
-// Production: one worker thread per core steps its tasks; spin, yield, park when all of them are
+// Production: one worker thread per core steps its tasks; spin, then park when all of them are
 // idle.
 #pragma once
 
