@@ -26,8 +26,7 @@ endfunction()
 
 # tidemill_module(NAME base SOURCES a.cc HEADERS a.h DEPS other_module PRIVATE lib::x)
 # Makes target tidemill_<NAME> (alias Tidemill::<NAME>). DEPS are modules or libraries its headers need, PRIVATE ones only its
-# sources need. Without SOURCES the target is header-only. Headers are checked to be self-contained by
-# `ninja all_verify_interface_header_sets`.
+# sources need. Without SOURCES the target is header-only.
 function(tidemill_module)
   cmake_parse_arguments(M "" "NAME" "SOURCES;HEADERS;DEPS;PRIVATE" ${ARGN})
   set(target tidemill_${M_NAME})
@@ -49,7 +48,6 @@ function(tidemill_module)
   target_sources(${target} ${scope} FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${M_HEADERS})
   target_include_directories(${target} ${scope} $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>
                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/tidemill>)
-  set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
   target_compile_features(${target} ${scope} cxx_std_20)
   foreach(dep IN LISTS M_DEPS)
     if(TARGET tidemill_${dep})
@@ -65,6 +63,32 @@ function(tidemill_module)
     target_link_libraries(${target} PRIVATE ${dep})
   endforeach()
   set_property(GLOBAL APPEND PROPERTY TIDEMILL_MODULES ${target})
+  tidemill_headers_alone(${target} ${M_HEADERS})
+endfunction()
+
+# A header x.h stands alone: it includes what it needs. x.cc proves it, which includes x.h first (tests/architecture/layers_test.py
+# holds that); a header without such a source is compiled alone by the target headers_alone.
+function(tidemill_headers_alone target)
+  get_target_property(sources ${target} SOURCES)
+  set(alone)
+  foreach(header IN LISTS ARGN)
+    string(REGEX REPLACE "\\.h$" ".cc" source ${header})
+    if(NOT source IN_LIST sources)
+      file(RELATIVE_PATH path ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/${header})
+      file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/headers_alone/${path}.cc CONTENT "#include \"${path}\"\n")
+      list(APPEND alone ${PROJECT_BINARY_DIR}/headers_alone/${path}.cc)
+    endif()
+  endforeach()
+  if(NOT TARGET headers_alone)
+    add_custom_target(headers_alone)
+  endif()
+  if(alone)
+    add_library(${target}_headers_alone OBJECT EXCLUDE_FROM_ALL ${alone})
+    target_link_libraries(${target}_headers_alone PRIVATE ${target})
+    target_compile_options(${target}_headers_alone PRIVATE -O0)
+    tidemill_warnings(${target}_headers_alone PRIVATE)
+    add_dependencies(headers_alone ${target}_headers_alone)
+  endif()
 endfunction()
 
 # tidemill_test(NAME time_test SOURCES a_test.cc DEPS base LABEL unit [ARGS …] [ENVIRONMENT …] [TIMEOUT s] [RUNS_LONG])

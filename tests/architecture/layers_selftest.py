@@ -44,6 +44,9 @@ PLANTED = {
     "a forgotten test": ("tests/operators/bad_test.cc", "", "tests/operators/bad_test.cc:1: no CMakeLists.txt"),
     "a forgotten header": ("engine/data/CMakeLists.txt", "tidemill_module(NAME data HEADERS b.h)\n",
                            "engine/data/batch.h:1: engine/data/CMakeLists.txt does not name this header"),
+    "another header first": ("connectors/kafka/handle.cc", '#include <string>\n#include "connectors/kafka/handle.h"\n',
+                             "connectors/kafka/handle.cc:1: the first include is connectors/kafka/handle.h"),
+    "no header of its own": ("engine/base/time.cc", "\n", "engine/base/time.cc:1: the first include is engine/base/time.h"),
     "an unknown folder": ("misc/bad.cc", "\n", "misc/bad.cc:1: this folder is not on the staircase"),
 }
 

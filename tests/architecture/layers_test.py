@@ -92,6 +92,11 @@ def violations(root):
 
         if len(lines) > MAX_LINES:
             yield f"{name}:{MAX_LINES + 1}: the file has {len(lines)} lines, {MAX_LINES} are allowed: it is two things"
+        if path.suffix == ".cc" and path.with_suffix(".h").exists() and folder_of(name):
+            own = f"{name[:-3]}.h"
+            if not files[name] or files[name][0][2] != own:
+                line = files[name][0][0] if files[name] else 1
+                yield f"{name}:{line}: the first include is {own}: that shows that this header stands alone"
         if BANNED_FILES.search(path.stem):
             yield f"{name}:1: this file name says nothing: name the thing it holds"
         for number, line in enumerate(lines, 1):
