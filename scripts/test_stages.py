@@ -6,9 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import threading
 import time
 import xml.etree.ElementTree
 from itertools import product
@@ -118,14 +118,17 @@ def configure(preset, *definitions):
     return run_quietly("cmake", "--preset", preset, *definitions).returncode == 0
 
 
-def build(preset, targets=(), niceness=0, **options):
-    return run("nice", "-n", str(niceness), "cmake", "--build", f"build/{preset}",
-               *(["--target", *targets] if targets else []), **options).returncode == 0
+def build(preset, targets):
+    return run("cmake", "--build", f"build/{preset}", "--target", *targets).returncode == 0
 
 
 def known_targets(preset):
     listing = run("ninja", "-C", f"build/{preset}", "-t", "targets", "all", stdout=subprocess.PIPE).stdout
     return {line.split(":")[0] for line in listing.splitlines()}
+
+
+def all_targets(preset, pattern):
+    return sorted(target for target in known_targets(preset) if re.match(pattern, target))
 
 
 def programs_of(tests, preset):
@@ -156,12 +159,12 @@ def labels_of_tests(preset, *select):
             for test in json.loads(listing.stdout)["tests"]}
 
 
-def build_tests(preset, labels, definitions=(), **options):
+def build_tests(preset, labels, definitions=()):
     """Configures PRESET and builds what the tests with one of these labels need; returns why it could not, or nothing."""
     if not configure(preset, *definitions):
         return f"cmake --preset {preset}"
     programs = programs_of(labels_of_tests(preset, "-L", any_of(labels)), preset)
-    if programs and not build(preset, programs, **options):
+    if programs and not build(preset, programs):
         return f"the build of {preset}"
     return None
 
@@ -214,19 +217,28 @@ def python_test_folders():
     return sorted({str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")})
 
 
-def unit():
-    count = ctest("release", "unit", "operator", "architecture")
-    for name, labels in labels_of_tests("release").items():
-        if not labels & LABELS:
+def labels():
+    """Every test has a label that a stage runs."""
+    count = Count()
+    for name, own in labels_of_tests("release").items():
+        if not own & LABELS:
             count += failure(f"the test {name} has none of the labels {', '.join(sorted(LABELS))}: no stage runs it")
-    if "headers_alone" in known_targets("release"):
-        say("compiling the headers that have no source of their own")
-        headers_pass = build("release", ["headers_alone"])
-        count += Count(passed=1) if headers_pass else failure("a header does not stand alone")
-    folders = [folder for folder in python_test_folders() if not folder.startswith("tests/e2e")]
-    if folders:
-        count += pytest("-q", *folders)
     return count
+
+
+def headers(preset):
+    say("compiling the headers that have no source of their own")
+    return Count(passed=1) if build(preset, ["headers_alone"]) else failure("a header does not stand alone")
+
+
+def python():
+    """The tests of scripts and tools."""
+    folders = [folder for folder in python_test_folders() if not folder.startswith("tests/e2e")]
+    return pytest("-q", *folders) if folders else Count()
+
+
+def unit():
+    return ctest("release", "unit", "operator", "architecture") + labels() + headers("release") + python()
 
 
 def scenario():
@@ -253,10 +265,13 @@ def simulation():
 
 
 def e2e():
-    # The tests find every program in build/release/bin.
-    if not configure("release") or not build("release"):
-        return failure("the build of release")
-    count = ctest("release", "e2e", inside=("env", tests_python(), "-B", "scripts/test_servers.py"))
+    # The tests find every program in build/release/bin, and install what a job outside this tree is built from.
+    problem = build_tests("release", ["e2e"])
+    if not problem and not build("release", all_targets("release", "bin/|lib[^/]*[.]a$")):
+        problem = "the build of release"
+    if problem:
+        return failure(problem)
+    count = labels() + ctest("release", "e2e", inside=("env", tests_python(), "-B", "scripts/test_servers.py"))
     folders = [folder for folder in python_test_folders() if folder.startswith("tests/e2e")]
     if not folders:
         say("there are no end-to-end tests in Python yet")
@@ -266,11 +281,9 @@ def e2e():
 
 
 def address_sanitizer():
-    return ctest("asan", "unit", "simulation")
-
-
-def simulation_with_address_sanitizer():
-    return ctest("asan", "simulation")
+    count = ctest("asan", "unit", "operator", "architecture", "simulation") + headers("asan")
+    # clang reads the sources of modules as they stand: here it is seen that they and their headers include what they need.
+    return count if build("asan", all_targets("asan", "lib[^/]*[.]a$")) else count + failure("the build of asan")
 
 
 def thread_sanitizer():
@@ -294,45 +307,70 @@ def fuzz():
 
 STAGES = {"unit": [unit], "scenario": [scenario], "simulation": [simulation], "e2e": [e2e], "fuzz": [fuzz]}
 STAGES["sanitizers"] = [address_sanitizer, thread_sanitizer, whole_job_with_thread_sanitizer, fuzz]
-STAGES["all"] = [unit, scenario, simulation, e2e, simulation_with_address_sanitizer, thread_sanitizer]
+STAGES["all"] = [e2e, scenario, python]  # and the sanitizers beside them
 
 
-def build_sanitizers_ahead():
-    """Starts to build, with what the end-to-end tests leave of the processors, what the last stages will need.
+class Beside:
+    """The sanitizers, in a process of their own with what the end-to-end tests, which mostly wait, leave of the processors.
 
-    They find it built, or go on from where this has come to; what is wrong is told then.
+    What they print is shown when they have ended.
     """
-    def build_all():
-        with open(ROOT / "build/sanitizers.log", "w", encoding="utf-8") as log:
-            for preset, labels in (("asan", ("simulation",)), ("tsan", ("threads",))):
-                build_tests(preset, labels, niceness=19, stdout=log, stderr=log)
 
-    ahead = threading.Thread(target=build_all)
-    ahead.start()
-    return ahead
+    def __init__(self):
+        self.log = ROOT / "build/sanitizers.log"
+        self.log.parent.mkdir(exist_ok=True)
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(["nice", "-n", "15", sys.executable, __file__, "sanitizers"], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, start_new_session=True)
+        say(f"beside these: unit, operator and simulation tests with sanitizers, fuzzing: {self.log.relative_to(ROOT)}")
+
+    def finish(self):
+        """Its test cases, and its lines of the table."""
+        self.process.wait()
+        output = self.log.read_text(encoding="utf-8", errors="replace")
+        say(output)
+        _, ended, result = output.rpartition("\n=== result")
+        return count_summary(output, self.process.returncode), result.strip().splitlines()[1:-1] if ended else []
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
 
 
-def main(name):
-    total, table, ahead = Count(), [], None
+def title_of(stage):
+    return stage.__name__.replace("_", " ")
+
+
+def run_stages(name, beside):
+    total, table = Count(), []
     for stage in STAGES[name]:
-        title, begun = stage.__name__.replace("_", " "), time.monotonic()
+        title, begun = title_of(stage), time.monotonic()
         say(f"\n=== {title} (after {clock(begun - STARTED)}) ===")
-        if stage is e2e and name == "all":
-            ahead = build_sanitizers_ahead()
-        elif ahead:
-            say("building what it needs: build/sanitizers.log")
-            ahead.join()
-            ahead = None
         count = stage()
         total += count
-        table.append(f"{title:<20} {str(count):<28} {clock(time.monotonic() - begun)}")
+        table.append(f"{title:<31} {str(count):<24} {clock(time.monotonic() - begun)}")
         say(table[-1])
+    if beside:
+        say(f"\n=== what ran beside these (after {clock(time.monotonic() - STARTED)}) ===")
+        count, lines = beside.finish()
+        total += count
+        table += lines
     say(f"\n=== result (after {clock(time.monotonic() - STARTED)}) ===")
     say("\n".join(table))
     if not total.passed + total.failed:
         say("no test ran")
     say(total)
     return 1 if total.failed or not total.passed else 0
+
+
+def main(name):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    beside = Beside() if name == "all" else None
+    try:
+        return run_stages(name, beside)
+    finally:
+        if beside:
+            beside.stop()
 
 
 if __name__ == "__main__":

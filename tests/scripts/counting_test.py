@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
 """The last line of scripts/test is only as good as its counting: a crash, a leak or an empty run must never look like a pass."""
+import contextlib
+import io
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -77,6 +80,25 @@ class CountingTest(unittest.TestCase):
                 ("", 2, "0 passed, 1 failed")):
             with self.subTest(output):
                 self.assertEqual(str(test_stages.count_summary(output, exit_code)), expected)
+
+    def beside(self, output, command):
+        sanitizers = test_stages.Beside.__new__(test_stages.Beside)
+        sanitizers.log = self.results / "sanitizers.log"
+        sanitizers.log.write_text(output)
+        sanitizers.process = subprocess.Popen([sys.executable, "-c", command])
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            count, lines = sanitizers.finish()
+        self.assertIn(output, shown.getvalue())
+        return str(count), lines
+
+    def test_what_ran_beside_the_stages_is_counted_with_them(self):
+        rows = ["address sanitizer   7 passed, 0 failed   0:10", "fuzz   8 passed, 0 failed   4:00"]
+        output = "\n".join(["=== fuzz (after 0:10) ===", rows[1], "", "=== result (after 4:10) ===", *rows, "15 passed, 0 failed", ""])
+        self.assertEqual(self.beside(output, ""), ("15 passed, 0 failed", rows))
+        self.assertEqual(self.beside(output, "exit(1)")[0], "15 passed, 1 failed")
+
+    def test_what_died_beside_the_stages_is_a_failure(self):
+        self.assertEqual(self.beside("[1/2] Building\n", "import os; os.kill(os.getpid(), 9)"), ("0 passed, 1 failed", []))
 
 
 if __name__ == "__main__":
