@@ -190,7 +190,8 @@ void operator_and_oracle_agree() {
       std::vector<Record<Event>> records(static_cast<std::size_t>(*rc::gen::inRange(1, 8)));
       Batch<Event> batch;
       for (Record<Event>& r : records) {
-        r = {{*rc::gen::inRange(0, 3), next_value++ % 7 * 10 + next_value % 3},
+        ++next_value;
+        r = {{*rc::gen::inRange(0, 3), next_value % 7 * 10 + next_value % 3},
              {watermark + *rc::gen::inRange(-15, 25)}};
         batch.append_hashed(r.value, r.time, key_hash(r.value.key));
       }
