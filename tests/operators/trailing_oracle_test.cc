@@ -22,7 +22,6 @@ namespace {
 using testing::HarnessOptions;
 using testing::OperatorHarness;
 
-constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kBefore = -1000000;  // before everything in a test
 
 struct Event {
