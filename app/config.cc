@@ -54,10 +54,11 @@ class Flattener {
       if (!entry.first.IsScalar())
         throw config_error("a key is not a word: " + place(path_, entry.first.Mark()));
       const std::string name = entry.first.Scalar();
+      const std::string key = prefix.empty() ? name : prefix + "." + name;
       if (!seen.insert(name).second)
-        throw config_error("a key stands twice: " + prefix + name + " (" +
-                           place(path_, entry.first.Mark()) + ")");
-      add(entry.second, prefix.empty() ? name : prefix + "." + name, depth + 1);
+        throw config_error("a key stands twice: " + key + " (" + place(path_, entry.first.Mark()) +
+                           ")");
+      add(entry.second, key, depth + 1);
     }
   }
   void add_value(const YAML::Node& node, const std::string& prefix) {
@@ -102,7 +103,9 @@ std::string read_whole(const std::string& path) {
 std::map<std::string, ConfigValue> in_one_word(const std::string& key, const std::string& value,
                                                const std::string& origin) {
   std::map<std::string, ConfigValue> values;
-  if (!value.starts_with('[') && !value.starts_with('{')) {
+  // "[::1]:8081" is an address.
+  const bool is_list = value.starts_with('[') && value.find("]:") == std::string::npos;
+  if (!is_list && !value.starts_with('{')) {
     values[key] = {value, origin};
     return values;
   }
@@ -168,7 +171,7 @@ bool is_secret(const std::string& key) {
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, word.size() / 2);
+  std::size_t best_distance = std::string::npos;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
     if (distance < best_distance) {
@@ -241,7 +244,11 @@ void Config::read_file(const std::string& path) { read_text(read_whole(path), pa
 void Config::read_text(const std::string& yaml, const std::string& path) {
   std::map<std::string, ConfigValue> values;
   try {
-    Flattener(path, values).add(YAML::Load(yaml), "");
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
+    if (documents.size() > 1)
+      throw config_error("the file holds more than one document: " +
+                         place(path, documents[1].Mark()) + "; take out the line ---");
+    if (!documents.empty()) Flattener(path, values).add(documents.front(), "");
   } catch (const YAML::Exception& e) {
     throw config_error("the configuration file is not YAML: " + place(path, e.mark) + ": " + e.msg);
   }
@@ -268,7 +275,7 @@ void Config::read_environment(char** environment) {
     if (it == variables.end()) {
       if (!name.starts_with("TIDEMILL_")) continue;
       const std::string near = nearest(name, names);
-      if (!near.empty() && edit_distance(name, near) <= kMisspelt) {
+      if (edit_distance(name, near) <= kMisspelt) {
         misspelt_.push_back(name + " in the environment is no setting; did you mean " + near + "?");
       }
       continue;
@@ -300,9 +307,8 @@ void Config::check_known(const std::string& key, const std::string& origin) cons
   if (known_key(key) != nullptr) return;
   std::vector<std::string> names;
   for (const ConfigKey& k : known_) names.push_back(k.name);
-  const std::string near = nearest(key, names);
-  throw config_error("unknown setting: " + key + " (" + origin + ")" +
-                     (near.empty() ? "" : "; did you mean " + near + "?"));
+  throw config_error("unknown setting: " + key + " (" + origin + "); did you mean " +
+                     nearest(key, names) + "?");
 }
 
 const ConfigValue* Config::find(const std::string& key) const {

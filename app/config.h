@@ -85,7 +85,7 @@ std::optional<Duration> parse_duration(std::string_view text);
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 // "1h", "90s", "1500ms": the largest unit that divides it.
 std::string print_duration(Duration d);
-// The candidate with the fewest edits to `word`; empty if none is near.
+// The candidate with the fewest edits to `word`.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace tidemill

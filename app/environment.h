@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "app/config.h"
+#include "engine/base/error.h"
 #include "engine/checkpoint/supervisor.h"
 #include "operators/graph_builder.h"
 
@@ -65,6 +67,17 @@ class Environment {
   // Outputs that the start-up checks look at (topics).
   void note_output(std::string name) { outputs_.push_back(std::move(name)); }
   [[nodiscard]] const std::vector<std::string>& outputs() const { return outputs_; }
+  // A folder that the job reads or writes. Two sources or sinks in one would take each other's
+  // lines: throws Error(kConfig).
+  enum class Use { kRead, kWrite };
+  void claim_folder(const std::filesystem::path& folder, Use use) {
+    if (!folders_.emplace(std::filesystem::weakly_canonical(std::filesystem::absolute(folder)), use)
+             .second)
+      throw Error(ErrorCode::kConfig,
+                  "two of source, rows, late and bad records share a directory: " +
+                      folder.string() + "; give each one of its own");
+  }
+  [[nodiscard]] const std::map<std::filesystem::path, Use>& folders() const { return folders_; }
   // Something to look at before the first record; all checks run, then one report is printed.
   void check(Check c) { checks_.push_back(std::move(c)); }
   [[nodiscard]] const std::vector<Check>& checks() const { return checks_; }
@@ -82,6 +95,7 @@ class Environment {
   std::unique_ptr<MetricRegistry> metrics_ = std::make_unique<MetricRegistry>();
   MakeProtocol make_protocol_;
   std::vector<std::string> outputs_;
+  std::map<std::filesystem::path, Use> folders_;
   std::vector<Check> checks_;
   std::vector<std::function<void(Resources&)>> lenders_;
 };

@@ -1,6 +1,7 @@
 #include "app/flags.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -94,13 +95,13 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   }
   if (const auto extras = app.remaining(); !extras.empty()) {
     const std::string word = extras.front().substr(0, extras.front().find('='));
-    const std::string near = nearest(word, all_flags());
-    throw Error(ErrorCode::kConfig,
-                "unknown argument: " + extras.front() +
-                    (near.empty() ? "; --help lists the flags" : "; did you mean " + near + "?"));
+    throw Error(ErrorCode::kConfig, "unknown argument: " + extras.front() + "; did you mean " +
+                                        nearest(word, all_flags()) +
+                                        "? --help lists the flags; what has none is given by --set "
+                                        "key=value");
   }
   if (version) {
-    std::printf("%s %s\n", argv[0], kVersionText);
+    std::printf("%s %s\n", std::filesystem::path(argv[0]).filename().c_str(), kVersionText);
     return std::nullopt;
   }
   if (explain_option->count() > 0) flags.explain = explain.empty() ? "text" : explain;

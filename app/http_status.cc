@@ -170,12 +170,8 @@ class Server final : public HttpStatus {
   std::thread thread_;
 };
 
-}  // namespace
-
-std::unique_ptr<HttpStatus> serve_status(const std::string& where, const std::string& job,
-                                         const Supervisor& supervisor,
-                                         const MetricRegistry& metrics) {
-  if (where == "none") return nullptr;
+// "ADDR:PORT".
+tcp::endpoint parse_address(const std::string& where) {
   const std::size_t colon = where.rfind(':');
   std::uint16_t port = 0;
   bool is_valid = colon != std::string::npos;
@@ -197,7 +193,21 @@ std::unique_ptr<HttpStatus> serve_status(const std::string& where, const std::st
         "http: a job's own port has neither TLS nor tokens and takes loopback addresses only: " +
             where);
   }
-  return std::make_unique<Server>(address, port,
+  return {address, port};
+}
+
+}  // namespace
+
+void check_http_address(const std::string& where) {
+  if (where != "none") parse_address(where);
+}
+
+std::unique_ptr<HttpStatus> serve_status(const std::string& where, const std::string& job,
+                                         const Supervisor& supervisor,
+                                         const MetricRegistry& metrics) {
+  if (where == "none") return nullptr;
+  const tcp::endpoint endpoint = parse_address(where);
+  return std::make_unique<Server>(endpoint.address(), endpoint.port(),
                                   std::make_shared<Answers>(job, supervisor, metrics));
 }
 

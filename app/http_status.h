@@ -17,6 +17,9 @@ class HttpStatus {
   [[nodiscard]] virtual std::string address() const = 0;  // "127.0.0.1:8081"
 };
 
+// Throws Error(kConfig) for what serve_status would not take.
+void check_http_address(const std::string& where);
+
 // `where`: "ADDR:PORT" (that port or the next free one of ten; 0: any) or "none" (gives null). Only
 // loopback addresses are taken: there is no TLS and no token here. Throws Error(kConfig). What is
 // passed by reference outlives the server.

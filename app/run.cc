@@ -12,6 +12,7 @@
 #include "app/logging.h"
 #include "app/progress.h"
 #include "app/stop_signals.h"
+#include "app/validate.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/checkpoint/manifest_commit.h"
@@ -71,6 +72,7 @@ RestoreChoice restore_choice(const Config& config) {
 void run_checks(const Environment& env, bool print_all) {
   std::vector<Finding> findings;
   for (const auto& check : env.checks()) check(findings);
+  if (print_all) validate_start(env, restore_choice(env.config()), findings);
   const Finding* worst = nullptr;
   for (const Finding& f : findings) {
     if (f.severity == Finding::Severity::kError && worst == nullptr) worst = &f;
@@ -199,7 +201,11 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
                           .c_str());
     return 0;
   }
-  // A plan that cannot be made is found before anything is touched.
+  // Settings that make no sense and a plan that cannot be made are found before anything is
+  // touched.
+  (void)make_deployment(env);
+  (void)config.duration("stop_timeout");
+  check_http_address(config.text("http"));
   (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
   if (!flags->validate) end_at_stop_signals();
   run_checks(env, flags->validate);

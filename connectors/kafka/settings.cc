@@ -150,15 +150,13 @@ void for_each_item(std::string_view text, Take take) {
   }
 }
 
-PositionSpec parse_offsets(std::string_view text) {
+PositionSpec parse_offsets(std::string_view text, const char* words) {
   PositionSpec spec{.kind = PositionSpec::Kind::kOffsets};
   for_each_item(text, [&](std::string_view item) {
     const std::size_t equals = item.find('=');
     if (equals == std::string_view::npos) {
-      throw Error(ErrorCode::kConfig,
-                  "a Kafka position is unknown, expected earliest, latest, committed or "
-                  "TOPIC:P=N,…: " +
-                      std::string(text));
+      throw Error(ErrorCode::kConfig, std::string("a position is unknown, expected ") + words +
+                                          " or TOPIC:P=N,…: " + std::string(text));
     }
     const TopicPartition partition = parse_partition(item.substr(0, equals));
     const auto offset = parse_number<std::int64_t>(item.substr(equals + 1), text);
@@ -183,7 +181,7 @@ PositionSpec parse_start(std::string_view text) {
   if (text == "committed") return {.kind = Kind::kCommitted};
   if (text == "committed:earliest") return {.kind = Kind::kCommitted, .fallback = Kind::kEarliest};
   if (text == "committed:latest") return {.kind = Kind::kCommitted, .fallback = Kind::kLatest};
-  return parse_offsets(text);
+  return parse_offsets(text, "earliest, latest, committed[:earliest|:latest]");
 }
 
 PositionSpec parse_stop(std::string_view text) {
@@ -191,7 +189,7 @@ PositionSpec parse_stop(std::string_view text) {
   if (text.empty() || text == "none") return {};
   if (text == "latest") return {.kind = Kind::kLatest};
   if (text == "committed") return {.kind = Kind::kCommitted};
-  return parse_offsets(text);
+  return parse_offsets(text, "latest, committed");
 }
 
 std::set<TopicPartition> parse_partitions(std::string_view text) {

@@ -27,14 +27,16 @@ std::int32_t num_partitions(const Config& config) {
 
 }  // namespace
 
-SourceSpec<RawRecord> file_events(const Environment& env) {
+SourceSpec<RawRecord> file_events(Environment& env) {
   const Config& config = env.config();
   FileSourceSettings settings;
   settings.dir = config.required("source.file.dir");
+  env.claim_folder(settings.dir, Environment::Use::kRead);
   settings.follow = config.boolean("source.file.follow");
   const std::string topic = file_topic(settings.dir);
   settings.start = file_position(start_position(config), topic, "--from-offsets");
   settings.stop = file_position(stop_position(config), topic, "--until-offsets");
+  (void)kafka::parse_partitions(config.text("accept.loss"));  // files lose none; its form counts
   auto decode = std::make_shared<JsonDecode<UserEvent>>(input_fields_of(config));
   settings.event_time_of = [decode](std::string_view line) -> std::optional<EventTime> {
     UserEvent event;
@@ -51,10 +53,11 @@ SourceSpec<RawRecord> file_events(const Environment& env) {
   return {"file source", file_source(settings)};
 }
 
-SinkSpec file_sink_at(const Environment& env, const fs::path& dir) {
+SinkSpec file_sink_at(Environment& env, const fs::path& dir) {
   const fs::path clean = dir.filename().empty() ? dir.parent_path() : dir;
-  return file_sink(
-      {.dir = env.output_name(clean.string()), .partitions = num_partitions(env.config())});
+  const fs::path own = env.output_name(clean.string());
+  env.claim_folder(own, Environment::Use::kWrite);
+  return file_sink({.dir = own, .partitions = num_partitions(env.config())});
 }
 
 fs::path side_directory(const Config& config, const std::string& key) {

@@ -9,9 +9,9 @@
 
 namespace tidemill::features {
 
-SourceSpec<RawRecord> file_events(const Environment& env);
+SourceSpec<RawRecord> file_events(Environment& env);
 // As many partitions as the source has, unless set.
-SinkSpec file_sink_at(const Environment& env, const std::filesystem::path& dir);
+SinkSpec file_sink_at(Environment& env, const std::filesystem::path& dir);
 // Where late (`late`) or bad (`bad_data`) records go: `KEY.dir`, else `KEY.topic` beside the rows.
 std::filesystem::path side_directory(const Config& config, const std::string& key);
 

@@ -151,6 +151,11 @@ SourceSettings source_settings_of(const Config& config, int parallelism) {
 }
 
 JsonFields<UserEvent> input_fields_of(const Config& config) {
+  const std::set<std::string> names = {config.required("key"), "action", "value",
+                                       config.required("event_time.field")};
+  if (names.size() < 4)
+    throw wrong("key and event_time.field must name two fields besides action and value: " +
+                config.text("key") + ", " + config.text("event_time.field"));
   return {{config.required("key"), &UserEvent::user_id},
           {"action", &UserEvent::action},
           {"value", &UserEvent::value},

@@ -94,10 +94,29 @@ TEST(Config, UnknownKeysNameTheNearestAndThePlace) {
               config.set("checkpoint.intervall", "1s", "--set");
             }).find("did you mean checkpoint.interval?"),
             std::string::npos);
+  EXPECT_NE(error_of([&] { config.set("a.b", "1s", "--set"); }).find("did you mean "),
+            std::string::npos)
+      << "however far it is";
   const TemporaryFile file("job: x\nmemorry: 1GiB\n");
   const std::string error = error_of([&] { config.read_file(file.path()); });
   EXPECT_NE(error.find("memorry"), std::string::npos) << error;
   EXPECT_NE(error.find(":2"), std::string::npos) << error;
+}
+
+TEST(Config, ReadsOneDocumentInWhichNoKeyStandsTwice) {
+  Config config(keys());
+  const auto refusal = [&](const std::string& yaml) {
+    return error_of([&] { config.read_text(yaml, "f.yaml"); });
+  };
+  EXPECT_NE(refusal("job: x\n---\njob: y\n").find("more than one document: f.yaml:3"),
+            std::string::npos);
+  EXPECT_NE(refusal("pass: {a: 1, a: 2}\n").find("twice: pass.a (f.yaml:1)"), std::string::npos);
+}
+
+TEST(Config, AnAddressInBracketsIsNoList) {
+  Config config(keys());
+  config.set("job", "[::1]:8081", "--set");
+  EXPECT_EQ(config.text("job"), "[::1]:8081");
 }
 
 // What a user can write must neither crash nor take all memory or time.

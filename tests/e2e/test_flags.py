@@ -56,7 +56,8 @@ def test_flag_over_variable_over_file_over_default(job):
 @pytest.mark.parametrize("flags, meant", [
     (("--chekpoint-dir", "x"), "--checkpoint-dir"), (("--valdate",), "--validate"),
     (("--set", "checkpoint.intervall=1s"), "checkpoint.interval"),
-    (("--set", "features.window=5m"), "features.windows")])
+    (("--set", "features.window=5m"), "features.windows"), (("--frobnicate-all", "5"), "--validate"),
+    (("--set", "what.ever=5m"), "state.dir")])
 def test_an_unknown_flag_or_key_names_the_nearest(job, flags, meant):
     code, _, err = job.tell(*flags)
     assert code == WRONG_USAGE
@@ -103,6 +104,31 @@ def test_validate_is_one_report(job):
     job.config["source"]["file"]["dir"] = str(job.folder / "nowhere")
     code, out, err = job.tell("--validate")
     assert code == WRONG_USAGE and "nowhere" in out + err
+
+
+@pytest.mark.parametrize("flags, word", [
+    (("--set", "memory=-1MiB"), "memory"), (("--set", "stop_timeout=5 parsecs"), "stop_timeout"),
+    (("--http", "here"), "ADDR:PORT"), (("--accept-loss", "topic"), "TOPIC:P"),
+    (("--until-offsets", "earliest"), "expected latest, committed or TOPIC:P=N"),
+    (("--set", "event_time.field=value"), "event_time.field"),
+    (("--set", "late.dir=../rows"), "share a directory"),
+    (("--set", "sinks.file.dir=../events/."), "share a directory"),
+    (("--set", "late.dir=/dev/null/late"), "/dev/null is not a directory"),
+    (("--checkpoint-dir", "/dev/null/x"), "/dev/null is not a directory")])
+def test_validate_finds_what_a_start_would_fail_at(job, flags, word):
+    code, out, err = job.tell("--validate", *flags)
+    assert code == WRONG_USAGE and word in err, (code, out, err)
+
+
+def test_validate_knows_whether_a_restore_is_possible(job):
+    assert "would start from: first start" in job.tell("--validate")[1]
+    assert job.run() == FINISHED
+    code, out, _ = job.tell("--validate")
+    assert code == FINISHED and "would start from: last committed checkpoint" in out
+    for flags in (("--restore", "none"), ("--restore", "99"), ("--restore", "0")):
+        code, out, err = job.tell("--validate", *flags)
+        assert code == REFUSED and err, (flags, out)
+        assert job.tell(*flags)[2].splitlines()[-1] in err, "the start says the same"
 
 
 def test_parallelism_may_be_any(job):
