@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,6 +68,9 @@ class Environment {
   // Outputs that the start-up checks look at (topics).
   void note_output(std::string name) { outputs_.push_back(std::move(name)); }
   [[nodiscard]] const std::vector<std::string>& outputs() const { return outputs_; }
+  // A sink of what was turned away (late, bad): counted as that, not among the job's rows.
+  void note_sink_of_rejects(std::string name) { sinks_of_rejects_.insert(std::move(name)); }
+  [[nodiscard]] const std::set<std::string>& sinks_of_rejects() const { return sinks_of_rejects_; }
   // A folder that the job reads or writes. Two sources or sinks in one would take each other's
   // lines: throws Error(kConfig).
   enum class Use { kRead, kWrite };
@@ -95,6 +99,7 @@ class Environment {
   std::unique_ptr<MetricRegistry> metrics_ = std::make_unique<MetricRegistry>();
   MakeProtocol make_protocol_;
   std::vector<std::string> outputs_;
+  std::set<std::string> sinks_of_rejects_;
   std::map<std::filesystem::path, Use> folders_;
   std::vector<Check> checks_;
   std::vector<std::function<void(Resources&)>> lenders_;

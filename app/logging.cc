@@ -2,6 +2,7 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "connectors/formats/json_writer.h"
 #include "engine/base/error.h"
@@ -43,8 +44,10 @@ void set_up_logging(const std::string& level, const std::string& format) {
     throw Error(ErrorCode::kConfig, "log.format is neither text nor json: " + format);
   const bool is_json = format == "json";
   is_json_format = is_json;
+  // On a terminal a message takes the place of the progress line, which comes again.
+  const std::string start = ::isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
   logger->set_pattern(is_json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%v})"
-                              : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
+                              : start + "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
                       spdlog::pattern_time_type::utc);
   set_log_sink([logger, is_json](LogLevel l, const std::string& message) {
     if (!is_json) {

@@ -1,6 +1,8 @@
 #include "app/progress.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <unistd.h>
 
 #include "app/logging.h"
@@ -9,13 +11,18 @@
 
 namespace tidemill {
 
-JobTotals totals_of(const MetricRegistry& metrics) {
+JobTotals totals_of(const Environment& env) {
   JobTotals totals;
+  std::map<std::string, std::uint64_t> rows_of_sink;
   MetricRegistry::Visitor visitor;
-  visitor.counter = [&](const std::string& name, const Labels&, const std::string&,
+  visitor.counter = [&](const std::string& name, const Labels& labels, const std::string&,
                         const Counter& counter) {
     if (name == "tidemill_source_records_total") totals.events += counter.value();
-    if (name == "tidemill_records_out_total") totals.rows += counter.value();
+    if (name == "tidemill_records_out_total") {
+      for (const auto& [label, value] : labels) {
+        if (label == "operator") rows_of_sink[value] += counter.value();
+      }
+    }
     if (name == "tidemill_late_records_total") totals.late += counter.value();
     if (name == "tidemill_bad_records_total") totals.bad += counter.value();
   };
@@ -25,14 +32,18 @@ JobTotals totals_of(const MetricRegistry& metrics) {
   };
   visitor.histogram = [](const std::string&, const Labels&, const std::string&, const Histogram&) {
   };
-  metrics.visit(visitor);
+  env.metrics().visit(visitor);
+  // Several sinks of the same rows write each of them once.
+  for (const auto& [sink, rows] : rows_of_sink) {
+    if (env.sinks_of_rejects().count(sink) == 0) totals.rows = std::max(totals.rows, rows);
+  }
   return totals;
 }
 
-ProgressReporter::ProgressReporter(const Supervisor& supervisor, const MetricRegistry& metrics,
+ProgressReporter::ProgressReporter(const Supervisor& supervisor, const Environment& env,
                                    const Clock& clock)
     : supervisor_(supervisor),
-      metrics_(metrics),
+      env_(env),
       clock_(clock),
       is_terminal_(::isatty(STDERR_FILENO) == 1),
       last_at_(clock.monotonic()) {
@@ -65,7 +76,7 @@ void ProgressReporter::run() {
 }
 
 std::string ProgressReporter::line() {
-  const JobTotals totals = totals_of(metrics_);
+  const JobTotals totals = totals_of(env_);
   const auto now = clock_.monotonic();
   const double seconds = std::chrono::duration<double>(now - last_at_).count();
   const double rate = seconds > 0 ? static_cast<double>(totals.events - last_events_) / seconds : 0;

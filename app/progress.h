@@ -10,8 +10,8 @@
 #include <string>
 #include <thread>
 
+#include "app/environment.h"
 #include "engine/base/clock.h"
-#include "engine/base/metrics.h"
 #include "engine/checkpoint/supervisor.h"
 
 namespace tidemill {
@@ -19,7 +19,7 @@ namespace tidemill {
 // Starts a thread in the constructor, joins it in the destructor. All references outlive it.
 class ProgressReporter {
  public:
-  ProgressReporter(const Supervisor& supervisor, const MetricRegistry& metrics, const Clock& clock);
+  ProgressReporter(const Supervisor& supervisor, const Environment& env, const Clock& clock);
   ~ProgressReporter();
   ProgressReporter(const ProgressReporter&) = delete;
   ProgressReporter& operator=(const ProgressReporter&) = delete;
@@ -29,7 +29,7 @@ class ProgressReporter {
   std::string line();
 
   const Supervisor& supervisor_;
-  const MetricRegistry& metrics_;
+  const Environment& env_;
   const Clock& clock_;
   const bool is_terminal_;
   std::uint64_t last_events_ = 0;
@@ -43,11 +43,11 @@ class ProgressReporter {
 // Sums over all subtasks, as the final summary and the progress line show them.
 struct JobTotals {
   std::uint64_t events = 0;  // records read by sources
-  std::uint64_t rows = 0;    // records written by sinks
+  std::uint64_t rows = 0;    // written by the sink that wrote most, those of rejects left out
   std::uint64_t late = 0;
   std::uint64_t bad = 0;
   std::optional<double> lag;  // records not read yet, where the readers know
 };
-JobTotals totals_of(const MetricRegistry& metrics);
+JobTotals totals_of(const Environment& env);
 
 }  // namespace tidemill

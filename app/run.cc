@@ -158,10 +158,10 @@ int run_to_the_end(const Environment& env) {
   if (http) log(LogLevel::kInfo, "metrics and health: http://" + http->address());
   Supervisor::Outcome outcome{};
   {
-    const ProgressReporter progress(supervisor, metrics, clock);
+    const ProgressReporter progress(supervisor, env, clock);
     outcome = supervisor.run();
   }
-  const JobTotals totals = totals_of(metrics);
+  const JobTotals totals = totals_of(env);
   std::printf(
       "%s: %s  events %llu  rows %llu  late %llu  bad %llu\n", env.job().c_str(),
       outcome == Supervisor::Outcome::kFinished ? "finished" : "stopped",

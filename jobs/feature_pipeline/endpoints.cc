@@ -106,6 +106,9 @@ void add_sinks(Environment& env, const Stream<FeatureRow>& rows, const Stream<Re
   }
   if (has_redis) add_redis_sink(env, rows, windows);
 
+  for (const char* sink : {"late_to_kafka", "bad_to_kafka", "late_to_files", "bad_to_files"}) {
+    env.note_sink_of_rejects(sink);
+  }
   // Late and bad records go where the rows go: a topic if there is a cluster, else directories.
   if (has_kafka || (config.has("source.kafka") && !has_files)) {
     const RejectedToTopic encode(env.job());

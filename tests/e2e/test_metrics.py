@@ -192,7 +192,7 @@ def test_the_progress_line(job):
     line = wait_until(lambda: next((each for each in job.log.splitlines()
                                     if "events 4" in each and "held by" in each), None),
                       20, "a line that knows it all")
-    assert re.search(r"[0-9]+ events/s  events 4  rows \d+  late 1  bad 1  lag 0  watermark "
+    assert re.search(r"[0-9]+ events/s  events 4  rows 2  late 1  bad 1  lag 0  watermark "
                      r"2026-01-01T00:00:35\.000Z held by events:1  checkpoint \d+ ms ago", line), line
     assert "\r" not in job.log, "plain lines where there is no terminal"
 
