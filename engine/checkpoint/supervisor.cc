@@ -38,6 +38,7 @@ Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment depl
       graph_(std::move(graph)),
       deployment_(std::move(deployment)),
       metrics_(metrics),
+      num_restarts_(metrics.counter("tidemill_restarts_total", {}, "Attempts that failed")),
       clock_(clock),
       choice_(settings_.restore),
       sources_(std::make_shared<SourceRegistry>()) {}
@@ -79,7 +80,7 @@ Supervisor::Outcome Supervisor::run() {
       ++progress_.restarts;
       progress_.state = JobProgress::State::kRestarting;
     }
-    metrics_.counter("tidemill_restarts_total").add();
+    num_restarts_.add();
     log(LogLevel::kWarn, "attempt failed, restarting from the last committed checkpoint in " +
                              std::to_string(pause.count()) + " ms: " + what);
     if (!back_off(pause)) return Outcome::kStopped;  // nothing is lost: the last commit stands

@@ -92,6 +92,7 @@ class Supervisor {
   const Graph graph_;
   const Deployment deployment_;
   MetricRegistry& metrics_;
+  Counter& num_restarts_;
   const Clock& clock_;
   RestoreChoice choice_;
   std::atomic<bool> stop_requested_{false};
