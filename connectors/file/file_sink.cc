@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unistd.h>
@@ -93,7 +94,8 @@ class FileSink final : public Sink, private Snapshotable {
       partitions_.push_back(std::move(partition));
     }
     const auto* attempt = ctx.resources().find<AttemptInfo>();
-    if (attempt != nullptr && attempt->is_by_choice) go_back(ctx, attempt->next_checkpoint);
+    const bool is_by_choice = attempt != nullptr && attempt->is_by_choice;
+    go_on(ctx, is_by_choice ? std::optional(attempt->next_checkpoint) : std::nullopt);
     ctx.attach(*this);
   }
   ~FileSink() override {
@@ -136,28 +138,41 @@ class FileSink final : public Sink, private Snapshotable {
     std::string rest;  // bytes not yet written
   };
 
-  // What was published after the restored checkpoint would be doubled by what is written from here
-  // on: it goes out of sight with the first commit of the new lineage, until which it counts. A
-  // file lies on one side of every barrier.
-  void go_back(const OperatorContext& ctx, CheckpointId next) {
+  // Where the restored checkpoint ended. What was published after it would be doubled by what is
+  // written from here on. A file lies on one side of every barrier.
+  void go_on(const OperatorContext& ctx, std::optional<CheckpointId> first_of_choice) {
     for (const ByteView part : ctx.restored(kEndsPart)) {
       ByteReader in(part);
       for (Partition& p : partitions_) {
         if (in.empty()) break;  // the sink had fewer partitions then
-        const auto end = static_cast<std::int64_t>(in.varint());
+        p.next_offset = static_cast<std::int64_t>(in.varint());
         for (const std::string& name : visible_files(p.folder)) {
-          if (name < file_name(end)) continue;
-          append_sized(prepared_, p.folder.filename().string());
-          append_sized(prepared_, name);
-          append_sized(prepared_, name + kGivenUpSuffix + std::to_string(next));
-          log(LogLevel::kWarn,
-              "file sink: rows of a checkpoint that this restore gives up go out of "
-              "sight: " +
-                  (p.folder / name).string() + kGivenUpSuffix + std::to_string(next));
+          if (name < file_name(p.next_offset)) continue;
+          if (!first_of_choice) refuse_published(p.folder / name);
+          give_up(p, name, name + kGivenUpSuffix + std::to_string(*first_of_choice));
         }
-        p.next_offset = end;
       }
     }
+  }
+
+  // Row E where the manifest is the commit record: only its output still tells of a checkpoint
+  // whose folder is gone.
+  [[noreturn]] static void refuse_published(const fs::path& file) {
+    throw Error(ErrorCode::kRefused,
+                "the committed checkpoint is missing: " + file.string() +
+                    " was published by a newer one than those in the checkpoint folder; bring its "
+                    "folder back; or give up what it published with --restore ID "
+                    "--accept-duplicates (--list-checkpoints shows them)");
+  }
+
+  // Out of sight with the first commit of the new lineage, until which it counts.
+  void give_up(const Partition& p, const std::string& name, const std::string& hidden) {
+    append_sized(prepared_, p.folder.filename().string());
+    append_sized(prepared_, name);
+    append_sized(prepared_, hidden);
+    log(LogLevel::kWarn,
+        "file sink: rows of a checkpoint that this restore gives up go out of sight: " +
+            (p.folder / hidden).string());
   }
 
   static void open(Partition& p) {
@@ -234,8 +249,10 @@ void publish(const FileSinkSettings& settings, ByteView prepared) {
     }
     if (::rename(part.c_str(), final.c_str()) != 0) {
       if (errno != ENOENT || !fs::exists(final)) {
-        throw Error(ErrorCode::kRefused, "a committed output file is missing: " + part.string() +
-                                             "; it was removed after it was written");
+        throw Error(ErrorCode::kRefused,
+                    "a committed output file is missing: " + part.string() +
+                        "; it was removed after it was written: bring it back, or "
+                        "begin under another name (--as)");
       }
       continue;  // published before a crash
     }

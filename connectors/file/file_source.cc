@@ -65,7 +65,9 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
         restored_stops_[partition] = static_cast<std::int64_t>(in.varint());
       }
     }
-    for (const std::int32_t p : list_file_partitions(settings_.dir)) {
+    const std::vector<std::int32_t> partitions = list_file_partitions(settings_.dir);
+    refuse_if_gone(positions, partitions);
+    for (const std::int32_t p : partitions) {
       if (is_mine(p)) add(p, positions);
     }
     ctx.attach(*this);
@@ -102,6 +104,25 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
   [[nodiscard]] bool has(std::int32_t partition) const {
     return std::any_of(splits_.begin(), splits_.end(),
                        [&](const Split& s) { return s.partition == partition; });
+  }
+
+  // Every partition that the checkpoint knew goes on where it stood. One that is gone, or all under
+  // another name, would be lost or read once more.
+  void refuse_if_gone(const std::vector<SplitPosition>& positions,
+                      const std::vector<std::int32_t>& partitions) const {
+    const std::string topic = file_topic(settings_.dir);
+    for (const SplitPosition& position : positions) {
+      const bool is_there = std::any_of(partitions.begin(), partitions.end(), [&](std::int32_t p) {
+        return position.split == topic + ":" + std::to_string(p);
+      });
+      if (is_there) continue;
+      throw Error(
+          ErrorCode::kRefused,
+          "partition " + position.split + " was read up to line " +
+              std::to_string(position.offset) + " and is not in " + settings_.dir.string() +
+              ": its directory was removed or renamed, or source.file.dir is another; bring "
+              "it back, or start anew with --restore none --accept-duplicates");
+    }
   }
 
   void read(std::size_t i, SourceBatch<RawRecord>& out, std::size_t max_records,

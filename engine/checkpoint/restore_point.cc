@@ -41,13 +41,9 @@ Manifest load_committed(const std::string& job, const CommitRecord& record,
                         const CheckpointStorage& storage) {
   const auto all = storage.list();
   if (!find(all, record.checkpoint)) {
-    std::string needed;
-    for (const SourcePositions& s : record.positions) {
-      for (const SplitPosition& p : s.splits)
-        needed += " " + p.split + "=" + std::to_string(p.offset);
-    }
-    refuse("the committed checkpoint is missing: " + record.checkpoint + " (offsets" + needed +
-           ") is not in " + storage.folder().string() + ", which has: " + list_ids(all) +
+    refuse("the committed checkpoint is missing: " + record.checkpoint +
+           offsets_text(record.positions) + " is not in " + storage.folder().string() +
+           ", which has: " + list_ids(all) +
            "; bring the folder back; or, accepting that output after an older one is repeated, use "
            "--restore ID --accept-duplicates");
   }
@@ -68,6 +64,15 @@ Manifest load_committed(const std::string& job, const CommitRecord& record,
 }
 
 }  // namespace
+
+std::string offsets_text(const std::vector<SourcePositions>& positions) {
+  std::string text;
+  for (const SourcePositions& source : positions) {
+    for (const SplitPosition& p : source.splits)
+      text += " " + p.split + "=" + std::to_string(p.offset);
+  }
+  return " (offsets" + text + ")";
+}
 
 RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
                                   const CheckpointStorage& storage, const RestoreChoice& choice) {
@@ -94,7 +99,8 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
       refuse("there is no checkpoint " + choice.id + " in " + storage.folder().string() +
              ", which has: " + list_ids(all));
     const bool is_latest = record && record->checkpoint == chosen->id;
-    if (!is_latest) {
+    // The last committed one as well, if asked for: a sink of files may know of a later one.
+    if (!is_latest || choice.accept_duplicates) {
       if (!choice.accept_duplicates) {
         refuse("checkpoint " + chosen->id + " is not the last committed one (" +
                (record ? record->checkpoint : "unknown") +
@@ -104,7 +110,7 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
       point.manifest = storage.load(chosen->id).manifest;
       point.is_new_lineage = true;
       // An older one than the last committed was published before that one was committed.
-      point.may_be_unpublished = !record || chosen->seq > record->seq;
+      point.may_be_unpublished = !record || chosen->seq >= record->seq;
       point.lineage = new_lineage(point.next);
       point.why = "restore " + chosen->id + " by choice";
       return point;

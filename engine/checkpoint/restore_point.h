@@ -30,6 +30,9 @@ struct RestorePoint {
   std::string why;  // for the log and the audit trail
 };
 
+// " (offsets T:0=5 T:1=7)": what a checkpoint that cannot be used would have gone on from.
+std::string offsets_text(const std::vector<SourcePositions>& positions);
+
 // Throws Error(kRefused) or Error(kCorrupt).
 RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
                                   const CheckpointStorage& storage, const RestoreChoice& choice);

@@ -116,6 +116,24 @@ std::map<std::string, std::shared_ptr<SourceWatermarks>> Supervisor::event_time(
   return sources->all();
 }
 
+namespace {
+
+void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
+                   const Manifest& manifest) {
+  try {
+    store.restore(storage.state_folder(manifest.checkpoint), manifest.files);
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::kCorrupt) throw;
+    throw Error(ErrorCode::kCorrupt,
+                std::string(e.what()) + ": checkpoint " + manifest.checkpoint +
+                    offsets_text(manifest.sources) +
+                    " cannot be restored; bring its folder back from a copy; or, accepting that "
+                    "output after an older one is repeated, use --restore ID --accept-duplicates");
+  }
+}
+
+}  // namespace
+
 RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
   TM_CRASH_POINT("before_init");
   attempt.protocol = deployment_.make_protocol(attempt.resources, storage);
@@ -136,7 +154,7 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
                       point.manifest->backend + ", this run has " + settings_.backend +
                       "; keep the backend, or begin under another name (--as)");
     }
-    attempt.store->restore(storage.state_folder(point.manifest->checkpoint), point.manifest->files);
+    restore_state(*attempt.store, storage, *point.manifest);
     TM_CRASH_POINT("mid_restore");
     // What a committed checkpoint prepared is published, also one that a person vouches for.
     if (point.may_be_unpublished) publish_prepared(graph_, point.manifest->prepared);
