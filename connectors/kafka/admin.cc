@@ -35,7 +35,7 @@ FoundRecord found(const rd_kafka_message_t& message) {
   return record;
 }
 
-Properties config_of(const rd_kafka_event_t& event) {
+Properties config_of(const rd_kafka_event_t& event, bool is_own_only = false) {
   std::size_t count = 0;
   const rd_kafka_ConfigResource_t** resources = rd_kafka_DescribeConfigs_result_resources(
       rd_kafka_event_DescribeConfigs_result(const_cast<rd_kafka_event_t*>(&event)), &count);
@@ -51,6 +51,9 @@ Properties config_of(const rd_kafka_event_t& event) {
     const rd_kafka_ConfigEntry_t** entries =
         rd_kafka_ConfigResource_configs(resources[r], &num_entries);
     for (std::size_t i = 0; i < num_entries; ++i) {
+      const bool is_own =
+          rd_kafka_ConfigEntry_source(entries[i]) == RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG;
+      if (is_own_only && !is_own) continue;
       const char* value = rd_kafka_ConfigEntry_value(entries[i]);
       config[rd_kafka_ConfigEntry_name(entries[i])] = value == nullptr ? "" : value;
     }
@@ -135,6 +138,14 @@ bool Admin::create_topic(const NewTopic& topic) {
 }
 
 Properties Admin::topic_config(const std::string& topic) {
+  return topic_settings(topic, Settings::kInForce);
+}
+
+Properties Admin::own_topic_config(const std::string& topic) {
+  return topic_settings(topic, Settings::kOwn);
+}
+
+Properties Admin::topic_settings(const std::string& topic, Settings which) {
   const ConfigResourcePtr resource(
       rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
   return config_of(
@@ -142,7 +153,8 @@ Properties Admin::topic_config(const std::string& topic) {
                         [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
                           rd_kafka_ConfigResource_t* resources[] = {resource.get()};
                           rd_kafka_DescribeConfigs(client_->handle(), resources, 1, options, queue);
-                        }));
+                        }),
+      which == Settings::kOwn);
 }
 
 Properties Admin::broker_config() {

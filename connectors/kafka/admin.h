@@ -65,6 +65,8 @@ class Admin {
   bool create_topic(const NewTopic& topic);
   // Settings in force, by name.
   [[nodiscard]] Properties topic_config(const std::string& topic);
+  // Those of them that somebody set for this topic.
+  [[nodiscard]] Properties own_topic_config(const std::string& topic);
   [[nodiscard]] Properties broker_config();  // of any one broker
 
   // Offsets. A partition that does not exist throws Error(kRefused) naming it.
@@ -95,6 +97,9 @@ class Admin {
 
  private:
   class Client;
+  enum class Settings { kInForce, kOwn };
+  [[nodiscard]] Properties topic_settings(const std::string& topic, Settings which);
+
   const std::unique_ptr<Client> client_;
 };
 

@@ -68,7 +68,7 @@ class KafkaCommit final : public CommitProtocol {
     transaction_.init();
     TM_CRASH_POINT("after_init");
     if (!TM_BROKEN("record_before_fence")) record = read();
-    control_index_ = transaction_.add_topic(control_.name(), std::nullopt);
+    control_index_ = transaction_.add_topic(control_.name(), {});
     return record;
   }
 

@@ -84,15 +84,22 @@ struct SourceSettings {
 // broker refuses fails the transaction, whatever is said here.
 enum class RefusedPolicy { kFail, kSkip, kDeadLetter };
 
+// The first of these that there is.
+struct TopicModel {
+  std::string like = {};     // a topic that the new one gets the partitions and own settings of
+  std::string as_wide = {};  // a topic that it gets as many partitions and replicas as
+  std::optional<std::int32_t> partitions = {};
+
+  [[nodiscard]] bool is_set() const { return partitions || !like.empty() || !as_wide.empty(); }
+};
+
 struct SinkSettings {
   std::string topic = {};
   std::vector<std::string> more_topics = {};  // that rows may name
   RefusedPolicy refused = RefusedPolicy::kFail;
-  std::string dead_letter_topic = {};                  // kDeadLetter
-  // A topic whose partition count and settings a topic that does not exist is made with, before
-  // create_partitions.
-  std::string create_like = {};
-  std::optional<std::int32_t> create_partitions = {};  // make the topic if it does not exist
+  std::string dead_letter_topic = {};  // kDeadLetter
+  // How a topic that does not exist is made; nothing of it set: it has to exist.
+  TopicModel create = {};
   bool is_wall_clock = false;  // the records' Kafka timestamp: event time, or the time of writing
   std::size_t staging_bytes = 256u << 20;  // what may wait for the next transaction, per subtask
 };

@@ -75,8 +75,7 @@ class KafkaSink final : public Sink, private Snapshotable {
   };
 
   std::size_t add_topic(const std::string& name) {
-    const std::size_t index =
-        transaction_.add_topic(name, settings_.create_partitions, settings_.create_like);
+    const std::size_t index = transaction_.add_topic(name, settings_.create);
     topics_[name] = index;
     return index;
   }

@@ -61,7 +61,7 @@ class Checks {
   void check_output(const SinkSettings& sink) {
     const auto topic = admin(commit_.client).topic(sink.topic);
     if (!topic) {
-      if (!sink.create_partitions && sink.create_like.empty()) {
+      if (!sink.create.is_set()) {
         fail("the output topic " + sink.topic +
              " does not exist: create it, or set `create: {partitions: N}`");
       }

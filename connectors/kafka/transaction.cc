@@ -116,35 +116,35 @@ std::unique_ptr<TransactionalProducer> Transaction::make_producer() const {
   return std::make_unique<TransactionalProducer>(settings_, metrics_);
 }
 
-void Transaction::create_topic(Admin& admin, const std::string& name, std::int32_t partitions,
-                               const std::string& like) {
+void Transaction::create_topic(Admin& admin, const std::string& name, const TopicModel& model) {
   NewTopic topic{
       .name = name,
-      .num_partitions = partitions,
+      .num_partitions = model.partitions.value_or(1),
       .replication = std::min(kReplication, static_cast<std::int32_t>(admin.num_brokers()))};
   // Rows carry event times, which may be older than any retention by time.
   topic.config["retention.ms"] = "-1";
-  if (const auto original = like.empty() ? std::nullopt : admin.topic(like)) {
+  const auto find = [&](const std::string& wanted) {
+    return wanted.empty() ? std::nullopt : admin.topic(wanted);
+  };
+  std::optional<TopicInfo> original = find(model.like);
+  if (original) {
+    topic.config = admin.own_topic_config(model.like);
+  } else {
+    original = find(model.as_wide);
+  }
+  if (original) {
     topic.num_partitions = original->num_partitions;
     topic.replication = original->replication;
-    const Properties config = admin.topic_config(like);
-    for (const char* setting : {"retention.ms", "cleanup.policy", "message.timestamp.type"}) {
-      if (const auto it = config.find(setting); it != config.end()) {
-        topic.config[setting] = it->second;
-      }
-    }
   }
   admin.create_topic(topic);
   log(LogLevel::kInfo, "kafka: created the output topic " + name + " with " +
                            std::to_string(topic.num_partitions) + " partitions");
 }
 
-std::size_t Transaction::add_topic(const std::string& name,
-                                   std::optional<std::int32_t> create_partitions,
-                                   const std::string& create_like) {
-  if (create_partitions || !create_like.empty()) {
+std::size_t Transaction::add_topic(const std::string& name, const TopicModel& model) {
+  if (model.is_set()) {
     Admin admin(settings_.client, settings_.client_id + ".create");
-    if (!admin.topic(name)) create_topic(admin, name, create_partitions.value_or(1), create_like);
+    if (!admin.topic(name)) create_topic(admin, name, model);
   }
   const std::size_t index = producer_->add_topic(name);
   if (index == topics_.size()) topics_.push_back(name);

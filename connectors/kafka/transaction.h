@@ -69,8 +69,7 @@ class Transaction {
   // --- for sinks ---
   // While no epoch is open. Creates the topic if the settings say so. Throws Error(kRefused) if it
   // does not exist.
-  std::size_t add_topic(const std::string& name, std::optional<std::int32_t> create_partitions = {},
-                        const std::string& create_like = {});
+  std::size_t add_topic(const std::string& name, const TopicModel& model = {});
   [[nodiscard]] std::int32_t num_partitions(std::size_t topic) const {
     return producer_->num_partitions(topic);
   }
@@ -100,8 +99,7 @@ class Transaction {
   void abort_quietly();
 
  private:
-  static void create_topic(Admin& admin, const std::string& name, std::int32_t partitions,
-                           const std::string& like);
+  static void create_topic(Admin& admin, const std::string& name, const TopicModel& model);
   template <class Call>
   void judged(Call call);
   [[nodiscard]] std::unique_ptr<TransactionalProducer> make_producer() const;

@@ -64,22 +64,22 @@ kafka::SourceSettings source_settings(const Environment& env) {
 }
 
 // Rows go to a topic that somebody made (or said how to make); a replay's topics are made like the
-// originals, those of late and bad records like the rows'.
+// originals. Those of late and bad records get the rows' partitions, not their settings: a record
+// without a key would be refused by a compacted topic.
 kafka::SinkSettings sink_settings(const Environment& env, const std::string& topic) {
   const Config& config = env.config();
   kafka::SinkSettings settings;
   const std::string rows = config.text("sinks.kafka.topic");
   if (topic != rows) {
     const auto inputs = config.list("source.kafka.topic");
-    settings.create_like = !rows.empty() ? rows : inputs.empty() ? topic : inputs.front();
-  } else if (env.is_replay()) {
-    settings.create_like = topic;
+    settings.create.as_wide = !rows.empty() ? rows : inputs.empty() ? topic : inputs.front();
   }
+  if (env.is_replay()) settings.create.like = topic;
   settings.topic = env.output_name(topic);
   settings.is_wall_clock =
       config.choice("sinks.kafka.timestamp", {"event_time", "wall_clock"}) == "wall_clock";
   if (config.has("sinks.kafka.create.partitions")) {
-    settings.create_partitions =
+    settings.create.partitions =
         static_cast<std::int32_t>(config.integer("sinks.kafka.create.partitions", 1, 100'000));
   }
   return settings;

@@ -300,6 +300,25 @@ def test_output_topics_are_made_only_when_asked_for(kafka, name, tmp_path):
     assert config_of(kafka, f"{name}-out")["retention.ms"] == "-1"
 
 
+def test_topics_of_late_records_are_not_compacted_with_the_rows(kafka, name, tmp_path):
+    """Bytes go there unchanged, and a compacted topic takes no record without a key."""
+    source = kafka.create_topic(f"{name}-in", 2)
+    sink = kafka.create_topic(f"{name}-out", 3, cleanup_policy="compact", max_message_bytes=70_000)
+    config = features_config(name, kafka.address, source, sink, tmp_path / "checkpoints")
+    job = Job("feature_pipeline", tmp_path / "job", config)
+    write(kafka, source, [(0, None, event("u", FIRST_EVENT_MS + at), FIRST_EVENT_MS)
+                          for at in (10 * MINUTE, 0)])
+    write(kafka, source, [(1, None, "no json", FIRST_EVENT_MS)])
+    for flags, suffix in (((), ""), (("--as", "again"), ".again")):
+        assert job.run("--until-offsets", "latest", *flags) == FINISHED, job.log
+        for topic in (f"{source}-late{suffix}", f"{source}-dlq{suffix}"):
+            assert [m.key() for m in messages(kafka, topic)] == [None]
+            assert config_of(kafka, topic)["cleanup.policy"] == "delete"
+            assert len(kafka.admin.list_topics(topic, timeout=10).topics[topic].partitions) == 3
+    made = config_of(kafka, f"{sink}.again")
+    assert (made["cleanup.policy"], made["max.message.bytes"]) == ("compact", "70000")
+
+
 # --- what can be watched ---
 
 

@@ -420,7 +420,7 @@ TEST_F(ProtocolTest, AMissingOutputTopicIsRefusedOrMade) {
   a.protocol->acquire();
   EXPECT_EQ(error_of([&] { build_sink(a); }), ErrorCode::kRefused);
   EXPECT_THAT(message_, HasSubstr("create"));
-  sink_.create_partitions = 3;
+  sink_.create.partitions = 3;
   build_sink(a);
   EXPECT_EQ(admin().topic(sink_.topic)->num_partitions, 3);
 }
