@@ -248,7 +248,8 @@ void Consumer::take_event(std::size_t index, const void* event) {
     // librdkafka goes on by itself.
     log(LogLevel::kWarn, "kafka: reading is disturbed: " + what + client_->last_error_text());
   } else {
-    throw Error(code, "a Kafka partition may not be read: " + what);
+    throw Error(code, "a Kafka partition may not be read: " + what +
+                          "; allow it, then start the job again");
   }
 }
 
@@ -297,7 +298,9 @@ void Consumer::check_exists(std::size_t index) {
   throw Error(ErrorCode::kRefused, "partition " + to_string(position.partition) +
                                        " does not exist any more: the topic was deleted; the "
                                        "position was " +
-                                       std::to_string(position.next));
+                                       std::to_string(position.next) +
+                                       "; bring it back, or start anew with --restore none "
+                                       "--accept-duplicates");
 }
 
 void Consumer::finish(std::size_t index) {

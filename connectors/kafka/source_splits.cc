@@ -147,7 +147,10 @@ std::vector<TopicInfo> SourceSplits::find_topics() {
   for (const std::string& name : names) {
     const auto topic = admin_->topic(name);
     // Row I at start-up.
-    if (!topic) refuse("the input topic " + name + " does not exist in this cluster");
+    if (!topic)
+      refuse("the input topic " + name +
+             " does not exist in this cluster; create it or bring it back, or set "
+             "the topic that is meant");
     found.push_back(*topic);
   }
   return found;
@@ -164,7 +167,8 @@ std::vector<TopicPartition> SourceSplits::find_partitions() {
   }
   for (const TopicPartition& wanted : settings_.partitions) {
     if (std::find(partitions.begin(), partitions.end(), wanted) == partitions.end()) {
-      refuse("the input partition " + to_string(wanted) + " does not exist in this cluster");
+      refuse("the input partition " + to_string(wanted) +
+             " does not exist in this cluster; bring it back, or name others");
     }
   }
   return partitions;
