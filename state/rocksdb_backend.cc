@@ -11,11 +11,14 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
+#include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 #include "engine/base/fault.h"
@@ -45,6 +48,23 @@ void check(const Status& status, const char* what) {
 Slice slice(ByteView bytes) { return {bytes.data(), bytes.size()}; }
 ByteView view(const Slice& bytes) { return {bytes.data(), bytes.size()}; }
 
+// Whoever writes files gives way to the workers, for whom records wait. It still has its share of a
+// processor that is never free: else files would pile up, and every read asks them all.
+void give_way() {
+  constexpr int kNicer = 5;
+  thread_local bool has_given_way = false;
+  if (std::exchange(has_given_way, true)) return;
+  const auto thread = static_cast<id_t>(::gettid());
+  ::setpriority(PRIO_PROCESS, thread, ::getpriority(PRIO_PROCESS, thread) + kNicer);
+}
+
+// RocksDB's threads belong to the process and can be reached from their work only.
+class GivingWay final : public rocksdb::EventListener {
+ public:
+  void OnCompactionBegin(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override { give_way(); }
+  void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { give_way(); }
+};
+
 rocksdb::Options make_options(std::size_t memory) {
   rocksdb::Options options;
   options.create_if_missing = true;
@@ -63,6 +83,7 @@ rocksdb::Options make_options(std::size_t memory) {
   options.level0_stop_writes_trigger = 1 << 20;
   options.soft_pending_compaction_bytes_limit = 0;
   options.hard_pending_compaction_bytes_limit = 0;
+  options.listeners.push_back(std::make_shared<GivingWay>());
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.keep_log_file_num = 1;
@@ -128,8 +149,8 @@ class FileWriter {
 }  // namespace
 
 // The database and what waits for its checkpoint. Runs of one checkpoint collect in memory; when
-// they are many, a thread of its own turns them into files, so that no more than `stage_memory_`
-// (and what comes while it works) is ever held twice.
+// they are many or the checkpoint is taken, a thread of its own turns them into files, so that no
+// more than `stage_memory_` (and what comes while it works) is ever held twice.
 class RocksDbBackend::Store {
  public:
   Store(const BackendOptions& options, MemoryBudget& budget)
@@ -184,27 +205,31 @@ class RocksDbBackend::Store {
     return unwritten_bytes_ + writing_bytes_ <= 2 * stage_memory_;
   }
 
-  // Everything staged for checkpoints up to `id` becomes part of the database.
+  // Everything staged for checkpoints up to `id` becomes part of the database. If it throws, what
+  // did not is still staged.
   void ingest_staged(CheckpointId id) {
     for (;;) {
       std::unique_lock lock(mutex_);
-      rethrow_locked();
       const auto first = staged_.begin();
       if (first == staged_.end() || first->first > id) return;
-      idle_.wait(lock, [&] { return !is_writing_; });
-      rethrow_locked();
-      Staged staged = std::move(first->second);
-      staged_.erase(first);
-      std::size_t bytes = 0;
-      for (const SortedRun& run : staged.runs) bytes += run.bytes();
-      unwritten_bytes_ -= bytes;
+      completed_ = first->first;
+      wake_.notify_one();
+      idle_.wait(lock, [&] { return !is_writing_ && (failure_ || first->second.runs.empty()); });
+      if (failure_) {
+        completed_ = 0;  // tried again when the next checkpoint is taken
+        std::rethrow_exception(std::exchange(failure_, nullptr));
+      }
+      Staged staged = std::move(staged_.extract(first).mapped());
       lock.unlock();
-      budget_.charge(-static_cast<std::int64_t>(bytes));
-      FileWriter files(options_, [this] { return next_path(); });
-      merge_rows(staged.runs, [&](const SortedRun::Row& row) { files.add(row); });
-      for (std::string& path : files.take()) staged.files.push_back(std::move(path));
-      for (SortedRun& run : staged.runs) staged.ranges.push_back(std::move(run));
-      ingest(merge_ranges(staged.ranges), staged.files);
+      try {
+        ingest(merge_ranges(staged.ranges), staged.files);
+      } catch (...) {
+        lock.lock();
+        Staged& again = staged_[completed_];
+        std::ranges::move(staged.files, std::back_inserter(again.files));
+        std::ranges::move(staged.ranges, std::back_inserter(again.ranges));
+        throw;
+      }
     }
   }
 
@@ -213,7 +238,7 @@ class RocksDbBackend::Store {
 
  private:
   struct Staged {
-    std::vector<SortedRun> runs;
+    std::vector<SortedRun> runs;    // to be written
     std::vector<SortedRun> ranges;  // of the runs that are in files already: emptied of rows
     std::vector<std::string> files;
   };
@@ -277,15 +302,25 @@ class RocksDbBackend::Store {
     return it->Valid();
   }
 
+  // What to write next: of a checkpoint that is being taken, or else if there is much.
+  [[nodiscard]] Staged* next_to_write() {
+    if (failure_ || staged_.empty()) return nullptr;
+    const auto first = staged_.begin();
+    if (first->first <= completed_ && !first->second.runs.empty()) return &first->second;
+    if (unwritten_bytes_ <= stage_memory_) return nullptr;
+    return &std::ranges::max_element(staged_, {}, [](const auto& s) {
+              return s.second.runs.size();
+            })->second;
+  }
+
   void write_staged(const std::stop_token& stop) {
+    give_way();
     std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, stop, [&] { return unwritten_bytes_ > stage_memory_ && !failure_; });
+      wake_.wait(lock, stop, [&] { return next_to_write() != nullptr; });
       if (stop.stop_requested()) return;
-      const auto fullest =
-          std::ranges::max_element(staged_, {}, [](const auto& s) { return s.second.runs.size(); });
-      const CheckpointId id = fullest->first;
-      std::vector<SortedRun> runs = std::exchange(fullest->second.runs, {});
+      Staged& staged = *next_to_write();  // stays while this is writing
+      std::vector<SortedRun> runs = std::exchange(staged.runs, {});
       for (const SortedRun& run : runs) writing_bytes_ += run.bytes();
       unwritten_bytes_ -= writing_bytes_;
       is_writing_ = true;
@@ -301,11 +336,15 @@ class RocksDbBackend::Store {
         failure = std::current_exception();
       }
       lock.lock();
-      failure_ = failure;
-      Staged& staged = staged_[id];
-      std::ranges::move(files, std::back_inserter(staged.files));
-      std::ranges::move(runs, std::back_inserter(staged.ranges));
-      budget_.charge(-static_cast<std::int64_t>(writing_bytes_));
+      if (failure) {
+        failure_ = failure;
+        std::ranges::move(runs, std::back_inserter(staged.runs));
+        unwritten_bytes_ += writing_bytes_;
+      } else {
+        std::ranges::move(files, std::back_inserter(staged.files));
+        std::ranges::move(runs, std::back_inserter(staged.ranges));
+        budget_.charge(-static_cast<std::int64_t>(writing_bytes_));
+      }
       writing_bytes_ = 0;
       is_writing_ = false;
       idle_.notify_all();
@@ -323,6 +362,7 @@ class RocksDbBackend::Store {
   std::condition_variable_any wake_;
   std::condition_variable idle_;
   std::map<CheckpointId, Staged> staged_;
+  CheckpointId completed_ = 0;  // nothing more is staged for the checkpoints up to here
   std::size_t unwritten_bytes_ = 0;
   std::size_t writing_bytes_ = 0;
   bool is_writing_ = false;

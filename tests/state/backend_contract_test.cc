@@ -317,6 +317,49 @@ TEST_P(BackendContract, ServesManyThreads) {
 INSTANTIATE_TEST_SUITE_P(Backends, BackendContract, ::testing::Values("memory", "rocksdb"),
                          [](const auto& test) { return std::string(test.param); });
 
+TEST(RocksDbBackendOnAFullDisk, KeepsWhatItCouldNotStoreForTheNextCheckpoint) {
+  const testing::TemporaryFolder folder;
+  const auto make = [&] {
+    return make_backend("rocksdb",
+                        {.dir = folder.path() / "work", .memory = std::size_t{16} << 20});
+  };
+  auto backend = make();
+  backend->restore({}, {});
+  const auto put = [&](CheckpointId id, std::uint64_t n) {
+    SortedRun run;
+    run.put(key(n), "value");
+    backend->stage(id, std::move(run));
+  };
+  const auto snapshot = [&](CheckpointId id) {
+    const fs::path target = folder.path() / std::to_string(id);
+    fs::create_directories(target);
+    return backend->snapshot(id, target);
+  };
+  fs::path files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder.path() / "work")) {
+    if (entry.path().filename() == "ingest") files = entry.path();
+  }
+  ASSERT_FALSE(files.empty());
+  put(1, 1);
+  fs::rename(files, folder.path() / "aside");
+  try {
+    snapshot(1);
+    FAIL() << "there was no place to write a file";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kIo) << e.what();
+  }
+  EXPECT_FALSE(backend->is_linked(1));
+  fs::rename(folder.path() / "aside", files);
+  put(2, 2);
+  const auto stored = snapshot(2);
+  backend.reset();
+  backend = make();
+  backend->restore(folder.path() / "2", stored);
+  Bytes value;
+  EXPECT_TRUE(backend->get(key(1), value));
+  EXPECT_TRUE(backend->get(key(2), value));
+}
+
 TEST(MakeBackend, KnowsItsKinds) {
   try {
     make_backend("leveldb", {});
