@@ -16,12 +16,11 @@
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
-#include <sys/resource.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 #include "engine/base/fault.h"
+#include "state/give_way.h"
 #include "state/stored_files.h"
 #include "state/work_folder.h"
 
@@ -34,9 +33,10 @@ using rocksdb::Status;
 
 constexpr const char* kCheckpointFolder = "db";
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-// Files are cut at a namespace once they have this size, so that a dropped namespace is whole
-// files, and at any key at the other.
+// Files are cut at a state, and at a namespace of a state that has few of them there, once they
+// have this size, so that a dropped namespace is whole files; at any key at the other.
 constexpr std::uint64_t kCutAtNamespace = kMiB;
+constexpr std::size_t kFewNamespaces = 16;
 constexpr std::uint64_t kCutAnywhere = 64 * kMiB;
 
 void check(const Status& status, const char* what) {
@@ -47,16 +47,6 @@ void check(const Status& status, const char* what) {
 
 Slice slice(ByteView bytes) { return {bytes.data(), bytes.size()}; }
 ByteView view(const Slice& bytes) { return {bytes.data(), bytes.size()}; }
-
-// Whoever writes files gives way to the workers, for whom records wait. It still has its share of a
-// processor that is never free: else files would pile up, and every read asks them all.
-void give_way() {
-  constexpr int kNicer = 5;
-  thread_local bool has_given_way = false;
-  if (std::exchange(has_given_way, true)) return;
-  const auto thread = static_cast<id_t>(::gettid());
-  ::setpriority(PRIO_PROCESS, thread, ::getpriority(PRIO_PROCESS, thread) + kNicer);
-}
 
 // RocksDB's threads belong to the process and can be reached from their work only.
 class GivingWay final : public rocksdb::EventListener {
@@ -72,12 +62,17 @@ rocksdb::Options make_options(std::size_t memory) {
       -1;  // index and filter blocks stay with the open files, outside the cache
   options.write_buffer_size = kMiB;  // nothing is ever written through the memtable
   options.compression = rocksdb::kLZ4Compression;
-  options.max_background_jobs = 2;
+  options.max_background_jobs = 3;  // two compactions: small ones do not wait for a large one
   options.bytes_per_sync = kMiB;
   options.compaction_readahead_size = std::size_t{256} << 10;  // else it reads block by block
   options.target_file_size_base = 64 * kMiB;
-  options.level_compaction_dynamic_level_bytes = true;
-  options.level0_file_num_compaction_trigger = 12;
+  // Checkpoints bring small files over the whole range of hashes. Merged into levels, each row is
+  // written a dozen times; merged with files of about their size, four or five times.
+  options.compaction_style = rocksdb::kCompactionStyleUniversal;
+  options.compaction_options_universal.size_ratio = 20;
+  options.compaction_options_universal.min_merge_width = 4;
+  options.compaction_options_universal.max_size_amplification_percent = 150;
+  options.level0_file_num_compaction_trigger = 16;
   // Out of reach: with them in reach CreateCheckpoint and ingestion wait for compactions.
   options.level0_slowdown_writes_trigger = 1 << 20;
   options.level0_stop_writes_trigger = 1 << 20;
@@ -99,8 +94,9 @@ rocksdb::Options make_options(std::size_t memory) {
   return options;
 }
 
-// Where [u16 state][u64 namespace] ends; keys of states without namespaces are cut within their
-// hashes, which harms nothing.
+ByteView state_of(ByteView key) { return key.substr(0, 2); }
+// Where [u16 state][u64 namespace] ends. In states without namespaces that is within the hash, so
+// that nearly every row seems to have one of its own.
 ByteView namespace_of(ByteView key) { return key.substr(0, 10); }
 
 // Writes rows that come in key order into as many files as the cuts ask for.
@@ -115,7 +111,10 @@ class FileWriter {
     check(row.is_delete ? writer_->Delete(slice(row.key))
                         : writer_->Put(slice(row.key), slice(row.value)),
           "state file cannot be written");
-    last_namespace_.assign(namespace_of(row.key));
+    if (namespace_of(row.key) != last_namespace_) {
+      num_namespaces_ = is_of_last_state(row.key) ? num_namespaces_ + 1 : 1;
+      last_namespace_.assign(namespace_of(row.key));
+    }
   }
   // The files, durable.
   std::vector<std::string> take() {
@@ -126,10 +125,16 @@ class FileWriter {
  private:
   [[nodiscard]] bool is_cut_before(ByteView key) {
     const std::uint64_t size = writer_->FileSize();
-    return size >= kCutAnywhere ||
-           (size >= kCutAtNamespace && namespace_of(key) != last_namespace_);
+    if (size < kCutAtNamespace) return false;
+    return size >= kCutAnywhere || !is_of_last_state(key) ||
+           (num_namespaces_ <= kFewNamespaces && namespace_of(key) != last_namespace_);
+  }
+  [[nodiscard]] bool is_of_last_state(ByteView key) const {
+    return state_of(key) == state_of(last_namespace_);
   }
   void start() {
+    num_namespaces_ = 0;
+    last_namespace_.clear();
     paths_.push_back(next_path_());
     writer_.emplace(rocksdb::EnvOptions(), options_);
     check(writer_->Open(paths_.back()), "state file cannot be made");
@@ -143,6 +148,7 @@ class FileWriter {
   std::function<std::string()> next_path_;
   std::optional<rocksdb::SstFileWriter> writer_;
   std::vector<std::string> paths_;
+  std::size_t num_namespaces_ = 0;  // of the last row's state, in the file being written
   Bytes last_namespace_;
 };
 
