@@ -162,7 +162,7 @@ bool RedisWriter::take_answer(const RedisReply& reply, std::chrono::nanoseconds 
     }
     client_.note_success();
   }
-  budget_.count_row(now);
+  budget_.count(now);
   progress_at_ = now;
   queue_.mark_answered();
   return true;

@@ -19,9 +19,9 @@
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "connectors/redis/client.h"
-#include "connectors/redis/error_budget.h"
 #include "connectors/redis/row_queue.h"
 #include "engine/base/clock.h"
+#include "engine/base/error_budget.h"
 #include "engine/base/metrics.h"
 #include "engine/base/time.h"
 
@@ -43,7 +43,7 @@ struct RedisWriterSettings {
   std::size_t max_bytes = std::size_t{4} << 20;
   // So long no row was taken although some wait: the job stops. Zero: it waits for ever.
   Duration give_up_after = 5min;
-  RedisErrorLimits errors = {};
+  ErrorLimits errors = {};
 };
 
 // One thread; nothing blocks but `wait`.
@@ -105,7 +105,7 @@ class RedisWriter {
   Histogram* const ack_latency_us_;
   RedisClient client_;
   RedisRowQueue queue_;
-  RedisErrorBudget budget_;
+  ErrorBudget budget_;
   boost::unordered_flat_set<std::uint64_t> own_keys_;
   std::uint64_t session_ = 0;
   RedisReply reply_;

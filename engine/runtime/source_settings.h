@@ -5,10 +5,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "engine/base/error_budget.h"
 #include "engine/base/time.h"
 
 namespace tidemill {
@@ -27,6 +29,7 @@ struct SourceSettings {
       lateness;  // set: lateness is judged here, per split; none: operators judge
   std::optional<Duration> max_future_skew;  // against the record's own timestamp
   BadDataPolicy bad_data = BadDataPolicy::kFail;
+  std::shared_ptr<SharedErrorBudget> bad_budget;  // of all subtasks; none: any number may be bad
   std::size_t max_poll_records = 1000;
   double max_records_per_second = 0;  // per subtask; 0: unlimited
   double max_bytes_per_second = 0;

@@ -174,6 +174,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     reader_->poll(batch_, std::min(records_limit_.units(1, settings_.max_poll_records),
                                    bytes_limit_.units(record_bytes_, settings_.max_poll_records)));
     add_new_splits();
+    if (settings_.bad_budget != nullptr && batch_.size() > 0)
+      settings_.bad_budget->count(now, batch_.size());
     take_batch();
     return after_poll() || batch_.size() > 0;
   }
@@ -342,18 +344,26 @@ class SourceStage final : public SourceDriver, private Snapshotable {
 
   void reject_bad(const Raw& raw, const Origin& origin, const Rejection& why) {
     meter_.bad(why.reason, settings_.bad_data == BadDataPolicy::kDeadLetter);
+    if (settings_.bad_data == BadDataPolicy::kFail)
+      stop_at("bad record (policy fail)", origin, why,
+              "mend it, or set bad_data.policy to skip or dead_letter");
+    if (settings_.bad_budget != nullptr && !settings_.bad_budget->count_error(clock_.monotonic()))
+      stop_at("more bad records than the error budget allows, the last", origin, why,
+              "what was read since the last commit will be read again: mend what writes them, or "
+              "raise bad_data.errors_per_minute or bad_data.error_percent");
     if (settings_.bad_data == BadDataPolicy::kSkip) return;
-    const SplitStatus& status = reader_->splits()[origin.split];
-    if (settings_.bad_data == BadDataPolicy::kFail) {
-      throw Error(ErrorCode::kBadData,
-                  "bad record (policy fail): " + std::string(why.reason) + " (" + why.detail +
-                      ") at " + status.source + "/" + std::to_string(status.partition) +
-                      " offset " + std::to_string(origin.offset) +
-                      "; mend it, or set bad_data.policy to skip or dead_letter");
-    }
     if constexpr (std::is_same_v<Raw, RawRecord>) {
       bad_.emit(rejected(raw, origin, origin.timestamp, "decode", why), origin.timestamp);
     }
+  }
+
+  [[noreturn]] void stop_at(const char* what, const Origin& origin, const Rejection& why,
+                            const char* next) const {
+    const SplitStatus& status = reader_->splits()[origin.split];
+    throw Error(ErrorCode::kBadData, std::string(what) + ": " + std::string(why.reason) + " (" +
+                                         why.detail + ") at " + status.source + "/" +
+                                         std::to_string(status.partition) + " offset " +
+                                         std::to_string(origin.offset) + "; " + next);
   }
 
   void reject_late(const Raw& raw, const Origin& origin, EventTime time, const T&) {

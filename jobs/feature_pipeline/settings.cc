@@ -1,6 +1,7 @@
 #include "jobs/feature_pipeline/settings.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
 #include "engine/base/error.h"
@@ -83,6 +84,8 @@ std::vector<ConfigKey> keys() {
       {"late.topic", "user-events-late", "topic of late records; of the directory too"},
       {"late.dir", "", "directory of late records; default: beside sinks.file.dir"},
       {"bad_data.policy", "fail", "fail, skip or dead_letter"},
+      {"bad_data.errors_per_minute", "any", "bad records in a minute that do not stop the job"},
+      {"bad_data.error_percent", "0", "besides, up to so many of a hundred records"},
       {"bad_data.topic", "user-events-dlq", "topic of bad records; of the directory too"},
       {"bad_data.dir", "", "directory of bad records; default: beside sinks.file.dir"},
   };
@@ -146,6 +149,17 @@ SourceSettings source_settings_of(const Config& config, int parallelism) {
   settings.bad_data = policy == "fail"   ? BadDataPolicy::kFail
                       : policy == "skip" ? BadDataPolicy::kSkip
                                          : BadDataPolicy::kDeadLetter;
+  if (config.text("bad_data.errors_per_minute") != "any") {
+    settings.bad_budget = std::make_shared<SharedErrorBudget>(ErrorLimits{
+        .errors_per_minute = static_cast<std::uint32_t>(
+            config.integer("bad_data.errors_per_minute", 0, 1'000'000'000)),
+        .error_share =
+            static_cast<double>(config.integer("bad_data.error_percent", 0, 100)) / 100});
+  } else if (config.integer("bad_data.error_percent", 0, 100) != 0) {
+    throw wrong(
+        "bad_data.error_percent needs bad_data.errors_per_minute: a number of them that is "
+        "always tolerated");
+  }
   apply_rate(config.text("rate"), parallelism, settings);
   return settings;
 }

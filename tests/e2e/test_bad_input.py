@@ -167,3 +167,25 @@ def test_words_that_are_no_flags(tmp_path):
         done = run(tmp_path, *words)
         assert done.returncode == WRONG_USAGE, (words, done.stderr)
         assert done.stderr.startswith("error: "), (words, done.stderr)
+
+
+@pytest.mark.parametrize("policy", ["skip", "dead_letter"])
+def test_more_bad_records_than_their_budget_stop_the_job(tmp_path, policy):
+    write_log(tmp_path, good(1), b"bad", good(2), b"bad", good(3), b"worse")
+    budget = ("--set", "bad_data.errors_per_minute=2")
+    done = run(tmp_path, *budget, policy=policy)
+    assert done.returncode == FAILED
+    assert "more bad records than the error budget allows" in done.stderr
+    assert "events/0 offset 5" in done.stderr
+    assert "restart" not in done.stderr.lower().split("error", 1)[1], "it would meet them again"
+    assert not reasons(tmp_path), "nothing of what was read is committed"
+    done = run(tmp_path, *budget, "--set", "bad_data.error_percent=50", policy=policy)
+    assert done.returncode == FINISHED, done.stderr
+    assert len(reasons(tmp_path)) == (3 if policy == "dead_letter" else 0)
+
+
+def test_a_share_of_bad_records_needs_a_number(tmp_path):
+    write_log(tmp_path, good(1))
+    done = run(tmp_path, "--set", "bad_data.error_percent=5")
+    assert done.returncode == WRONG_USAGE
+    assert "bad_data.errors_per_minute" in done.stderr

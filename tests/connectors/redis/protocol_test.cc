@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "connectors/redis/command.h"
-#include "connectors/redis/error_budget.h"
 #include "connectors/redis/greeting.h"
 #include "connectors/redis/reply_error.h"
 #include "connectors/redis/reply_reader.h"
@@ -114,25 +113,6 @@ TEST(RedisError, IsSortedByWhatItCallsFor) {
             K::kTransient);
   EXPECT_NE(advice_for_redis_error("MOVED 1 h:1").find("Cluster"), std::string_view::npos);
   EXPECT_EQ(advice_for_redis_error("ERR anything"), "");
-}
-
-TEST(RedisErrorBudget, CountsOverTwoMinutesAtMost) {
-  using std::chrono::seconds;
-  RedisErrorBudget none({});
-  EXPECT_FALSE(none.count_error(seconds(1)));
-
-  RedisErrorBudget three({.errors_per_minute = 3});
-  EXPECT_TRUE(three.count_error(seconds(10)));
-  EXPECT_TRUE(three.count_error(seconds(50)));
-  EXPECT_TRUE(three.count_error(seconds(70)));
-  EXPECT_FALSE(three.count_error(seconds(100)));
-  EXPECT_TRUE(three.count_error(seconds(500)));
-
-  RedisErrorBudget share({.error_share = 0.1});
-  for (int i = 0; i < 20; ++i) share.count_row(seconds(1));
-  EXPECT_TRUE(share.count_error(seconds(2)));
-  EXPECT_TRUE(share.count_error(seconds(2)));
-  EXPECT_FALSE(share.count_error(seconds(2)));
 }
 
 // Plays the server's side: answers what `greeting` asked with `answers`, in order; counts the
