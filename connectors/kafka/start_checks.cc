@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "connectors/kafka/admin.h"
+#include "engine/base/clock.h"
 #include "engine/base/error.h"
 
 namespace tidemill::kafka {
@@ -15,6 +17,8 @@ using Weight = StartFinding::Weight;
 
 // A job that is down longer than the input is kept loses records: less than a night is too little.
 constexpr std::int64_t kShortRetentionMs = 12 * 3'600'000;
+// Clocks that are kept differ by far less.
+constexpr std::chrono::minutes kClockSkew{1};
 
 std::optional<std::int64_t> number(const Properties& config, const std::string& name) {
   const auto found = config.find(name);
@@ -84,10 +88,12 @@ class Checks {
   void check_input(const SourceSettings& source) {
     for (const std::string& name : source.topics) {
       Admin& cluster = admin(source.client);
-      if (!cluster.topic(name)) {
+      const auto topic = cluster.topic(name);
+      if (!topic) {
         fail("the input topic " + name + " does not exist");
         continue;
       }
+      check_clock(*topic, cluster);
       const Properties config = of_topic(name, cluster);
       const auto retention = number(config, "retention.ms");
       if (retention && *retention >= 0 && *retention < kShortRetentionMs &&
@@ -113,6 +119,22 @@ class Checks {
            what + " may be lost with one broker; 3 and 2 are advised");
     }
     check_unclean(name, config);
+  }
+
+  // Timestamps are its writers' clocks, or the brokers'.
+  void check_clock(const TopicInfo& topic, Admin& cluster) {
+    std::vector<TopicPartition> partitions;
+    for (std::int32_t p = 0; p < topic.num_partitions; ++p) partitions.emplace_back(topic.name, p);
+    const auto end = cluster.offsets(partitions, LogPoint::kLastStable);
+    const EventTime now = SystemClock().processing_time();
+    for (const auto& [partition, offset] : cluster.offsets_at(partitions, now + kClockSkew)) {
+      if (offset >= end.at(partition)) continue;
+      warn("partition " + to_string(partition) + " has a record, at offset " +
+           std::to_string(offset) +
+           ", whose timestamp is more than a minute ahead of this machine's clock: either that of "
+           "its writer or this one is wrong, and event ages, lag and times to live with it");
+      return;  // one of a topic is enough
+    }
   }
 
   void check_unclean(const std::string& name, const Properties& config) {

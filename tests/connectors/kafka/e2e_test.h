@@ -47,9 +47,9 @@ class KafkaTest : public testing::Test {
     return {.client = client_, .client_id = id, .transactional_id = id};
   }
 
-  // Commits `values` to one partition in one transaction and returns.
+  // Commits `values` to one partition in one transaction and returns. `timestamp_ms`: 0: now.
   void write(const std::string& topic, std::int32_t partition,
-             const std::vector<std::string>& values) {
+             const std::vector<std::string>& values, std::int64_t timestamp_ms = 0) {
     TransactionalProducer producer(producer_settings(name_ + "-writer"), metrics_);
     producer.init();
     const std::size_t index = producer.add_topic(topic);
@@ -60,7 +60,8 @@ class KafkaTest : public testing::Test {
                               .partition = partition,
                               .key = "k",
                               .has_key = true,
-                              .value = value})
+                              .value = value,
+                              .timestamp_ms = timestamp_ms})
                     .status,
                 ProduceStatus::kAccepted);
     }

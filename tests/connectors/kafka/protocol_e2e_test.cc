@@ -21,7 +21,10 @@
 namespace tidemill::kafka {
 namespace {
 
+using testing::AllOf;
+using testing::Contains;
 using testing::HasSubstr;
+using testing::Not;
 
 // One process of the job: attempts share what the process remembers.
 struct Process {
@@ -488,6 +491,15 @@ TEST_F(ProtocolTest, TheStartChecksFindWhatWouldHurtLater) {
 
   settings_.transaction_timeout = 0s;
   EXPECT_THAT(texts(StartFinding::Weight::kError, {sink_}, {}), testing::IsEmpty());
+
+  const std::int64_t now = clock_.processing_time().ms;
+  const std::map<std::string, SourceSettings> one{
+      {"events", {.client = client_, .job = name_, .topics = {in}}}};
+  write(in, 0, {"of now"}, now);
+  EXPECT_THAT(texts(StartFinding::Weight::kWarning, {}, one), Not(Contains(HasSubstr("clock"))));
+  write(in, 0, {"from ahead"}, now + 90'000);
+  EXPECT_THAT(texts(StartFinding::Weight::kWarning, {}, one),
+              Contains(AllOf(HasSubstr(in), HasSubstr("at offset 2"), HasSubstr("clock"))));
 }
 
 }  // namespace
