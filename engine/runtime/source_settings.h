@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,33 @@ struct Rejection {
 
 enum class BadDataPolicy { kFail, kSkip, kDeadLetter };
 
+// A token bucket of one second's worth. Thread-safe; asked once a poll.
+class RateLimit {
+ public:
+  explicit RateLimit(double per_second) : per_second_(per_second), tokens_(per_second) {}
+
+  // How many units of `size` tokens may be taken now: none, or at least 1 and at most `most`.
+  [[nodiscard]] std::size_t units(std::chrono::nanoseconds now, double size, std::size_t most) {
+    const std::lock_guard lock(mutex_);
+    const double elapsed = std::chrono::duration<double>(now - last_).count();
+    if (last_.count() != 0)
+      tokens_ = std::min(per_second_, tokens_ + std::max(0.0, elapsed) * per_second_);
+    last_ = now;
+    if (tokens_ <= 0) return 0;
+    return static_cast<std::size_t>(std::clamp(tokens_ / size, 1.0, static_cast<double>(most)));
+  }
+  void spend(double tokens) {
+    const std::lock_guard lock(mutex_);
+    tokens_ -= tokens;
+  }
+
+ private:
+  const double per_second_;
+  std::mutex mutex_;
+  double tokens_;
+  std::chrono::nanoseconds last_{};
+};
+
 struct SourceSettings {
   std::optional<Duration> idle;  // none: a split never becomes idle by itself
   std::optional<Duration>
@@ -31,38 +59,15 @@ struct SourceSettings {
   BadDataPolicy bad_data = BadDataPolicy::kFail;
   std::shared_ptr<SharedErrorBudget> bad_budget;  // of all subtasks; none: any number may be bad
   std::size_t max_poll_records = 1000;
-  double max_records_per_second = 0;  // per subtask; 0: unlimited
-  double max_bytes_per_second = 0;
+  // Of all subtasks together; none: unlimited.
+  std::shared_ptr<RateLimit> records_limit;
+  std::shared_ptr<RateLimit> bytes_limit;
 };
 
 // Set by whoever runs the job, read by all sources of the process.
 struct SourceControl {
   std::atomic<bool> released{false};  // checkpoint 0 is committed: records may flow
   std::atomic<bool> stopped{false};   // a stop was asked for: no more records
-};
-
-// A token bucket of one second's worth.
-class RateLimit {
- public:
-  explicit RateLimit(double per_second) : per_second_(per_second), tokens_(per_second) {}
-  bool is_open(std::chrono::nanoseconds now) {
-    if (per_second_ <= 0) return true;
-    const double elapsed = std::chrono::duration<double>(now - last_).count();
-    if (last_.count() != 0) tokens_ = std::min(per_second_, tokens_ + elapsed * per_second_);
-    last_ = now;
-    return tokens_ > 0;
-  }
-  void spend(double n) { tokens_ -= n; }
-  // How many units of `size` tokens may be taken at once: at least 1, at most `most`.
-  [[nodiscard]] std::size_t units(double size, std::size_t most) const {
-    if (per_second_ <= 0) return most;
-    return static_cast<std::size_t>(std::clamp(tokens_ / size, 1.0, static_cast<double>(most)));
-  }
-
- private:
-  const double per_second_;
-  double tokens_;
-  std::chrono::nanoseconds last_{};
 };
 
 }  // namespace tidemill

@@ -45,8 +45,6 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         control_(ctx.resources().get<SourceControl>()),
         pressure_(ctx.resources().find<BackPressure>()),
         name_(ctx.name()),
-        records_limit_(settings.max_records_per_second),
-        bytes_limit_(settings.max_bytes_per_second),
         out_(ctx.output<T>(0)),
         late_(ctx.output<RejectedRecord>(1)),
         bad_(ctx.output<RejectedRecord>(2)),
@@ -166,13 +164,16 @@ class SourceStage final : public SourceDriver, private Snapshotable {
 
   // True if something came, a record or a word about event time.
   bool poll(std::chrono::nanoseconds now) {
-    if (!records_limit_.is_open(now) || !bytes_limit_.is_open(now)) {
+    std::size_t most = settings_.max_poll_records;
+    if (settings_.records_limit) most = settings_.records_limit->units(now, 1, most);
+    if (settings_.bytes_limit && most > 0)
+      most = settings_.bytes_limit->units(now, record_bytes_, most);
+    if (most == 0) {
       on_blocked();
       return false;
     }
     batch_.clear();
-    reader_->poll(batch_, std::min(records_limit_.units(1, settings_.max_poll_records),
-                                   bytes_limit_.units(record_bytes_, settings_.max_poll_records)));
+    reader_->poll(batch_, most);
     add_new_splits();
     if (settings_.bad_budget != nullptr && batch_.size() > 0)
       settings_.bad_budget->count(now, batch_.size());
@@ -197,8 +198,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     meter_.records.add(batch_.size());
     meter_.bytes.add(bytes);
     if (bytes > 0) record_bytes_ = static_cast<double>(bytes) / static_cast<double>(batch_.size());
-    records_limit_.spend(static_cast<double>(batch_.size()));
-    bytes_limit_.spend(static_cast<double>(bytes));
+    if (settings_.records_limit) settings_.records_limit->spend(static_cast<double>(batch_.size()));
+    if (settings_.bytes_limit) settings_.bytes_limit->spend(static_cast<double>(bytes));
     out_.flush();
     late_.flush();
     bad_.flush();
@@ -441,8 +442,6 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   const SourceControl& control_;
   const BackPressure* const pressure_;  // null: nothing holds it back
   const std::string name_;
-  RateLimit records_limit_;
-  RateLimit bytes_limit_;
   double record_bytes_ = 1024;  // of a record, about
   Emitter<T>& out_;
   Emitter<RejectedRecord>& late_;

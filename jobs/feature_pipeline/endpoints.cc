@@ -83,8 +83,8 @@ SourceStreams<UserEvent> add_events(Environment& env) {
   }
   return add_source<UserEvent>(
       env.graph(), "user_events", is_kafka ? kafka_events(env) : file_events(env),
-      source_settings_of(config, env.parallelism()), JsonDecode<UserEvent>(input_fields_of(config)),
-      TimeOfEvent{}, event_time_of(config));
+      source_settings_of(config), JsonDecode<UserEvent>(input_fields_of(config)), TimeOfEvent{},
+      event_time_of(config));
 }
 
 void add_sinks(Environment& env, const Stream<FeatureRow>& rows, const Stream<RejectedRecord>& late,

@@ -12,7 +12,7 @@ namespace {
 Error wrong(const std::string& message) { return Error(ErrorCode::kConfig, message); }
 
 // "50MB/s" or "20000/s", shared evenly by the subtasks.
-void apply_rate(const std::string& text, int parallelism, SourceSettings& settings) {
+void apply_rate(const std::string& text, SourceSettings& settings) {
   if (text.empty()) return;
   const bool has_unit = text.ends_with("/s");
   const std::string number = has_unit ? text.substr(0, text.size() - 2) : text;
@@ -20,8 +20,8 @@ void apply_rate(const std::string& text, int parallelism, SourceSettings& settin
   if (!has_unit || !amount || *amount == 0)
     throw wrong("--rate is neither bytes such as 50MB/s nor records such as 20000/s: " + text);
   const bool is_plain = number.find_first_not_of("0123456789.") == std::string::npos;
-  const double each = static_cast<double>(*amount) / parallelism;
-  (is_plain ? settings.max_records_per_second : settings.max_bytes_per_second) = each;
+  (is_plain ? settings.records_limit : settings.bytes_limit) =
+      std::make_shared<RateLimit>(static_cast<double>(*amount));
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ TrailingOptions trailing_options_of(const Config& config) {
   return options;
 }
 
-SourceSettings source_settings_of(const Config& config, int parallelism) {
+SourceSettings source_settings_of(const Config& config) {
   SourceSettings settings;
   if (config.text("event_time.idle") != "off") settings.idle = config.duration("event_time.idle");
   if (settings.idle && *settings.idle <= Duration::zero())
@@ -160,7 +160,7 @@ SourceSettings source_settings_of(const Config& config, int parallelism) {
         "bad_data.error_percent needs bad_data.errors_per_minute: a number of them that is "
         "always tolerated");
   }
-  apply_rate(config.text("rate"), parallelism, settings);
+  apply_rate(config.text("rate"), settings);
   return settings;
 }
 

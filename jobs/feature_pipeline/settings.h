@@ -17,7 +17,7 @@ std::vector<ConfigKey> keys();
 
 FeatureWindows windows_of(const Config& config);
 TrailingOptions trailing_options_of(const Config& config);
-SourceSettings source_settings_of(const Config& config, int parallelism);
+SourceSettings source_settings_of(const Config& config);
 // Which JSON field is which member.
 JsonFields<UserEvent> input_fields_of(const Config& config);
 

@@ -178,12 +178,15 @@ def test_restore_by_choice_needs_consent(job):
     assert job.run("--restore", "99") in (REFUSED, WRONG_USAGE)
 
 
-def test_rate_limits_the_sources(tmp_path):
-    job = FileJob(tmp_path, partitions=1, parallelism=1)
+@pytest.mark.parametrize("parallelism", [1, 4])
+def test_rate_limits_the_sources(tmp_path, parallelism):
+    job = FileJob(tmp_path, partitions=1, parallelism=parallelism)
     job.append(0, *[event("a", second) for second in range(300)])
     begin = time.monotonic()
     assert job.run("--rate", "100/s") == FINISHED
-    assert time.monotonic() - begin > 1.9, "a second's worth at once, then a hundred a second"
+    took = time.monotonic() - begin
+    assert took > 1.9, "a second's worth at once, then a hundred a second"
+    assert took < 8, "of all subtasks together: those without a partition keep no share of it"
     begin = time.monotonic()
     assert job.run("--as", "bytes", "--rate", "1MB/s") == FINISHED
     assert time.monotonic() - begin < 20
