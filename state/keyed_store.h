@@ -256,7 +256,7 @@ class KeyedStore final : public Snapshotable {
     }
     if (is_stored) {
       deleted_.push_back(layout_.range(ns, group));
-      if (!t->is_dropped(group)) t->dropped.emplace_back(group, epochs_.current());
+      t->note_dropped(group, epochs_.current());
     }
     if (t->table.size() == 0 && (t->is_resident || t->dropped.size() == layout_.groups.size()))
       forget(ns);

@@ -1,6 +1,7 @@
 // What a state object knows about one of its tables, and how its rows are laid out in the backend.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -87,10 +88,17 @@ struct NamespaceTable {
   Table<K, V> table;
 
   [[nodiscard]] bool is_dropped(KeyGroup group) const {
-    for (const auto& [g, _] : dropped) {
-      if (g == group) return true;
+    return std::ranges::find(dropped, group, &std::pair<KeyGroup, std::uint32_t>::first) !=
+           dropped.end();
+  }
+  // Again for one that was dropped before: the backend may know of the former time only.
+  void note_dropped(KeyGroup group, std::uint32_t epoch) {
+    const auto it = std::ranges::find(dropped, group, &std::pair<KeyGroup, std::uint32_t>::first);
+    if (it == dropped.end()) {
+      dropped.emplace_back(group, epoch);
+    } else {
+      it->second = epoch;
     }
-    return false;
   }
 };
 
