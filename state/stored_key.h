@@ -2,6 +2,7 @@
 // and not two.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -12,7 +13,7 @@
 
 namespace tidemill {
 
-// 32 bytes that hold up to 31 characters themselves and point to more.
+// 25 bytes that hold up to 24 characters themselves and point to more.
 class InlineText {
  public:
   explicit InlineText(std::string_view text) {
@@ -46,7 +47,7 @@ class InlineText {
     char* data;
     std::size_t size;
   };
-  static constexpr std::size_t kMost = 31;
+  static constexpr std::size_t kMost = 24;
   static constexpr char kOutside = 127;
 
   [[nodiscard]] Outside outside() const {
@@ -56,6 +57,31 @@ class InlineText {
   }
 
   char bytes_[kMost + 1];
+};
+
+static_assert(alignof(InlineText) == 1);  // so that it fits behind a table's odd header
+
+// A number of bytes rounded up to 12 bits that count, in 16 bits; at least 16, if not 0.
+class RoughSize {
+ public:
+  RoughSize() = default;
+  explicit RoughSize(std::size_t bytes) {
+    std::size_t units = (bytes + kUnit - 1) / kUnit;
+    unsigned shift = 0;
+    for (; units > kMostUnits; ++shift) units = (units + 1) / 2;
+    code_ = static_cast<std::uint16_t>(std::min(shift, kMostShift) << kBits | units);
+  }
+  [[nodiscard]] std::size_t bytes() const {
+    return (std::size_t{code_} & kMostUnits) * kUnit << (code_ >> kBits);
+  }
+
+ private:
+  static constexpr std::size_t kUnit = 16;
+  static constexpr unsigned kBits = 12;
+  static constexpr std::size_t kMostUnits = (std::size_t{1} << kBits) - 1;
+  static constexpr unsigned kMostShift = 15;  // 2 GiB
+
+  std::uint16_t code_ = 0;
 };
 
 // How a key is passed: strings as views, everything else by reference.

@@ -28,27 +28,27 @@ class Table {
   static constexpr std::uint32_t kNone = HashIndex::kNone;
   static constexpr bool kHasHeap = Traits::kMayHaveHeap || tidemill::kHasHeap<V>;
 
-  enum Flag : std::uint32_t {
+  enum Flag : std::uint8_t {
     kUsed = 1,
     kReferenced = 2,  // touched since the sweep last came by
     kDeleted =
         4,  // erased; kept until the backend knows, or to remember that the backend has nothing
-    kStored = 8,    // the backend may have a row of this key
-    kCopied = 16,   // the value of the frozen epoch is on its way to the backend
-    kFlags = 0xFF,  // above: the heap bytes, in units of 16
+    kStored = 8,   // the backend may have a row of this key
+    kCopied = 16,  // the value of the frozen epoch is on its way to the backend
   };
 
+  // In an order that makes one cache line of a short text and 32 bytes.
   struct Entry {
     std::uint32_t epoch;  // of the last change; 0: none since it was read. Unused entries: the next
                           // unused one of the chunk
-    std::uint32_t word;   // flags, and heap bytes
+    RoughSize heap;
+    std::uint8_t flags;
     typename Traits::Stored key;
     V value;
 
-    [[nodiscard]] bool has(Flag f) const { return (word & f) != 0; }
-    void set(Flag f) { word |= f; }
-    void clear(Flag f) { word &= ~static_cast<std::uint32_t>(f); }
-    [[nodiscard]] std::size_t heap() const { return std::size_t{word >> 8} * 16; }
+    [[nodiscard]] bool has(Flag f) const { return (flags & f) != 0; }
+    void set(Flag f) { flags |= f; }
+    void clear(Flag f) { flags &= static_cast<std::uint8_t>(~f); }
   };
 
   struct Found {
@@ -109,7 +109,8 @@ class Table {
     new (&e.key) typename Traits::Stored(key);
     new (&e.value) V{};
     e.epoch = 0;
-    e.word = kUsed;
+    e.heap = {};
+    e.flags = kUsed;
     index_.insert(hash, number);
     ++size_;
     if constexpr (kHasHeap) measure(e);
@@ -119,7 +120,7 @@ class Table {
     ++num_removals_;
     Entry& e = entry(number);
     index_.erase(hash, number);
-    heap_bytes_ -= e.heap();
+    heap_bytes_ -= e.heap.bytes();
     destroy(e);
     release(number);
     --size_;
@@ -127,10 +128,9 @@ class Table {
   // Brings the heap bytes of an entry up to date.
   void measure(Entry& e) {
     const std::size_t bytes = Traits::heap_size(e.key) + memory_size(e.value);
-    const auto units =
-        static_cast<std::uint32_t>(std::min<std::size_t>((bytes + 15) / 16, 0xFFFFFF));
-    heap_bytes_ += std::size_t{units} * 16 - e.heap();
-    e.word = (e.word & kFlags) | (units << 8);
+    heap_bytes_ -= e.heap.bytes();
+    e.heap = RoughSize(bytes);
+    heap_bytes_ += e.heap.bytes();
   }
 
   // Notes the first change of an entry in an epoch.
@@ -229,7 +229,7 @@ class Table {
   static void destroy(Entry& e) {
     e.value.~V();
     std::destroy_at(&e.key);
-    e.word = 0;
+    e.flags = 0;
   }
 
   void prefetch(std::uint32_t number) const {

@@ -2,6 +2,7 @@
 // tables.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,8 +42,8 @@ class TableDrain {
         return true;
       }
       if (at_ == notes_.size()) {
-        --left;
         next_segment();
+        left -= std::min(left, 1 + notes_.size() / kSortedAsOne);
         continue;
       }
       const std::size_t from = at_;
@@ -73,7 +74,8 @@ class TableDrain {
 
  private:
   static constexpr std::size_t kRunBytes = std::size_t{1} << 20;
-  static constexpr std::size_t kCopiedRows = 4096;
+  static constexpr std::size_t kCopiedRows = 1024;
+  static constexpr std::size_t kSortedAsOne = 8;  // notes, for the work that one row is
 
   static void mark_copied(Entry& e) {
     e.set(Table<K, V>::kCopied);
