@@ -1,8 +1,11 @@
 # The standard library's headers, and for tests GoogleTest's, are read once instead of once a file: a quarter of a build's time.
-# The builds with clang read the sources of modules as they stand, so that a forgotten #include is found.
-set(TIDEMILL_PRECOMPILED module program test)
-if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+# The builds with clang read the sources of modules as they stand, so that a forgotten #include is found; clang-tidy reads all.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(TIDEMILL_PRECOMPILED module program test)
+elseif(TIDEMILL_SANITIZE)
   set(TIDEMILL_PRECOMPILED test)
+else()
+  set(TIDEMILL_PRECOMPILED)
 endif()
 
 if(TIDEMILL_CCACHE)
@@ -35,7 +38,7 @@ if("program" IN_LIST TIDEMILL_PRECOMPILED)
   target_precompile_headers(tidemill_precompiled_program PRIVATE ${TIDEMILL_STD_HEADERS})
   set_target_properties(tidemill_precompiled_program PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/precompiled)
 endif()
-if(TIDEMILL_TESTS)
+if(TIDEMILL_TESTS AND "test" IN_LIST TIDEMILL_PRECOMPILED)
   find_package(GTest REQUIRED)
   add_executable(tidemill_precompiled_test EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/precompiled/main.cc)
   target_precompile_headers(tidemill_precompiled_test PRIVATE ${TIDEMILL_STD_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
