@@ -240,6 +240,8 @@ double ExactSum::Wide::value() const {
   const int base = 64 * low_;
   const int highest = 64 * top + 63 - std::countl_zero(all[static_cast<std::size_t>(top)]);
   const int lowest = std::max(highest - 52, -1074 - base);
+  // Below half of the least double; the limbs do not reach as far as the bit that would round it.
+  if (lowest > highest + 1) return is_negative() ? -0.0 : 0.0;
   const auto bits_from = [&](int position) -> std::uint64_t {  // the 64 bits from `position` on
     if (position < 0) return position <= -64 ? 0 : all[0] << -position;
     const auto limb = static_cast<std::size_t>(position / 64);

@@ -213,6 +213,15 @@ TEST(ExactSumTest, OrdinaryNumbersTakeFewBytes) {
   EXPECT_EQ(sizeof(ExactSum), 24U);
 }
 
+TEST(ExactSumTest, SquaresBelowTheLeastDoubleAreHeldButShowAsZero) {
+  for (const double x : {1e-163, 1e-200, Limits::denorm_min()}) {
+    ExactSum sum;
+    sum.add_square(x);
+    EXPECT_FALSE(sum.is_zero());
+    EXPECT_EQ(sum.value(), 0.0) << x;
+  }
+}
+
 TEST(ExactSumTest, MergesWithItself) {
   ExactSum sum;
   sum.add(-7.25);
