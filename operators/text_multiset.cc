@@ -13,7 +13,7 @@ std::int64_t TextMultiset::long_times(const char* digits) {
 }
 
 void TextMultiset::change_size(const char* at, std::int64_t times) {
-  const std::int64_t sum = times_at(at) + times;
+  const std::int64_t sum = sum_of(times_at(at), times);
   const auto entry = static_cast<std::size_t>(at - few_.data());
   const auto digits = static_cast<std::size_t>(times_of(at) - few_.data());
   const auto end = static_cast<std::size_t>(behind(at) - few_.data());
@@ -53,7 +53,7 @@ void TextMultiset::add_to_many(std::string_view text, std::int64_t times) {
     many_->emplace(text, times);
     return;
   }
-  it->second += times;
+  it->second = sum_of(it->second, times);
   if (it->second == 0) many_->erase(it);
   if (many_->empty()) many_.reset();
 }
@@ -63,7 +63,9 @@ void TextMultiset::add_all(const TextMultiset& other, std::int64_t sign) {
     add_all(TextMultiset(other), sign);
     return;
   }
-  other.for_each([&](std::string_view text, std::int64_t times) { add(text, sign * times); });
+  other.for_each([&](std::string_view text, std::int64_t times) {
+    add(text, sign < 0 ? sum_of(~times, 1) : times);
+  });
 }
 
 std::int64_t TextMultiset::count(std::string_view text) const {

@@ -118,11 +118,15 @@ class TextMultiset {
   }
   [[nodiscard]] static std::int64_t long_times(const char* digits);
 
+  // Only damaged bytes hold counts that overflow: any number is right then.
+  [[nodiscard]] static std::int64_t sum_of(std::int64_t a, std::int64_t b) {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+  }
   // Adds to the count of an entry.
   void change(const char* at, std::int64_t times) {
     char& first = few_[static_cast<std::size_t>(times_of(at) - few_.data())];
     if ((static_cast<unsigned char>(first) & 0x80) == 0) {
-      const std::int64_t sum = unzigzag(static_cast<unsigned char>(first)) + times;
+      const std::int64_t sum = sum_of(unzigzag(static_cast<unsigned char>(first)), times);
       if (sum != 0 && sum >= -64 && sum < 64) {
         first = static_cast<char>(zigzag(sum));
         return;
