@@ -3,7 +3,6 @@
 // computes every row from the full list of its key's records.
 #include <algorithm>
 #include <gtest/gtest.h>
-#include <limits>
 #include <map>
 #include <memory>
 #include <rapidcheck/gtest.h>
