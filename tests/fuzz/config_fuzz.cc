@@ -47,7 +47,7 @@ void use(const Config& config) {
   namespace kafka = tidemill::kafka;
   (void)accepts([&] { (void)features::windows_of(config); });
   (void)accepts([&] { (void)features::trailing_options_of(config); });
-  (void)accepts([&] { (void)features::source_settings_of(config, 3); });
+  (void)accepts([&] { (void)features::source_settings_of(config); });
   (void)accepts([&] { (void)features::input_fields_of(config); });
   (void)accepts([&] { (void)features::start_position(config); });
   (void)accepts([&] { (void)features::stop_position(config); });

@@ -14,17 +14,13 @@
 #include "connectors/kafka/commit_protocol.h"
 #include "connectors/kafka/commit_record_json.h"
 #include "connectors/kafka/sink.h"
-#include "connectors/kafka/start_checks.h"
 #include "connectors/kafka/transaction.h"
 #include "tests/connectors/kafka/e2e_test.h"
 
 namespace tidemill::kafka {
 namespace {
 
-using testing::AllOf;
-using testing::Contains;
 using testing::HasSubstr;
-using testing::Not;
 
 // One process of the job: attempts share what the process remembers.
 struct Process {
@@ -59,6 +55,9 @@ class ProtocolTest : public KafkaTest {
     settings_ = {.client = client_, .job = name_};
     out_ = make_topic("out", 1);
     sink_.topic = out_;
+  }
+  void TearDown() override {
+    std::filesystem::remove_all(std::filesystem::path(testing::TempDir()) / name_);
   }
 
   Process process() {
@@ -460,46 +459,6 @@ TEST_F(ProtocolTest, AnAcceptedLossIsInTheAuditLog) {
   std::string line;
   std::getline(in, line);
   EXPECT_THAT(line, HasSubstr("t:0 lost offsets 1..2"));
-}
-
-TEST_F(ProtocolTest, TheStartChecksFindWhatWouldHurtLater) {
-  const std::string in = make_topic("in", 1, {{"retention.ms", "3600000"}});
-  const std::string forgetful = make_topic(
-      "forgetful", 1, {{"retention.ms", "604800000"}, {"unclean.leader.election.enable", "true"}});
-  settings_.transaction_timeout = 1h;
-  SinkSettings missing;
-  missing.topic = name_ + "-missing";
-  SinkSettings by_event_time;
-  by_event_time.topic = forgetful;
-  const auto texts = [&](StartFinding::Weight weight, const std::vector<SinkSettings>& sinks,
-                         const std::map<std::string, SourceSettings>& sources) {
-    std::vector<std::string> found;
-    for (const StartFinding& f : check_start(settings_, sinks, sources)) {
-      if (f.weight == weight) found.push_back(f.text);
-    }
-    return found;
-  };
-  const std::map<std::string, SourceSettings> sources{
-      {"events", {.client = client_, .job = name_, .topics = {in, name_ + "-nowhere"}}}};
-  EXPECT_THAT(texts(StartFinding::Weight::kError, {missing, by_event_time}, sources),
-              testing::UnorderedElementsAre(HasSubstr("transaction.max.timeout.ms=900000"),
-                                            HasSubstr(missing.topic), HasSubstr("-nowhere")));
-  EXPECT_THAT(
-      texts(StartFinding::Weight::kWarning, {missing, by_event_time}, sources),
-      testing::IsSupersetOf({HasSubstr("min.insync.replicas"), HasSubstr("event time"),
-                             HasSubstr("unclean"), HasSubstr("keeps records for only 3600000")}));
-
-  settings_.transaction_timeout = 0s;
-  EXPECT_THAT(texts(StartFinding::Weight::kError, {sink_}, {}), testing::IsEmpty());
-
-  const std::int64_t now = clock_.processing_time().ms;
-  const std::map<std::string, SourceSettings> one{
-      {"events", {.client = client_, .job = name_, .topics = {in}}}};
-  write(in, 0, {"of now"}, now);
-  EXPECT_THAT(texts(StartFinding::Weight::kWarning, {}, one), Not(Contains(HasSubstr("clock"))));
-  write(in, 0, {"from ahead"}, now + 90'000);
-  EXPECT_THAT(texts(StartFinding::Weight::kWarning, {}, one),
-              Contains(AllOf(HasSubstr(in), HasSubstr("at offset 2"), HasSubstr("clock"))));
 }
 
 }  // namespace
