@@ -4,9 +4,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(300)  # it compiles
 def test_a_job_outside_the_tree_builds_and_runs(tmp_path):
     prefix, build = tmp_path / "prefix", tmp_path / "build"
     release = Path(os.environ.get("TIDEMILL_BUILD") or ROOT / "build" / "release")
