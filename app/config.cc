@@ -6,9 +6,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
+#include <sstream>
 #include <utility>
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "engine/base/error.h"
@@ -239,16 +242,53 @@ std::string Config::variable_of(const std::string& key) {
   return name;
 }
 
+namespace {
+
+// Where documents begin; everything in them is passed over.
+class DocumentStarts final : public YAML::EventHandler {
+ public:
+  YAML::Mark last;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Asked for two documents and no more: of some malformed texts the parser finds new ones without
+// end (so YAML::LoadAll does not return).
+std::optional<YAML::Mark> second_document(const std::string& yaml) {
+  std::istringstream text(yaml);
+  YAML::Parser parser(text);
+  DocumentStarts starts;
+  if (parser.HandleNextDocument(starts) && parser.HandleNextDocument(starts)) return starts.last;
+  return std::nullopt;
+}
+
+}  // namespace
+
 void Config::read_file(const std::string& path) { read_text(read_whole(path), path); }
 
 void Config::read_text(const std::string& yaml, const std::string& path) {
   std::map<std::string, ConfigValue> values;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.size() > 1)
-      throw config_error("the file holds more than one document: " +
-                         place(path, documents[1].Mark()) + "; take out the line ---");
-    if (!documents.empty()) Flattener(path, values).add(documents.front(), "");
+    if (const auto second = second_document(yaml)) {
+      const bool is_marked = yaml.compare(static_cast<std::size_t>(second->pos), 3, "---") == 0;
+      throw config_error(
+          is_marked ? "the file holds more than one document: " + place(path, *second) +
+                          "; take out the line ---"
+                    : "the configuration file is not YAML: " + place(path, *second) +
+                          ": something follows the end of the settings; see to the indentation");
+    }
+    Flattener(path, values).add(YAML::Load(yaml), "");
   } catch (const YAML::Exception& e) {
     throw config_error("the configuration file is not YAML: " + place(path, e.mark) + ": " + e.msg);
   }
