@@ -11,7 +11,7 @@ namespace {
 
 Error wrong(const std::string& message) { return Error(ErrorCode::kConfig, message); }
 
-// "50MB/s" or "20000/s", shared evenly by the subtasks.
+// "50MB/s" or "20000/s", of all subtasks together.
 void apply_rate(const std::string& text, SourceSettings& settings) {
   if (text.empty()) return;
   const bool has_unit = text.ends_with("/s");
