@@ -1,6 +1,7 @@
 #include "service/scenario/pipeline.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,7 +9,7 @@
 #include "connectors/memory/scripted_source.h"
 #include "operators/source.h"
 #include "operators/stream.h"
-#include "operators/trailing_window.h"
+#include "service/scenario/pipeline_parser.h"
 #include "service/scenario/stages.h"
 #include "state/operator_state.h"
 
@@ -16,39 +17,11 @@ namespace tidemill::scenario {
 namespace {
 
 using Text = std::string;
-using TrailingText = TrailingRow<std::string, Value>;
-
-// Shows the merged watermark itself. One subtask, since all would show the same.
-class ShowWatermarks final : public OneInput<ScenarioRecord> {
- public:
-  ShowWatermarks(OperatorContext& ctx, bool shows_idleness)
-      : shows_idleness_(shows_idleness), shown_(ctx, "shown"), out_(ctx.output<Text>(0)) {
-    *shown_ = EventTime::min();
-    for (const EventTime before : shown_.restored()) *shown_ = std::max(*shown_, before);
-  }
-
-  void process(Batch<ScenarioRecord>&) override {}
-  Progress on_watermark(EventTime watermark) override {
-    if (watermark <= *shown_) return Progress::kDone;
-    *shown_ = watermark;
-    out_.emit("w=" + print(watermark), watermark);
-    return Progress::kDone;
-  }
-  void on_idle(bool is_idle) override {
-    if (shows_idleness_) out_.emit(is_idle ? "idle" : "active", *shown_);
-  }
-  Progress on_end() override { return on_watermark(EventTime::max()); }
-
- private:
-  const bool shows_idleness_;
-  OperatorState<EventTime> shown_;
-  Emitter<Text>& out_;
-};
 
 // The rows of a first stage as records of the second: what one cause gave out, in the order of
 // time. Port 1: what is behind the watermark the first stage has forwarded, for a second stage
 // whose records are judged before they come to it.
-class RowsToRecords final : public OneInput<WindowRow> {
+class RowsToRecords final : public OneInput<ResultRow> {
  public:
   RowsToRecords(OperatorContext& ctx, bool judges)
       : judges_(judges),
@@ -60,7 +33,7 @@ class RowsToRecords final : public OneInput<WindowRow> {
       *watermark_ = std::ranges::min(before);
   }
 
-  void process(Batch<WindowRow>& batch) override {
+  void process(Batch<ResultRow>& batch) override {
     std::stable_sort(batch.begin(), batch.end(),
                      [](const auto& a, const auto& b) { return a.time < b.time; });
     for (auto& row : batch) {
@@ -97,15 +70,22 @@ class BatchByBatch final : public ExchangeOutlet {
   KeyExchange<ScenarioRecord, std::string ScenarioRecord::*> exchange_;
 };
 
-Text text_of_late(const ScenarioRecord& record) {
-  return late_row(record.key, record.time, record.value);
-}
 Text text_of_rejected(const RejectedRecord& record) {
   return "late " + record.key + "@" + print(record.timestamp) +
          (record.value == "1" ? "" : "=" + record.value);
 }
-Text text_of_window(const WindowRow& row) {
-  return window_row(row.key, row.window.start, row.window.end, row.value);
+Text text_of(const ResultRow& row) { return row.text; }
+
+using AddStage = StageRows (*)(const StageSite&);
+
+AddStage stage_of(const std::string& kind) {
+  static const std::map<std::string, AddStage> all = {
+      {"tumbling", &add_window_stage},
+      {"sliding", &add_window_stage},
+      {"trailing", &add_trailing_stage},
+      {"watermarks", &add_watermarks_stage},
+  };
+  return all.at(kind);
 }
 
 class Builder {
@@ -116,14 +96,23 @@ class Builder {
         firing_budget_(firing_budget),
         graph_(std::make_shared<GraphBuilder>()) {}
 
-  Graph build(std::shared_ptr<Script<ScenarioRecord>> script) {
-    const auto source = read(std::move(script));
+  Graph build(const std::shared_ptr<Script<ScenarioRecord>>& script) {
     const auto& stages = scenario_.stages;
-    if (stages.front().kind == "trailing") show(source.late.map(&text_of_rejected), "late");
-    if (stages.size() == 1) {
-      add_last_stage(source.events, stages.front(), true);
+    const bool is_only = stages.size() == 1;
+    const StageRows first = add_stage(
+        {graph_, stages.front(), {true, is_only, firing_budget_}, "first stage", read(script)});
+    if (is_only) {
+      show(first.rows.map(&text_of), "rows of the first stage");
     } else {
-      add_last_stage(first_stage(source.events), stages.back(), false);
+      const auto is_result = [](const ResultRow& row) { return row.is_result; };
+      const auto is_none = [](const ResultRow& row) { return !row.is_result; };
+      show(first.rows.filter(is_none).map(&text_of), "rows that are no results");
+      const StageRows second = add_stage({graph_,
+                                          stages.back(),
+                                          {false, false, firing_budget_},
+                                          "second stage",
+                                          {records_of(first.rows.filter(is_result))}});
+      show(second.rows.map(&text_of), "rows of the second stage");
     }
     Graph graph = graph_->graph();
     for (Edge& edge : graph.edges) {
@@ -136,14 +125,21 @@ class Builder {
   }
 
  private:
-  SourceStreams<ScenarioRecord> read(std::shared_ptr<Script<ScenarioRecord>> script) {
+  // One stream, or left and right.
+  std::vector<Stream<ScenarioRecord>> read(const std::shared_ptr<Script<ScenarioRecord>>& script) {
+    if (!has_two_inputs(scenario_.stages.front().kind))
+      return {read(script, "inputs", 0, scenario_.inputs.size())};
+    return {read(script, "left", 0, 1), read(script, "right", 1, 1)};
+  }
+
+  Stream<ScenarioRecord> read(const std::shared_ptr<Script<ScenarioRecord>>& script,
+                              const std::string& name, std::size_t first, std::size_t count) {
     const StageSpec& spec = scenario_.stages.front();
     SourceSettings settings;
     settings.idle = spec.duration("idle");
     if (spec.kind == "trailing")
       settings.lateness = spec.duration("lateness").value_or(Duration::zero());
-    const SourceSpec<ScenarioRecord> source{
-        "script", read_script(std::move(script), 0, scenario_.inputs.size())};
+    const SourceSpec<ScenarioRecord> source{"script", read_script(script, first, count)};
     const auto decode = [](const ScenarioRecord& raw, const Origin&, ScenarioRecord& out,
                            Rejection&) {
       out = raw;
@@ -154,18 +150,32 @@ class Builder {
         {BoundedDisorder{spec.duration("disorder").value_or(Duration::zero())},
          spec.has("disorder")},
         spec.duration("drift")};
-    return add_source<ScenarioRecord>(graph_, "inputs", source, settings, decode, time_of,
-                                      event_time);
+    const auto streams =
+        add_source<ScenarioRecord>(graph_, name, source, settings, decode, time_of, event_time);
+    if (spec.kind == "trailing") show(streams.late.map(&text_of_rejected), "late");
+    return streams.events;
   }
 
-  NodeId add(std::string name, const std::string& kind, MakeOperator make, int parallelism = 0) {
+  StageRows add_stage(const StageSite& site) {
+    StageRows rows = stage_of(site.spec.kind)(site);
+    for (std::size_t i = 0; i < rows.late.size(); ++i)
+      show(rows.late[i], "late for the " + site.name + " " + std::to_string(i));
+    return rows;
+  }
+
+  Stream<ScenarioRecord> records_of(const Stream<ResultRow>& rows) {
+    const bool judges = scenario_.stages.back().kind == "trailing";
     Node node;
-    node.name = std::move(name);
-    node.kind = kind;
+    node.name = node.kind = "rows to records";
     node.is_stateful = true;
-    node.parallelism = parallelism;
-    node.make_operator = std::move(make);
-    return graph_->add(std::move(node));
+    node.make_operator = [judges](OperatorContext& ctx) {
+      return std::make_unique<RowsToRecords>(ctx, judges);
+    };
+    const NodeId convert = graph_->add(std::move(node));
+    graph_->connect<ResultRow>(rows.from(), convert);
+    if (judges)
+      show(Stream<ScenarioRecord>(graph_, {{convert, 1}}).map(&text_of_late), "late in between");
+    return {graph_, {{convert, 0}}};
   }
 
   void show(const Stream<Text>& texts, std::string name) {
@@ -179,65 +189,6 @@ class Builder {
                   });
   }
 
-  Stream<ScenarioRecord> first_stage(const Stream<ScenarioRecord>& records) {
-    const NodeId window = add_windows(records, scenario_.stages.front(),
-                                      {true, false, firing_budget_}, "first stage");
-    const bool judges = scenario_.stages.back().kind == "trailing";
-    const Stream<WindowRow> rows(graph_, {{window, 0}});
-    const NodeId convert = add(
-        "rows to records", "rows to records",
-        [judges](OperatorContext& ctx) { return std::make_unique<RowsToRecords>(ctx, judges); });
-    graph_->connect<WindowRow>(rows.from(), convert);
-    if (judges)
-      show(Stream<ScenarioRecord>(graph_, {{convert, 1}}).map(&text_of_late), "late in between");
-    return {graph_, {{convert, 0}}};
-  }
-
-  NodeId add_windows(const Stream<ScenarioRecord>& records, const StageSpec& spec,
-                     const StagePlace& place, const std::string& name) {
-    const NodeId id = add(name, spec.kind + " window", make_window_stage(spec, place));
-    graph_->connect_by_key<ScenarioRecord>(records.from(), id, &ScenarioRecord::key);
-    show(Stream<ScenarioRecord>(graph_, {{id, 1}}).map(&text_of_late), "late for the " + name);
-    return id;
-  }
-
-  void add_last_stage(const Stream<ScenarioRecord>& records, const StageSpec& spec, bool is_only) {
-    const StagePlace place{is_only, is_only, firing_budget_};
-    if (spec.kind == "watermarks") {
-      const NodeId id = add(
-          "last stage", "watermarks",
-          [is_only](OperatorContext& ctx) {
-            return std::make_unique<ShowWatermarks>(ctx, is_only);
-          },
-          1);
-      graph_->connect<ScenarioRecord>(records.from(), id);
-      show(Stream<Text>(graph_, {{id, 0}}), "rows");
-    } else if (spec.kind == "trailing") {
-      const NodeId id = add("last stage", "trailing window", make_trailing_stage(spec, place));
-      graph_->connect_by_key<ScenarioRecord>(records.from(), id, &ScenarioRecord::key);
-      std::vector<Duration> windows = spec.parameters.at("windows").durations;
-      std::ranges::sort(windows);
-      show(Stream<TrailingText>(graph_, {{id, 0}}).map([windows](const TrailingText& row) {
-        return text_of_trailing(row, windows);
-      }),
-           "rows");
-    } else {
-      const NodeId id = add_windows(records, spec, place, "last stage");
-      show(Stream<WindowRow>(graph_, {{id, 0}}).map(&text_of_window), "rows");
-    }
-  }
-
-  static Text text_of_trailing(const TrailingText& row, const std::vector<Duration>& windows) {
-    const Text at = row.key + "@" + print(row.at);
-    if (row.is_delete) return "delete " + at;
-    Text inner;
-    for (std::size_t i = 0; i < windows.size(); ++i) {
-      inner +=
-          (i == 0 ? "" : ",") + print(EventTime{windows[i].count()}) + "=" + print(row.results[i]);
-    }
-    return at + "{" + inner + "}";
-  }
-
   const Scenario& scenario_;
   const std::shared_ptr<MemoryRows> rows_;
   const std::size_t firing_budget_;
@@ -246,9 +197,29 @@ class Builder {
 
 }  // namespace
 
-Graph build_graph(const Scenario& scenario, std::shared_ptr<Script<ScenarioRecord>> script,
+NodeId StageSite::add(MakeOperator make, int parallelism) const {
+  Node node;
+  node.name = name;
+  node.kind = spec.kind;
+  node.is_stateful = true;
+  node.parallelism = parallelism;
+  node.make_operator = std::move(make);
+  return graph->add(std::move(node));
+}
+
+NodeId StageSite::add_by_key(MakeOperator make) const {
+  const NodeId id = add(std::move(make));
+  graph->connect_by_key<ScenarioRecord>(inputs.front().from(), id, &ScenarioRecord::key);
+  return id;
+}
+
+std::string text_of_late(const ScenarioRecord& record) {
+  return late_row(record.key, record.time, record.value);
+}
+
+Graph build_graph(const Scenario& scenario, const std::shared_ptr<Script<ScenarioRecord>>& script,
                   std::shared_ptr<MemoryRows> rows, std::size_t firing_budget) {
-  return Builder(scenario, std::move(rows), firing_budget).build(std::move(script));
+  return Builder(scenario, std::move(rows), firing_budget).build(script);
 }
 
 }  // namespace tidemill::scenario

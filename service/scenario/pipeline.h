@@ -14,7 +14,7 @@
 namespace tidemill::scenario {
 
 // The rows go to `rows`, their text as value. `firing_budget`: see StagePlace.
-Graph build_graph(const Scenario& scenario, std::shared_ptr<Script<ScenarioRecord>> script,
+Graph build_graph(const Scenario& scenario, const std::shared_ptr<Script<ScenarioRecord>>& script,
                   std::shared_ptr<MemoryRows> rows, std::size_t firing_budget);
 
 }  // namespace tidemill::scenario

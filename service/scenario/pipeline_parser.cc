@@ -326,5 +326,6 @@ bool takes_numbers_only(Aggregate aggregate) {
 }
 
 bool is_available(const std::string& kind) { return find_kind(kind)->is_available; }
+bool has_two_inputs(const std::string& kind) { return find_kind(kind)->has_two_inputs; }
 
 }  // namespace tidemill::scenario

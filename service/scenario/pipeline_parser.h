@@ -21,5 +21,6 @@ bool takes_numbers_only(Aggregate aggregate);
 
 // Kinds whose rules are fixed and that can be read, but not run yet.
 bool is_available(const std::string& kind);
+bool has_two_inputs(const std::string& kind);
 
 }  // namespace tidemill::scenario

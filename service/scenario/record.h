@@ -37,6 +37,15 @@ inline ScenarioRecord make_record(std::string key, EventTime time, Value value, 
 
 using WindowRow = Windowed<std::string, Value>;
 
+// A row that a stage gives out, in the words of the language; its time is the record's.
+struct ResultRow {
+  std::string text;
+  // What the row is to a second stage. Not of rows that are no results: deletes.
+  std::string key;
+  Value value;
+  bool is_result = true;
+};
+
 // Bounded disorder, or none: then only what an input says moves event time.
 struct ScenarioDisorder {
   BoundedDisorder bounded;
@@ -61,5 +70,7 @@ template <>
 inline constexpr std::size_t kExchangeRows<scenario::ScenarioRecord> = 4096;
 template <>
 inline constexpr std::size_t kBatchRows<scenario::WindowRow> = 4096;
+template <>
+inline constexpr std::size_t kBatchRows<scenario::ResultRow> = 4096;
 
 }  // namespace tidemill

@@ -16,6 +16,7 @@
 #include "operators/aggregates.h"
 #include "operators/collections.h"
 #include "operators/combined.h"
+#include "operators/stream.h"
 #include "service/scenario/record.h"
 #include "service/scenario/scenario.h"
 
@@ -32,10 +33,37 @@ struct StagePlace {
 
 using MakeOperator = std::function<std::unique_ptr<Operator>(OperatorContext&)>;
 
-// Tumbling and sliding: port 0 WindowRow, port 1 late ScenarioRecords.
-MakeOperator make_window_stage(const StageSpec& spec, const StagePlace& place);
-// Trailing: port 0 TrailingRow<std::string, Value>.
-MakeOperator make_trailing_stage(const StageSpec& spec, const StagePlace& place);
+// Where a stage is being added.
+struct StageSite {
+  std::shared_ptr<GraphBuilder> graph;
+  const StageSpec& spec;
+  StagePlace place;
+  std::string name;
+  std::vector<Stream<ScenarioRecord>> inputs;  // one, or left and right
+
+  NodeId add(MakeOperator make, int parallelism = 0) const;
+  // The same for an operator of one input, by key.
+  NodeId add_by_key(MakeOperator make) const;
+  template <class T>
+  Stream<T> port(NodeId node, std::size_t number) const {
+    return {graph, {{node, number}}};
+  }
+};
+
+// What a stage gives out: what it causes within a step in one batch, and the late rows as they are
+// shown.
+struct StageRows {
+  Stream<ResultRow> rows;
+  std::vector<Stream<std::string>> late = {};
+};
+
+// A late record of the only input, as it is shown.
+std::string text_of_late(const ScenarioRecord& record);
+
+// One for each kind of stage.
+StageRows add_window_stage(const StageSite& site);  // tumbling, sliding
+StageRows add_trailing_stage(const StageSite& site);
+StageRows add_watermarks_stage(const StageSite& site);
 
 // All aggregates at once, of which a stage shows one: an operator is compiled once for all that can
 // take a slice out again and once for those that cannot, not eleven times.

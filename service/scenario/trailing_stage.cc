@@ -42,20 +42,38 @@ TrailingOptions options_of(const StageSpec& spec, const StagePlace& place) {
   return options;
 }
 
+using Row = TrailingRow<std::string, Value>;
+
+ResultRow row_of_trailing(const Row& row, const std::vector<Trailing>& windows) {
+  const std::string at = row.key + "@" + print(row.at);
+  if (row.is_delete) return {"delete " + at, {}, {}, false};
+  std::string inner;
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    inner += (i == 0 ? "" : ",") + print(EventTime{windows[i].size.count()}) + "=" +
+             print(row.results[i]);
+  }
+  return {at + "{" + inner + "}", {}, {}, false};
+}
+
 }  // namespace
 
-MakeOperator make_trailing_stage(const StageSpec& spec, const StagePlace& place) {
+StageRows add_trailing_stage(const StageSite& site) {
+  const StageSpec& spec = site.spec;
   const std::vector<Trailing> windows = windows_of(spec);
-  const TrailingOptions options = options_of(spec, place);
-  const PlaceOf order{place.is_first && options.emit != TrailingEmit::kOnRecord};
+  const TrailingOptions options = options_of(spec, site.place);
+  const PlaceOf order{site.place.is_first && options.emit != TrailingEmit::kOnRecord};
   const ToValue finish{*spec.aggregate, spec.top};
-  return with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {
-    using Stage =
-        TrailingWindow<ScenarioRecord, A, std::string ScenarioRecord::*, PlaceOf, ToValue>;
-    return [=](OperatorContext& ctx) {
-      return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, order, finish);
-    };
-  });
+  const NodeId id =
+      site.add_by_key(with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {
+        using Stage =
+            TrailingWindow<ScenarioRecord, A, std::string ScenarioRecord::*, PlaceOf, ToValue>;
+        return [=](OperatorContext& ctx) {
+          return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, order,
+                                         finish);
+        };
+      }));
+  return {site.port<Row>(id, 0).map(
+      [windows](const Row& row) { return row_of_trailing(row, windows); })};
 }
 
 }  // namespace tidemill::scenario

@@ -20,20 +20,28 @@ WindowOptions options_of(const StageSpec& spec, const StagePlace& place) {
   return options;
 }
 
+ResultRow row_of_window(const WindowRow& row) {
+  return {window_row(row.key, row.window.start, row.window.end, row.value), row.key, row.value};
+}
+
 }  // namespace
 
-MakeOperator make_window_stage(const StageSpec& spec, const StagePlace& place) {
+StageRows add_window_stage(const StageSite& site) {
+  const StageSpec& spec = site.spec;
   const Duration size = *spec.duration("size");
   const AlignedWindows windows(Sliding{size, spec.duration("slide").value_or(size),
                                        spec.duration("offset").value_or(Duration::zero())});
-  const WindowOptions options = options_of(spec, place);
+  const WindowOptions options = options_of(spec, site.place);
   const ToValue finish{*spec.aggregate, spec.top};
-  return with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {
-    using Stage = AlignedWindow<ScenarioRecord, A, std::string ScenarioRecord::*, ToValue>;
-    return [=](OperatorContext& ctx) {
-      return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, finish);
-    };
-  });
+  const NodeId id =
+      site.add_by_key(with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {
+        using Stage = AlignedWindow<ScenarioRecord, A, std::string ScenarioRecord::*, ToValue>;
+        return [=](OperatorContext& ctx) {
+          return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, finish);
+        };
+      }));
+  return {site.port<WindowRow>(id, 0).map(&row_of_window),
+          {site.port<ScenarioRecord>(id, 1).map(&text_of_late)}};
 }
 
 }  // namespace tidemill::scenario
