@@ -85,7 +85,15 @@ function(tidemill_headers_alone target)
   if(alone)
     add_library(${target}_headers_alone OBJECT EXCLUDE_FROM_ALL ${alone})
     target_link_libraries(${target}_headers_alone PRIVATE ${target})
+    # With the standard library at hand, which is most of the time it takes: what a header forgets of it is seen by clang, which reads
+    # the sources of modules as they stand.
     target_compile_options(${target}_headers_alone PRIVATE -O0)
+    if(TIDEMILL_TESTS)
+      tidemill_precompiled(${target}_headers_alone test)
+      set_target_properties(${target}_headers_alone PROPERTIES POSITION_INDEPENDENT_CODE OFF)  # as the tests are
+      target_compile_options(${target}_headers_alone PRIVATE -fPIE)
+      target_compile_definitions(${target}_headers_alone PRIVATE GTEST_HAS_PTHREAD=1)
+    endif()
     tidemill_warnings(${target}_headers_alone PRIVATE)
     add_dependencies(headers_alone ${target}_headers_alone)
   endif()
