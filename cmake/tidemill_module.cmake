@@ -85,8 +85,8 @@ function(tidemill_headers_alone target)
   if(alone)
     add_library(${target}_headers_alone OBJECT EXCLUDE_FROM_ALL ${alone})
     target_link_libraries(${target}_headers_alone PRIVATE ${target})
-    # With the standard library at hand, which is most of the time it takes: what a header forgets of it is seen by clang, which reads
-    # the sources of modules as they stand.
+    # With the standard library at hand, which is most of the time it takes: what a header forgets of it is seen by
+    # clang-tidy.
     target_compile_options(${target}_headers_alone PRIVATE -O0)
     if(TIDEMILL_TESTS)
       tidemill_precompiled(${target}_headers_alone test)
@@ -165,6 +165,9 @@ endfunction()
 # the module libraries alone, because all their symbols are already there. Headers with such places are compiled through SOURCES.
 function(tidemill_testing_program)
   cmake_parse_arguments(P "" "NAME" "SOURCES;DEPS" ${ARGN})
+  if(CMAKE_UNITY_BUILD)
+    return()  # the libraries' objects are of several sources there, which cannot be replaced one by one
+  endif()
   tidemill_faulty_objects()
   tidemill_program(NAME ${P_NAME} SOURCES ${P_SOURCES} $<TARGET_OBJECTS:tidemill_faulty> DEPS ${P_DEPS} DEFINITIONS TIDEMILL_TESTING)
 endfunction()

@@ -149,7 +149,7 @@ def programs_of(tests, preset):
 # --- the stages ---
 
 # Every test has one of these labels, or nothing would run it.
-LABELS = {"unit", "operator", "architecture", "scenario", "simulation", "e2e", "threads", "fuzz"}
+LABELS = {"unit", "operator", "architecture", "scenario", "simulation", "e2e", "threads", "fuzz", "controls"}
 
 
 def labels_of_tests(preset, *select):
@@ -261,17 +261,17 @@ def scenario():
 
 
 def simulation():
-    return ctest("release", "simulation")
+    return ctest("release", "simulation", "controls")
 
 
 def e2e():
     # The tests find every program in build/release/bin, and install what a job outside this tree is built from.
-    problem = build_tests("release", ["e2e"])
+    problem = build_tests("release", ["e2e", "controls"])
     if not problem and not build("release", all_targets("release", "bin/|lib[^/]*[.]a$")):
         problem = "the build of release"
     if problem:
         return failure(problem)
-    count = labels() + ctest("release", "e2e", inside=("env", tests_python(), "-B", "scripts/test_servers.py"))
+    count = labels() + ctest("release", "controls") + ctest("release", "e2e", inside=("env", tests_python(), "-B", "scripts/test_servers.py"))
     folders = [folder for folder in python_test_folders() if folder.startswith("tests/e2e")]
     if not folders:
         say("there are no end-to-end tests in Python yet")
@@ -282,7 +282,7 @@ def e2e():
 
 def address_sanitizer():
     count = ctest("asan", "unit", "operator", "architecture", "simulation") + headers("asan")
-    # clang reads the sources of modules as they stand: here it is seen that they and their headers include what they need.
+    # Here it is seen that clang takes all modules and their headers.
     return count if build("asan", all_targets("asan", "lib[^/]*[.]a$")) else count + failure("the build of asan")
 
 

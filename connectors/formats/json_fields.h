@@ -30,6 +30,9 @@
 
 namespace tidemill {
 
+// Below it (2^53) every whole number is a double of its own.
+inline constexpr double kExactIntegers = 9007199254740992.0;
+
 enum class JsonKind : std::uint8_t { kBool, kInt64, kUint64, kDouble, kString, kEventTime };
 
 // One member, its type erased: where it lies in the struct and what it holds.

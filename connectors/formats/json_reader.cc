@@ -22,7 +22,6 @@ static_assert(simdjson::SIMDJSON_PADDING <= kJsonPadding);
 constexpr int kMaxDepth = 256;
 constexpr std::size_t kKeptBytes = 1u
                                    << 20;  // a parser that had to grow beyond this is dropped again
-constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
 
 std::string_view trimmed(std::string_view token) {
   while (!token.empty() && (token.back() == ' ' || token.back() == '\t' || token.back() == '\n' ||

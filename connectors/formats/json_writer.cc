@@ -11,7 +11,6 @@ namespace tidemill {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
 
 constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
 constexpr std::uint64_t kHighs = 0x8080808080808080ULL;

@@ -15,6 +15,9 @@
 
 namespace tidemill::kafka {
 
+// Of the topics we make, where there are as many brokers.
+inline constexpr std::int32_t kReplicationOfOurs = 3;
+
 struct TopicInfo {
   std::string name;
   std::int32_t num_partitions = 0;

@@ -7,7 +7,6 @@ namespace {
 
 // How long a refused login is tried again.
 constexpr Duration kLogin = 3s;
-constexpr Duration kSlice = 2s;
 constexpr Duration kPause = 50ms;
 constexpr std::size_t kBatch = 500;
 
@@ -56,7 +55,7 @@ void Admin::Client::until_answered(const std::string& what, const Ask& ask) cons
   const Deadline deadline(timeout);
   const Deadline login(kLogin);
   while (true) {
-    const rd_kafka_resp_err_t error = ask(deadline.left_ms(kSlice));
+    const rd_kafka_resp_err_t error = ask(deadline.left_ms(kCallSlice));
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
     const bool is_hopeless = is_login_refused() && login.is_over();
     if (!may_pass(error) || deadline.is_over() || is_hopeless) throw failed(what, error);
@@ -82,7 +81,7 @@ EventPtr Admin::Client::request(const std::string& what, rd_kafka_admin_op_t ope
     const QueuePtr queue(rd_kafka_queue_new(handle()));
     start(options.get(), queue.get());
     // The request's own timeout ends it; the margin is for its way through librdkafka's threads.
-    event.reset(rd_kafka_queue_poll(queue.get(), ms + static_cast<int>(kSlice.count())));
+    event.reset(rd_kafka_queue_poll(queue.get(), ms + static_cast<int>(kCallSlice.count())));
     return event ? rd_kafka_event_error(event.get()) : RD_KAFKA_RESP_ERR__TIMED_OUT;
   });
   return event;

@@ -9,7 +9,6 @@
 namespace tidemill::kafka {
 namespace {
 
-constexpr std::int32_t kReplication = 3;
 
 }  // namespace
 
@@ -20,8 +19,8 @@ void ControlTopic::ensure() {
   const auto found = admin_.topic(name_);
   if (!found) {
     const auto num_brokers = static_cast<std::int32_t>(admin_.num_brokers());
-    const std::int32_t replication = std::min(kReplication, num_brokers);
-    if (replication < kReplication) {
+    const std::int32_t replication = std::min(kReplicationOfOurs, num_brokers);
+    if (replication < kReplicationOfOurs) {
       log(LogLevel::kWarn,
           "the control topic " + name_ + " gets only " + std::to_string(replication) +
               " replica(s), as there are no more brokers: it is as durable as they");

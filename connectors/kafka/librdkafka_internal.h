@@ -15,6 +15,9 @@
 
 namespace tidemill::kafka {
 
+// The longest that one call of librdkafka may block; longer waits ask again.
+inline constexpr std::chrono::seconds kCallSlice{2};
+
 template <auto kDestroy>
 struct Destroy {
   template <class T>

@@ -8,7 +8,6 @@
 namespace tidemill::kafka {
 namespace {
 
-constexpr Duration kSlice = 2s;
 constexpr Duration kGone = 5s;
 // How often the idle thread serves callbacks.
 constexpr Duration kServe = 50ms;
@@ -117,7 +116,7 @@ std::optional<Error> TransactionalProducer::Calls::repeat(const char* what, Dura
   const Deadline deadline(limit);
   while (true) {
     const Deadline pause(kServe);
-    const ErrorPtr error(slice(deadline.left_ms(kSlice)));
+    const ErrorPtr error(slice(deadline.left_ms(kCallSlice)));
     if (!error) return std::nullopt;
     rd_kafka_poll(handle_, 0);  // what the connections say belongs to the error
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error.get());
@@ -138,7 +137,7 @@ std::optional<Error> TransactionalProducer::Calls::repeat(const char* what, Dura
 
 std::optional<Error> TransactionalProducer::Calls::flush(Duration limit) {
   const Deadline deadline(limit);
-  while (rd_kafka_flush(handle_, deadline.left_ms(kSlice)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+  while (rd_kafka_flush(handle_, deadline.left_ms(kCallSlice)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
     is_dirty = true;
     if (!deadline.is_over()) continue;
     return Error(ErrorCode::kIo, "records were not acknowledged in time: " +

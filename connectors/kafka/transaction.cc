@@ -16,7 +16,6 @@ constexpr int kTooMany = 3;
 // Markers of the committed transaction are written in this time; an init before would be put off by
 // ten times as much.
 constexpr Duration kMarkers = 50ms;
-constexpr std::int32_t kReplication = 3;
 
 // Exit code 1, and no restart: it would meet the same again.
 Error stop(const std::string& message) { return {ErrorCode::kStop, message}; }
@@ -120,7 +119,7 @@ void Transaction::create_topic(Admin& admin, const std::string& name, const Topi
   NewTopic topic{
       .name = name,
       .num_partitions = model.partitions.value_or(1),
-      .replication = std::min(kReplication, static_cast<std::int32_t>(admin.num_brokers()))};
+      .replication = std::min(kReplicationOfOurs, static_cast<std::int32_t>(admin.num_brokers()))};
   // Rows carry event times, which may be older than any retention by time.
   topic.config["retention.ms"] = "-1";
   const auto find = [&](const std::string& wanted) {

@@ -12,7 +12,7 @@ namespace {
 
 constexpr Duration kAbort = 3s;
 // A topic that has just been created may not be known to every broker yet.
-constexpr Duration kTopicAppears = 3s;
+constexpr Duration kTopicIsKnown = 3s;
 constexpr Duration kTopicAsked = 10s;
 // Records without a key stay in one partition for so many, to fill its batches.
 constexpr std::uint32_t kSticky = 256;
@@ -108,7 +108,7 @@ std::size_t TransactionalProducer::add_topic(const std::string& name) {
     throw Error(ErrorCode::kConfig, "a Kafka topic's name is refused: " + name + ": " +
                                         describe(rd_kafka_last_error()));
   }
-  const Deadline appears(kTopicAppears);
+  const Deadline appears(kTopicIsKnown);
   const Deadline asked(kTopicAsked);
   while (true) {
     const rd_kafka_metadata_t* metadata = nullptr;
