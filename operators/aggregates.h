@@ -1,12 +1,13 @@
-// The accumulators of numbers and of first and last: Count, Sum, Mean, Min, Max, Variance, First,
-// Last. Those of many values are in collections.h, several in one in combined.h. All of them keep
-// the laws of accumulator.h exactly: no result depends on the order in which records were added or
-// slices merged.
+// The accumulators of numbers and of single records: Count, Sum, Mean, Min, Max, Variance, First,
+// Last, ArgMin, ArgMax. Those that answer nearly are in sketches.h; those of many values are in
+// collections.h, several in one in combined.h. All of them keep the laws of accumulator.h exactly:
+// no result depends on the order in which records were added or slices merged.
 #pragma once
 
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <type_traits>
@@ -260,5 +261,45 @@ struct Last {
     offset = at.order.offset;
   }
 };
+
+// What the record with the greatest (ArgMax) or least (ArgMin) By has as What; of several the
+// earliest, ties by arrival. By and What: member pointers or anything std::invoke takes of a V.
+template <class V, auto By, auto What, bool kGreatest>
+struct ArgBest {
+  using Key = std::decay_t<std::invoke_result_t<decltype(By), const V&>>;
+  using Value = std::decay_t<std::invoke_result_t<decltype(What), const V&>>;
+
+  std::optional<Key> by;
+  First<Value> what;
+
+  void add(const V& record, const Stamp& at) {
+    const auto& key = std::invoke(By, record);
+    if (!is_nan(key) && take(key)) what.add(std::invoke(What, record), at);
+  }
+  void merge(const ArgBest& other) {
+    if (other.by && take(*other.by)) what.merge(other.what);
+  }
+  [[nodiscard]] const std::optional<Value>& result() const { return what.value; }
+  friend bool operator==(const ArgBest&, const ArgBest&) = default;
+  BOOST_DESCRIBE_CLASS(ArgBest, (), (by, what), (), ())
+
+ private:
+  // False if a better one is known; forgets worse ones.
+  bool take(const Key& key) {
+    const auto is_better = [](const Key& a, const Key& b) {
+      return kGreatest ? strictly_less(b, a) : strictly_less(a, b);
+    };
+    if (by && is_better(*by, key)) return false;
+    if (!by || is_better(key, *by)) {
+      by = key;
+      what = {};
+    }
+    return true;
+  }
+};
+template <class V, auto By, auto What>
+using ArgMax = ArgBest<V, By, What, true>;
+template <class V, auto By, auto What>
+using ArgMin = ArgBest<V, By, What, false>;
 
 }  // namespace tidemill

@@ -28,6 +28,9 @@ class GraphBuilder {
     return graph_.nodes.back().id;
   }
 
+  // The node's output 0 takes rows back: Node::revises says what to write. Empty changes nothing.
+  void note_revises(NodeId id, std::string why) { graph_.nodes[id].revises = std::move(why); }
+
   // Same subtask where the parallelism allows, chained; else in turn.
   template <class T>
   void connect(const std::vector<PortRef>& from, NodeId to, int input = 0) {

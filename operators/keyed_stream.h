@@ -92,6 +92,7 @@ class WindowedStream {
     const NodeId id = stream_.add(
         std::move(name), windows.is_tumbling() ? "tumbling window" : "sliding window",
         [=](OperatorContext& ctx) { return std::make_unique<Op>(ctx, windows, options, key); });
+    stream_.graph()->note_revises(id, revision_of(options_));
     return WindowResults<T, Key, typename Op::Result>(stream_.graph(), id);
   }
 

@@ -53,6 +53,21 @@ class Stream {
     });
   }
 
+  // Takes each row of a stream that revises itself as an event of its own, for sinks that can only
+  // add rows.
+  [[nodiscard]] Stream<T> as_events() const {
+    Node node;
+    node.kind = "as events";
+    node.takes_changes_as_events = true;
+    node.make_operator = [](OperatorContext& ctx) {
+      const auto all = [](const T&) { return true; };
+      return std::make_unique<FilterOperator<T, decltype(all)>>(ctx, all);
+    };
+    const NodeId id = graph_->add(std::move(node));
+    graph_->template connect<T>(from_, id);
+    return {graph_, {{id, 0}}};
+  }
+
   // Both streams as one; order between them is as they come.
   [[nodiscard]] Stream<T> union_with(const Stream<T>& other) const {
     std::vector<PortRef> all = from_;
@@ -85,6 +100,7 @@ class Stream {
     node.kind = spec.kind;
     node.is_stateful = true;
     node.parallelism = spec.parallelism;
+    node.is_append_only = spec.is_append_only;
     node.publish = spec.publish;
     node.discard_unpublished = spec.discard_unpublished;
     node.make_operator = [spec, encode](OperatorContext& ctx) {

@@ -67,6 +67,15 @@ struct WindowOptions {
   std::size_t firing_budget = 4096;
 };
 
+// Why windows with these options give more than one row of a key and window; empty: they do not.
+inline std::string revision_of(const WindowOptions& options) {
+  if (options.allowed_lateness > Duration::zero())
+    return "gives rows of a window again (allowed_lateness)";
+  if (options.early) return "gives early rows of a window (early)";
+  if (options.early_processing) return "gives early rows of a window (early_processing)";
+  return options.on_update ? "gives a row of a window at each update (on_update)" : "";
+}
+
 // The layout of tumbling and sliding windows: each record falls in one slice, each window is a run
 // of slices.
 class AlignedWindows {

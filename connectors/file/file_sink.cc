@@ -279,6 +279,7 @@ void discard_unpublished(const FileSinkSettings& settings) {
 SinkSpec file_sink(FileSinkSettings settings) {
   SinkSpec spec;
   spec.kind = "file sink";
+  spec.is_append_only = true;
   spec.parallelism = 1;
   spec.make = [settings](OperatorContext& ctx) {
     return std::make_unique<FileSink>(ctx, settings);

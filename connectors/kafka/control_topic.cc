@@ -7,7 +7,6 @@
 #include "engine/base/log.h"
 
 namespace tidemill::kafka {
-namespace {}  // namespace
 
 ControlTopic::ControlTopic(Admin& admin, const std::string& job, std::int32_t slot)
     : admin_(admin), name_(job + ".__commits"), slot_(slot), key_(std::to_string(slot)) {}

@@ -61,6 +61,13 @@ struct Node {
   bool is_stateful = false;
   // 0: the job's parallelism. A sink that must be one writer sets 1.
   int parallelism = 0;
+  // Why its output takes rows back that it has given: "gives windows again (allowed_lateness)".
+  // Empty: what is out is out.
+  std::string revises;
+  // Takes rows that revise earlier ones as events of their own: nobody behind it is asked.
+  bool takes_changes_as_events = false;
+  // A sink that can only add rows: a plan that brings it others is refused.
+  bool is_append_only = false;
   // Exactly one of these is set.
   std::function<std::unique_ptr<Operator>(OperatorContext&)> make_operator;
   std::function<std::unique_ptr<SourceDriver>(OperatorContext&)> make_source;

@@ -21,6 +21,34 @@ void check_names(const Graph& graph) {
   }
 }
 
+// The nearest node at or before `id` whose rows may be taken back, through nodes that pass on what
+// they get one by one.
+const Node* revising_node(const Graph& graph, NodeId id) {
+  for (const Edge& e : graph.edges) {
+    if (e.to != id) continue;
+    const Node& from = graph.nodes[e.from];
+    if (from.takes_changes_as_events) continue;
+    if (!from.revises.empty() && e.port == 0) return &from;
+    if (from.is_stateful) continue;
+    if (const Node* found = revising_node(graph, from.id)) return found;
+  }
+  return nullptr;
+}
+
+void check_sinks(const Graph& graph) {
+  for (const Node& sink : graph.nodes) {
+    if (!sink.is_append_only) continue;
+    const Node* revising = revising_node(graph, sink.id);
+    if (revising == nullptr) continue;
+    throw Error(ErrorCode::kConfig,
+                "the " + sink.kind + " " + sink.name +
+                    " can only add rows, but comes after one that takes rows back: " +
+                    revising->name + " " + revising->revises +
+                    "; use a sink that replaces rows by key, or say .as_events() to write each "
+                    "change as a row of its own");
+  }
+}
+
 // A node joins the chain of its upstream if that is its only input, on the same subtask.
 const Edge* chaining_edge(const Graph& graph, const std::vector<int>& parallelism, NodeId id) {
   const Edge* only = nullptr;
@@ -123,6 +151,7 @@ std::string explain_json(const Plan& plan) {
 
 Plan make_plan(Graph graph, int parallelism, std::uint32_t key_groups) {
   check_names(graph);
+  check_sinks(graph);
   if (parallelism < 1)
     throw Error(ErrorCode::kConfig,
                 "parallelism must be at least 1: " + std::to_string(parallelism));

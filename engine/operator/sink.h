@@ -48,6 +48,13 @@ class OutputBatch {
     current_.topic = static_cast<std::int32_t>(topics_.size());
     topics_.push_back(std::make_unique<std::string>(std::move(topic)));
   }
+  // Makes the last row one that deletes: its key stays, its value goes.
+  void make_last_delete() {
+    Place& last = rows_.back();
+    last.is_delete = true;
+    last.end = last.value_at;
+    bytes_.resize(last.end);
+  }
   void end_row() {
     current_.end = bytes_.size();
     rows_.push_back(current_);
@@ -125,6 +132,9 @@ struct SinkSpec {
   std::string kind;  // for people: "file sink"
   SinkFactory make;
   int parallelism = 0;  // 0: the job's
+  // Rows can only be added, not replaced or deleted by their key: streams that revise themselves
+  // are refused when the job is planned.
+  bool is_append_only = false;
   // After the commit of the checkpoint that prepared `prepared`, and again after a restore:
   // idempotent. Coordinator's thread.
   std::function<void(ByteView prepared)> publish = {};

@@ -11,6 +11,7 @@
 #include "operators/aggregates.h"
 #include "operators/collections.h"
 #include "operators/combined.h"
+#include "operators/sketches.h"
 #include "state/codec.h"
 
 namespace tidemill {
@@ -127,6 +128,9 @@ using Spend =
     Combined<Count, Of<&Order::price, Sum<double>>, Of<&Order::item, Distinct<std::string>>,
              Of<&Order::item, Last<std::string>>>;
 
+using Dearest = ArgMax<Order, &Order::price, &Order::item>;
+using Cheapest = ArgMin<Order, &Order::price, &Order::item>;
+
 template <class C>
 class AccumulatorLaws : public testing::Test {};
 
@@ -140,7 +144,10 @@ using Cases = testing::Types<
     Case<Last<std::string>, std::string>, Case<Last<double>, double>,
     Case<Distinct<std::string>, std::string>, Case<Distinct<std::int32_t>, std::int32_t>,
     Case<Collect<std::string>, std::string>, Case<Collect<std::int64_t, 5>, std::int64_t>,
-    Case<TopN<std::int64_t, 4>, std::int64_t>, Case<TopN<double, 3>, double>, Case<Spend, Order>>;
+    Case<TopN<std::int64_t, 4>, std::int64_t>, Case<TopN<double, 3>, double>, Case<Spend, Order>,
+    Case<Dearest, Order>, Case<Cheapest, Order>, Case<DistinctApprox<std::string>, std::string>,
+    Case<DistinctApprox<double>, double>, Case<Quantiles<double, 0, 500, 990, 1000>, double>,
+    Case<Quantiles<std::int64_t, 250>, std::int64_t>>;
 TYPED_TEST_SUITE(AccumulatorLaws, Cases);
 
 TYPED_TEST(AccumulatorLaws, Hold) {
@@ -208,6 +215,78 @@ TEST(AggregatesTest, NanIsNeitherLeastNorGreatest) {
   }
   EXPECT_EQ(min.result(), 1.0);
   EXPECT_EQ(max.result(), 2.0);
+}
+
+TEST(AggregatesTest, TheEarliestOfTheGreatest) {
+  Dearest dearest;
+  Cheapest cheapest;
+  dearest.add({2, "late"}, {{5}});
+  dearest.add({2, "early"}, {{3}});
+  dearest.add({1, "cheap"}, {{1}});
+  cheapest.add({2, "dear"}, {{1}});
+  cheapest.add({-1, "first"}, {{7}});
+  cheapest.add({-1, "second"}, {{7}});
+  EXPECT_EQ(dearest.result(), "early");
+  EXPECT_EQ(cheapest.result(), "first");
+}
+
+TEST(SketchesTest, DistinctIsWithinThreeStandardErrors) {
+  for (const std::int64_t n : {0, 1, 10, 1000, 1024, 1025, 5000, 20'000, 60'000, 300'000}) {
+    DistinctApprox<std::int64_t> sketch;
+    for (std::int64_t i = 0; i < n; ++i) {
+      sketch.add(i * 7919);
+      if (i % 3 == 0) sketch.add(i * 7919);
+    }
+    const double error = n <= 1024 ? 0.0005 : 3 * 0.0081;
+    EXPECT_NEAR(static_cast<double>(sketch.result()), static_cast<double>(n),
+                error * static_cast<double>(n) + 0.5);
+  }
+}
+
+TEST(SketchesTest, DistinctOfManyIsTheSameInAnySplit) {
+  DistinctApprox<std::int64_t> whole;
+  DistinctApprox<std::int64_t> even;
+  DistinctApprox<std::int64_t> odd;
+  DistinctApprox<std::int64_t> few;
+  for (std::int64_t i = 0; i < 5000; ++i) {
+    whole.add(i);
+    (i < 200 ? few : i % 2 == 0 ? even : odd).add(i);
+  }
+  few.merge(even);
+  odd.merge(few);
+  EXPECT_EQ(odd, whole);
+  EXPECT_GT(whole.registers.size(), 0U);
+  EXPECT_EQ(whole.few.size(), 0U);
+}
+
+TEST(SketchesTest, QuantilesAreWithinOnePercent) {
+  std::mt19937 random(7);
+  std::lognormal_distribution<double> sizes(3, 4);
+  std::vector<double> values;
+  Quantiles<double, 0, 10, 250, 500, 900, 990, 999, 1000> sketch;
+  for (int i = 0; i < 20'000; ++i) {
+    values.push_back(i % 5 == 0 ? -sizes(random) : i % 77 == 0 ? 0.0 : sizes(random));
+    sketch.add(values.back());
+  }
+  std::sort(values.begin(), values.end());
+  const auto found = sketch.result();
+  std::size_t i = 0;
+  for (const double q : {0.0, 0.01, 0.25, 0.5, 0.9, 0.99, 0.999, 1.0}) {
+    const double exact = values[static_cast<std::size_t>(q * 19'999)];
+    EXPECT_NEAR(*found[i++], exact, std::abs(exact) * 0.0101) << q;
+  }
+}
+
+TEST(SketchesTest, QuantilesOfNothingAndOfTheExtremes) {
+  Quantiles<double, 500> sketch;
+  EXPECT_EQ(sketch.result()[0], std::nullopt);
+  sketch.add(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(sketch.result()[0], std::nullopt);
+  sketch.add(std::numeric_limits<double>::denorm_min());
+  EXPECT_EQ(sketch.result()[0], 0.0);
+  sketch = {};
+  sketch.add(std::numeric_limits<double>::infinity());
+  EXPECT_GT(*sketch.result()[0], 1.7e308);
 }
 
 }  // namespace
