@@ -96,6 +96,14 @@ std::string prometheus_text(const MetricRegistry& metrics, const EventTimeOfSour
     metric.histogram = buckets_of(histogram);
     families.add(name, help, prometheus::MetricType::Histogram, std::move(metric));
   };
+  visitor.ranking = [&](const std::string& name, const Labels& labels, const std::string& help,
+                        const Ranking& ranking) {
+    for (const Ranking::Entry& entry : ranking.entries()) {
+      Labels named = labels;
+      named.emplace_back("key", entry.name);
+      add_gauge(families, name.c_str(), help.c_str(), named, entry.share);
+    }
+  };
   metrics.visit(visitor);
   return prometheus::TextSerializer().Serialize(families.take());
 }

@@ -64,6 +64,27 @@ class Histogram {
   std::atomic<std::uint64_t> sum_{0};
 };
 
+// The greatest of many by name, each with its share; who they are changes. Thread-safe.
+class Ranking {
+ public:
+  struct Entry {
+    std::string name;
+    double share = 0;
+  };
+  void set(std::vector<Entry> entries) {
+    const std::lock_guard lock(mutex_);
+    entries_ = std::move(entries);
+  }
+  [[nodiscard]] std::vector<Entry> entries() const {
+    const std::lock_guard lock(mutex_);
+    return entries_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Entry> entries_;
+};
+
 // Thread-safe. References stay valid as long as the registry; asking again for the same name and
 // labels gives the same object, so counts go on over an in-process restart.
 class MetricRegistry {
@@ -80,6 +101,11 @@ class MetricRegistry {
     return find(histograms_, name, labels, help);
   }
 
+  Ranking& ranking(const std::string& name, const Labels& labels = {},
+                   const std::string& help = "") {
+    return find(rankings_, name, labels, help);
+  }
+
   struct Visitor {
     std::function<void(const std::string& name, const Labels&, const std::string& help,
                        const Counter&)>
@@ -90,6 +116,9 @@ class MetricRegistry {
     std::function<void(const std::string& name, const Labels&, const std::string& help,
                        const Histogram&)>
         histogram;
+    std::function<void(const std::string& name, const Labels&, const std::string& help,
+                       const Ranking&)>
+        ranking = {};
   };
   void visit(const Visitor& visitor) const {
     const std::lock_guard lock(mutex_);
@@ -97,6 +126,8 @@ class MetricRegistry {
     for (const auto& [id, m] : gauges_) visitor.gauge(id.first, id.second, m->help, m->metric);
     for (const auto& [id, m] : histograms_)
       visitor.histogram(id.first, id.second, m->help, m->metric);
+    if (!visitor.ranking) return;
+    for (const auto& [id, m] : rankings_) visitor.ranking(id.first, id.second, m->help, m->metric);
   }
 
  private:
@@ -124,6 +155,7 @@ class MetricRegistry {
   Family<Counter> counters_;
   Family<Gauge> gauges_;
   Family<Histogram> histograms_;
+  Family<Ranking> rankings_;
 };
 
 }  // namespace tidemill

@@ -43,6 +43,8 @@ class ExchangeOutlet : public Outlet {
  public:
   // Hands on what is buffered for the receivers.
   virtual void flush() = 0;
+  // Once, before the first batch: `labels` say which exchange it is.
+  virtual void meter(MetricRegistry& /*metrics*/, const Labels& /*labels*/) {}
 };
 
 using NodeId = std::uint32_t;

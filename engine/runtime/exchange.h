@@ -3,7 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -11,6 +16,7 @@
 #include "engine/graph/graph.h"
 #include "engine/operator/key_group.h"
 #include "engine/runtime/channel.h"
+#include "engine/runtime/hot_keys.h"
 
 namespace tidemill {
 
@@ -61,8 +67,17 @@ class KeyExchange final : public ExchangeBase<T> {
       : ExchangeBase<T>(std::move(targets)), key_groups_(key_groups), key_(std::move(key)) {}
   using ExchangeBase<T>::push;
 
+  // With one receiver nobody works more than the others.
+  void meter(MetricRegistry& metrics, const Labels& labels) override {
+    if (this->size() > 1)
+      hot_keys_.emplace(metrics.ranking("tidemill_exchange_key_share", labels,
+                                        "Share of the records sent that have this key, of the "
+                                        "hottest keys (2 % and more)"));
+  }
+
   void push(AnyBatch any) override {
     auto& batch = static_cast<Batch<T>&>(*any);
+    if (hot_keys_) look_for_hot_keys(batch);
     const int targets = static_cast<int>(this->size());
     for (auto& record : batch) {
       const std::uint64_t hash = stable_hash(std::invoke(key_, std::as_const(record.value)));
@@ -74,8 +89,22 @@ class KeyExchange final : public ExchangeBase<T> {
   }
 
  private:
+  using Given = std::decay_t<std::invoke_result_t<const KeyFn&, const T&>>;
+  using Key = std::conditional_t<std::is_same_v<Given, std::string_view>, std::string, Given>;
+
+  void look_for_hot_keys(const Batch<T>& batch) {
+    std::size_t i = 0;
+    for (; batch.size() - i > hot_keys_->next(); ++i) {
+      i += hot_keys_->next();
+      const Key& key = Key(std::invoke(key_, batch[i].value));
+      hot_keys_->look_at(key, stable_hash(key));
+    }
+    hot_keys_->skip(batch.size() - i);
+  }
+
   const std::uint32_t key_groups_;
   const KeyFn key_;
+  std::optional<HotKeys<Key>> hot_keys_;
 };
 
 // Whole batches to one receiver after the other (or always the same one, for an edge onto a single

@@ -130,6 +130,9 @@ void Job::connect_outputs(const Plan& plan, const Node& node, int subtask, Opera
     for (const std::size_t link : channel_of_edge_[e][static_cast<std::size_t>(subtask)])
       targets.push_back(links_[link].channel.get());
     auto exchange = edge.make_exchange(std::move(targets), plan.key_groups, subtask);
+    exchange->meter(context.metrics(), {{"operator", context.name()},
+                                        {"to", plan.graph.nodes[edge.to].name},
+                                        {"subtask", std::to_string(subtask)}});
     ports[edge.port]->connect(*exchange);
     task.add_exchange(std::move(exchange));
   }

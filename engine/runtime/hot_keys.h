@@ -1,0 +1,107 @@
+// The hottest keys of an exchange: which of them makes one subtask work more than the others.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "engine/base/metrics.h"
+
+namespace tidemill {
+
+// Looks at every kSampleOf-th record. SpaceSaving (Metwally, Agrawal, El Abbadi, ICDT 2005): a key
+// with more than 1 / kPlaces of the sampled records is among the places, its share at most 1 /
+// kPlaces too great. What was seen counts half as much after each publication, so the shares are
+// those of late. One thread, but for the Ranking.
+template <class K>
+class HotKeys {
+ public:
+  static constexpr std::size_t kSampleOf = 32;
+  static constexpr std::size_t kPlaces = 32;
+  static constexpr std::size_t kShown = 5;
+  static constexpr std::uint64_t kPublishAfter = 1024;  // samples
+  static constexpr double kLeastShare = 0.02;           // less is not hot
+
+  explicit HotKeys(Ranking& shown) : shown_(shown) { places_.reserve(kPlaces); }
+
+  // How many records to pass over before the next one that is looked at.
+  [[nodiscard]] std::size_t next() const { return next_; }
+  // `records` have been passed over.
+  void skip(std::size_t records) { next_ -= records; }
+  void look_at(const K& key, std::uint64_t hash) {
+    next_ = kSampleOf - 1;
+    count(key, hash);
+    if (++total_ >= kPublishAfter) publish();
+  }
+
+ private:
+  struct Place {
+    K key;
+    std::uint64_t hash;
+    std::uint64_t count;  // at most
+    std::uint64_t error;  // by which it may be too great
+  };
+
+  void count(const K& key, std::uint64_t hash) {
+    const auto known = std::find_if(places_.begin(), places_.end(),
+                                    [&](const Place& p) { return p.hash == hash && p.key == key; });
+    if (known != places_.end()) {
+      ++known->count;
+    } else if (places_.size() < kPlaces) {
+      places_.push_back({key, hash, 1, 0});
+    } else {
+      const auto less = [](const Place& a, const Place& b) { return a.count < b.count; };
+      Place& least = *std::min_element(places_.begin(), places_.end(), less);
+      least.key = key;
+      least.hash = hash;
+      least.error = least.count;
+      ++least.count;
+    }
+  }
+
+  void publish() {
+    const auto certain = [](const Place& p) { return p.count - p.error; };
+    std::sort(places_.begin(), places_.end(),
+              [&](const Place& a, const Place& b) { return certain(a) > certain(b); });
+    std::vector<Ranking::Entry> ranking;
+    for (const Place& p : places_) {
+      const double share = static_cast<double>(certain(p)) / static_cast<double>(total_);
+      if (ranking.size() == kShown || share < kLeastShare) break;
+      ranking.push_back({text_of(p), share});
+    }
+    shown_.set(std::move(ranking));
+    total_ /= 2;
+    for (Place& p : places_) {
+      p.count /= 2;
+      p.error /= 2;
+    }
+    std::erase_if(places_, [](const Place& p) { return p.count == 0; });
+  }
+
+  static std::string text_of(const Place& p) {
+    constexpr std::size_t kMostText = 64;
+    if constexpr (std::integral<K>) {
+      return std::to_string(p.key);
+    } else if constexpr (std::convertible_to<const K&, std::string_view>) {
+      return std::string(std::string_view(p.key).substr(0, kMostText));
+    } else {
+      std::array<char, 18> hex{};
+      std::snprintf(hex.data(), hex.size(), "#%016llx", static_cast<unsigned long long>(p.hash));
+      return hex.data();
+    }
+  }
+
+  Ranking& shown_;
+  std::size_t next_ = 0;
+  std::uint64_t total_ = 0;
+  std::vector<Place> places_;
+};
+
+}  // namespace tidemill
