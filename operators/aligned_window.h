@@ -129,17 +129,7 @@ class AlignedWindow final : public OneInput<In> {
   };
 
   static WindowOptions check(const WindowOptions& options) {
-    if (options.allowed_lateness < Duration::zero())
-      throw Error(ErrorCode::kConfig, "the allowed lateness of a window is negative");
-    for (const auto& every : {options.early, options.early_processing}) {
-      if (every && *every <= Duration::zero())
-        throw Error(ErrorCode::kConfig, "the interval of early rows must be positive");
-    }
-    if constexpr (!std::equality_comparable<Result>) {
-      if (options.changes_only)
-        throw Error(ErrorCode::kConfig,
-                    "changes_only needs results that can be compared (operator==)");
-    }
+    check_options(options, std::equality_comparable<Result>);
     return options;
   }
 

@@ -9,12 +9,22 @@
 #include <vector>
 
 #include "operators/aligned_window.h"
+#include "operators/global_window.h"
+#include "operators/processing_window.h"
+#include "operators/running_aggregate.h"
+#include "operators/session_window.h"
 #include "operators/stream.h"
 
 namespace tidemill {
 
 template <class T, class KeyFn>
 class WindowedStream;
+template <class T, class KeyFn, Revisions kRevisions = Revisions::kChanges>
+class SessionStream;
+template <class T, class KeyFn, class Windows>
+class CountedStream;
+template <class T, class KeyFn>
+class ProcessingWindowedStream;
 
 template <class T, class KeyFn>
 class KeyedStream {
@@ -33,10 +43,35 @@ class KeyedStream {
             })};
   }
 
-  // Windows: Tumbling or Sliding.
-  template <class Windows>
-  WindowedStream<T, KeyFn> window(Windows windows, WindowOptions options = {}) const {
+  // `.aggregate<A>(name)` of what these give is a stream of rows.
+  WindowedStream<T, KeyFn> window(Tumbling windows, WindowOptions options = {}) const {
     return {*this, AlignedWindows(windows), options};
+  }
+  WindowedStream<T, KeyFn> window(Sliding windows, WindowOptions options = {}) const {
+    return {*this, AlignedWindows(windows), options};
+  }
+  // Sessions that grow revise what was given out of them: its rows are changes.
+  SessionStream<T, KeyFn> window(Session session, WindowOptions options = {}) const {
+    return {*this, session, options};
+  }
+  CountedStream<T, KeyFn, CountWindow> window(CountWindow window) const { return {*this, window}; }
+  CountedStream<T, KeyFn, EveryN> window(EveryN window) const { return {*this, window}; }
+  // By the clock, not by event time.
+  ProcessingWindowedStream<T, KeyFn> window(ProcessingTumbling windows) const {
+    return {*this, windows};
+  }
+
+  // Of all records of a key so far, as a stream of changes; a row for each key of a batch. A: an
+  // Accumulator of T, or of what `Of<&T::member, A>` picks. `name` identifies the state.
+  template <class A>
+  auto aggregate(std::string name, RunningOptions options = {}) const {
+    using Op = RunningAggregate<T, A, KeyFn>;
+    const auto key = key_;
+    const NodeId id = add(std::move(name), "running aggregate", [=](OperatorContext& ctx) {
+      return std::make_unique<Op>(ctx, options, key);
+    });
+    graph_->note_revises(id, "gives a new row of a key with each batch");
+    return Stream<typename Op::Out>(graph_, {{id, 0}});
   }
 
   [[nodiscard]] const KeyFn& key() const { return key_; }
@@ -61,11 +96,11 @@ class KeyedStream {
 };
 
 // The results of a windowed aggregate, and the records that came too late for all their windows.
-template <class T, class Key, class Result>
-class WindowResults : public Stream<Windowed<Key, Result>> {
+template <class T, class Row>
+class WindowResults : public Stream<Row> {
  public:
   WindowResults(std::shared_ptr<GraphBuilder> graph, NodeId node)
-      : Stream<Windowed<Key, Result>>(std::move(graph), {{node, 0}}), node_(node) {}
+      : Stream<Row>(std::move(graph), {{node, 0}}), node_(node) {}
 
   // Connected or not, late records are counted.
   [[nodiscard]] Stream<T> late() const { return {this->graph(), {{node_, 1}}}; }
@@ -77,8 +112,6 @@ class WindowResults : public Stream<Windowed<Key, Result>> {
 template <class T, class KeyFn>
 class WindowedStream {
  public:
-  using Key = typename KeyedStream<T, KeyFn>::Key;
-
   WindowedStream(KeyedStream<T, KeyFn> stream, AlignedWindows windows, WindowOptions options)
       : stream_(std::move(stream)), windows_(windows), options_(options) {}
 
@@ -93,13 +126,95 @@ class WindowedStream {
         std::move(name), windows.is_tumbling() ? "tumbling window" : "sliding window",
         [=](OperatorContext& ctx) { return std::make_unique<Op>(ctx, windows, options, key); });
     stream_.graph()->note_revises(id, revision_of(options_));
-    return WindowResults<T, Key, typename Op::Result>(stream_.graph(), id);
+    return WindowResults<T, typename Op::Out>(stream_.graph(), id);
   }
 
  private:
   KeyedStream<T, KeyFn> stream_;
   AlignedWindows windows_;
   WindowOptions options_;
+};
+
+template <class T, class KeyFn, Revisions kRevisions>
+class SessionStream {
+ public:
+  SessionStream(KeyedStream<T, KeyFn> stream, Session session, WindowOptions options)
+      : stream_(std::move(stream)), session_(session), options_(options) {}
+
+  // Rows instead of changes: one that no longer holds, because its session has grown, is not
+  // deleted. For sinks that only append.
+  [[nodiscard]] SessionStream<T, KeyFn, Revisions::kAppendOnly> append_only() const {
+    return {stream_, session_, options_};
+  }
+
+  // As WindowedStream::aggregate. Gives Change<Windowed<Key, Result>>, append_only
+  // Windowed<Key, Result>.
+  template <class A>
+  auto aggregate(std::string name) const {
+    using Op = SessionWindow<T, A, KeyFn, FinishWithResult, kRevisions>;
+    const auto session = session_;
+    const auto options = options_;
+    const auto key = stream_.key();
+    const NodeId id = stream_.add(std::move(name), "session window", [=](OperatorContext& ctx) {
+      return std::make_unique<Op>(ctx, session, options, key);
+    });
+    if (kRevisions != Revisions::kAppendOnly)
+      stream_.graph()->note_revises(id, revision_of(options_));
+    return WindowResults<T, typename Op::Out>(stream_.graph(), id);
+  }
+
+ private:
+  KeyedStream<T, KeyFn> stream_;
+  Session session_;
+  WindowOptions options_;
+};
+
+// Windows: CountWindow or EveryN.
+template <class T, class KeyFn, class Windows>
+class CountedStream {
+ public:
+  CountedStream(KeyedStream<T, KeyFn> stream, Windows windows)
+      : stream_(std::move(stream)), windows_(windows) {}
+
+  // As WindowedStream::aggregate. Gives Keyed<Key, Result>.
+  template <class A>
+  auto aggregate(std::string name) const {
+    using Op = GlobalWindow<T, A, KeyFn>;
+    const auto windows = windows_;
+    const auto key = stream_.key();
+    const NodeId id = stream_.add(std::move(name), "global window", [=](OperatorContext& ctx) {
+      return std::make_unique<Op>(ctx, windows, key);
+    });
+    return Stream<typename Op::Out>(stream_.graph(), {{id, 0}});
+  }
+
+ private:
+  KeyedStream<T, KeyFn> stream_;
+  Windows windows_;
+};
+
+template <class T, class KeyFn>
+class ProcessingWindowedStream {
+ public:
+  ProcessingWindowedStream(KeyedStream<T, KeyFn> stream, ProcessingTumbling windows)
+      : stream_(std::move(stream)), windows_(windows) {}
+
+  // As WindowedStream::aggregate. Gives Windowed<Key, Result>, the window by the clock.
+  template <class A>
+  auto aggregate(std::string name) const {
+    using Op = ProcessingWindow<T, A, KeyFn>;
+    const auto windows = windows_;
+    const auto key = stream_.key();
+    const NodeId id =
+        stream_.add(std::move(name), "processing-time window", [=](OperatorContext& ctx) {
+          return std::make_unique<Op>(ctx, windows, WindowOptions{}.firing_budget, key);
+        });
+    return Stream<typename Op::Out>(stream_.graph(), {{id, 0}});
+  }
+
+ private:
+  KeyedStream<T, KeyFn> stream_;
+  ProcessingTumbling windows_;
 };
 
 template <class T>

@@ -13,11 +13,15 @@
 #include "operators/graph_builder.h"
 #include "operators/sink_stage.h"
 #include "operators/stateless.h"
+#include "operators/window.h"
 
 namespace tidemill {
 
 template <class T, class KeyFn>
 class KeyedStream;
+
+template <class T>
+class AllWindowedStream;
 
 template <class Out>
 class ProcessResults;
@@ -79,6 +83,12 @@ class Stream {
   // takes).
   template <class KeyFn>
   KeyedStream<T, KeyFn> key_by(KeyFn key) const;  // operators/keyed_stream.h
+
+  // Windows: Tumbling or Sliding, over the whole stream: `aggregate` adds up in every subtask and
+  // merges in one.
+  template <class Windows>
+  AllWindowedStream<T> window_all(Windows windows,
+                                  WindowOptions options = {}) const;  // operators/window_all.h
 
   // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
   // identifies its state.

@@ -49,6 +49,36 @@ struct Sliding {
   Duration offset = Duration::zero();
 };
 
+// Per key: as long as records are at most `gap` apart. A record at t begins as [t, t + gap);
+// windows that overlap or touch become one.
+struct Session {
+  Duration gap;
+};
+
+// Per key: n records, then empty again.
+struct CountWindow {
+  std::uint64_t n;
+};
+// Per key: at each n-th record, over all so far.
+struct EveryN {
+  std::uint64_t n;
+};
+
+// By the clock, one window after the other.
+struct ProcessingTumbling {
+  Duration size;
+  Duration offset = Duration::zero();
+};
+
+// What an aggregate of a key without bounds in time gives.
+template <class Key, class Result>
+struct Keyed {
+  Key key;
+  Result value;
+
+  friend bool operator==(const Keyed&, const Keyed&) = default;
+};
+
 // When rows are given out, besides at the close of the window.
 struct WindowOptions {
   // How long after its end a window still takes records: each batch that brings one gives a new row
@@ -74,6 +104,19 @@ inline std::string revision_of(const WindowOptions& options) {
   if (options.early) return "gives early rows of a window (early)";
   if (options.early_processing) return "gives early rows of a window (early_processing)";
   return options.on_update ? "gives a row of a window at each update (on_update)" : "";
+}
+
+// Throws Error(kConfig) for options that no window can have. `can_compare`: results have
+// operator==.
+inline void check_options(const WindowOptions& options, bool can_compare) {
+  if (options.allowed_lateness < Duration::zero())
+    throw Error(ErrorCode::kConfig, "the allowed lateness of a window is negative");
+  for (const auto& every : {options.early, options.early_processing}) {
+    if (every && *every <= Duration::zero())
+      throw Error(ErrorCode::kConfig, "the interval of early rows must be positive");
+  }
+  if (options.changes_only && !can_compare)
+    throw Error(ErrorCode::kConfig, "changes_only needs results that can be compared (operator==)");
 }
 
 // The layout of tumbling and sliding windows: each record falls in one slice, each window is a run

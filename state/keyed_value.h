@@ -33,6 +33,13 @@ class KeyedValue {
     return store_.find_for_update(kOnly, key, hash);
   }
 
+  // Calls fn(i, V&) for each of a batch's keys, in order, as `at` would: faster for many. Ends
+  // earlier references, as `prefetch` does; what it gives stays valid likewise.
+  template <class F>
+  void update(std::span<const KeyRef<K>> keys, F&& fn) {
+    store_.update(kOnly, keys, fn);
+  }
+
   // True if there was a value.
   bool erase(const K& key, std::uint64_t hash) { return store_.erase(kOnly, key, hash); }
   bool erase(const K& key) { return erase(key, key_hash(key)); }

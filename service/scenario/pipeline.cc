@@ -80,10 +80,9 @@ using AddStage = StageRows (*)(const StageSite&);
 
 AddStage stage_of(const std::string& kind) {
   static const std::map<std::string, AddStage> all = {
-      {"tumbling", &add_window_stage},
-      {"sliding", &add_window_stage},
-      {"trailing", &add_trailing_stage},
-      {"watermarks", &add_watermarks_stage},
+      {"tumbling", &add_window_stage},   {"sliding", &add_window_stage},
+      {"session", &add_session_stage},   {"global", &add_global_stage},
+      {"trailing", &add_trailing_stage}, {"watermarks", &add_watermarks_stage},
   };
   return all.at(kind);
 }

@@ -59,9 +59,11 @@ const std::vector<Kind>& kinds() {
       {.name = "session",
        .parameters = with_emission({{"gap", F::kDuration, true}}),
        .has_lateness = true,
+       .is_available = true,
        .can_be_first = true},
       {.name = "global",
        .parameters = {{"count", F::kCount}, {"every", F::kCount}},
+       .is_available = true,
        .can_be_first = true},
       {.name = "trailing",
        .parameters = {{"windows", F::kDurations, true},
@@ -268,7 +270,8 @@ bool gives_lists(const StageSpec& stage) {
 bool deletes_rows(const StageSpec& stage) {
   return stage.kind == "session" &&
          (stage.duration("lateness").value_or(Duration::zero()) > Duration::zero() ||
-          stage.has("early") || stage.choice("emit", "close") == "update");
+          stage.has("early") || stage.has("early_processing") ||
+          stage.choice("emit", "close") == "update");
 }
 
 void check_two_stages(const std::vector<StageSpec>& stages, const Word& first, const Word& second) {

@@ -9,6 +9,7 @@
 #include "engine/data/raw_record.h"
 #include "engine/time/watermark_generator.h"
 #include "operators/accumulator.h"
+#include "operators/changelog.h"
 #include "operators/window.h"
 #include "service/scenario/spelling.h"
 #include "service/scenario/value.h"
@@ -70,6 +71,10 @@ template <>
 inline constexpr std::size_t kExchangeRows<scenario::ScenarioRecord> = 4096;
 template <>
 inline constexpr std::size_t kBatchRows<scenario::WindowRow> = 4096;
+template <>
+inline constexpr std::size_t kBatchRows<Change<scenario::WindowRow>> = 4096;
+template <>
+inline constexpr std::size_t kBatchRows<Keyed<std::string, scenario::Value>> = 4096;
 template <>
 inline constexpr std::size_t kBatchRows<scenario::ResultRow> = 4096;
 

@@ -17,6 +17,7 @@
 #include "operators/collections.h"
 #include "operators/combined.h"
 #include "operators/stream.h"
+#include "operators/window.h"
 #include "service/scenario/record.h"
 #include "service/scenario/scenario.h"
 
@@ -60,8 +61,13 @@ struct StageRows {
 // A late record of the only input, as it is shown.
 std::string text_of_late(const ScenarioRecord& record);
 
+// Lateness and emission, as the parameters have it.
+WindowOptions window_options(const StageSpec& spec, const StagePlace& place);
+
 // One for each kind of stage.
 StageRows add_window_stage(const StageSite& site);  // tumbling, sliding
+StageRows add_session_stage(const StageSite& site);
+StageRows add_global_stage(const StageSite& site);
 StageRows add_trailing_stage(const StageSite& site);
 StageRows add_watermarks_stage(const StageSite& site);
 

@@ -6,7 +6,13 @@
 namespace tidemill::scenario {
 namespace {
 
-WindowOptions options_of(const StageSpec& spec, const StagePlace& place) {
+ResultRow row_of_window(const WindowRow& row) {
+  return {window_row(row.key, row.window.start, row.window.end, row.value), row.key, row.value};
+}
+
+}  // namespace
+
+WindowOptions window_options(const StageSpec& spec, const StagePlace& place) {
   WindowOptions options;
   options.allowed_lateness = spec.duration("lateness").value_or(Duration::zero());
   options.early = spec.duration("early");
@@ -20,18 +26,12 @@ WindowOptions options_of(const StageSpec& spec, const StagePlace& place) {
   return options;
 }
 
-ResultRow row_of_window(const WindowRow& row) {
-  return {window_row(row.key, row.window.start, row.window.end, row.value), row.key, row.value};
-}
-
-}  // namespace
-
 StageRows add_window_stage(const StageSite& site) {
   const StageSpec& spec = site.spec;
   const Duration size = *spec.duration("size");
   const AlignedWindows windows(Sliding{size, spec.duration("slide").value_or(size),
                                        spec.duration("offset").value_or(Duration::zero())});
-  const WindowOptions options = options_of(spec, site.place);
+  const WindowOptions options = window_options(spec, site.place);
   const ToValue finish{*spec.aggregate, spec.top};
   const NodeId id =
       site.add_by_key(with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {

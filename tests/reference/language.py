@@ -28,6 +28,8 @@ EMISSION = {"emit": ("close|update", "close"), "early": ("duration", None), "ear
 KINDS = {
     "tumbling": {"size": ("duration", REQUIRED), "offset": ("time", 0), **EMISSION},
     "sliding": {"size": ("duration", REQUIRED), "slide": ("duration", REQUIRED), "offset": ("time", 0), **EMISSION},
+    "session": {"gap": ("duration", REQUIRED), **EMISSION},
+    "global": {"count": ("count to 999999999", None), "every": ("count to 999999999", None)},
     "trailing": {"windows": ("durations", REQUIRED), "resolution": ("auto|exact|duration", REQUIRED),
                  "emit": ("on_record|on_watermark|coalesced", "on_record"), "interval": ("duration", None),
                  "empty": ("row|delete", "row"), "changes_only": ("flag", False)},
@@ -36,10 +38,10 @@ KINDS = {
 COMMON = {"partitions": ("count to 1000", 1), "disorder": ("duration or 0", None), "idle": ("off|duration", None),
           "drift": ("off|duration or 0", None), "parallelism": ("count to 128", 1)}
 LATENESS = {"lateness": ("duration or 0", 0)}
-LATER_KINDS = {"session", "global", "window-join", "interval-join", "asof-join", "dedup", "topn", "timers"}
-WITHOUT_LATENESS = {"watermarks"}
+LATER_KINDS = {"window-join", "interval-join", "asof-join", "dedup", "topn", "timers"}
+WITHOUT_LATENESS = {"watermarks", "global"}
 WITHOUT_AGGREGATE = {"watermarks"}
-CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding"}
+CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding", "session", "global"}
 
 TOKEN = re.compile(r"[^ \t]+")
 COMMENT = re.compile(r"(^|[ \t])#.*")
@@ -78,11 +80,17 @@ def read_pipeline(words):
         raise Mistake(parts[2][0], "a pipeline has one or two stages")
     stages = [read_stage(part, first=i == 0) for i, part in enumerate(parts)]
     if len(stages) == 2:
-        if stages[0].kind not in CAN_BE_FIRST_OF_TWO:
+        if stages[0].kind not in CAN_BE_FIRST_OF_TWO or deletes_rows(stages[0]):
             raise Mistake(parts[0][0], f"this kind cannot be the first of two stages: {stages[0].kind}")
         if stages[0].aggregate in PRINTS_LISTS and stages[1].aggregate in NUMBERS_ONLY:
             raise Mistake(parts[1][0], f"{stages[1].aggregate} takes numbers only, not lists: {stages[0].aggregate}")
     return stages
+
+
+def deletes_rows(stage):
+    parameters = stage.parameters
+    return stage.kind == "session" and bool(
+        parameters["lateness"] or parameters["early"] or parameters["early_processing"] or parameters["emit"] == "update")
 
 
 def read_stage(words, first):
@@ -97,7 +105,7 @@ def read_stage(words, first):
     given, aggregate, size = {}, None, None
     for word in words[1:]:
         name, equals, value = word.text.partition("=")
-        if name in known:
+        if name in known and (equals or known[name][0] == "flag"):
             if name in given:
                 raise Mistake(word, f"given twice: {name}")
             given[name] = read_parameter(word, known[name][0], equals, value)
@@ -114,6 +122,8 @@ def read_stage(words, first):
             given[name] = default
     if kind == "trailing" and (given["emit"] == "coalesced") != (given["interval"] is not None):
         raise Mistake(words[0], "interval goes with emit=coalesced, and with it only")
+    if kind == "global" and (given["count"] is None) == (given["every"] is None):
+        raise Mistake(words[0], "global needs one of count and every")
     return Stage(kind, given, None if kind in WITHOUT_AGGREGATE else aggregate or "count", size)
 
 

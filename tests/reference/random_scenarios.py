@@ -45,19 +45,27 @@ class Script:
     # The pipeline line.
 
     def pipeline(self):
-        kind = self.pick("tumbling", "tumbling", "sliding", "sliding", "trailing", "trailing", "trailing", "watermarks")
+        kind = self.pick("tumbling", "tumbling", "sliding", "sliding", "session", "session", "session", "global", "trailing", "trailing",
+                         "trailing", "watermarks")
         if kind == "watermarks":
             return "pipeline watermarks " + " ".join(self.common())
+        lateness = [] if kind == "global" else self.lateness()
         if kind == "trailing" or self.now_and_then(0.7):
-            return self.stage(kind, self.common() + self.lateness())
-        first = self.stage(kind, self.common() + self.lateness(), before_another=True)
-        second = self.pick("tumbling", "sliding", "trailing", "trailing", "watermarks")
+            return self.stage(kind, self.common() + lateness)
+        first = self.stage(kind, self.common() + ([] if kind == "session" else lateness), before_another=True)
+        second = self.pick("tumbling", "sliding", "session", "global", "trailing", "trailing", "watermarks")
         if " early=" in first and second == "trailing":
             second = "tumbling"  # where the early row of one window stands to the close of another is nobody's business
         return first + " | " + ("watermarks" if second == "watermarks" else self.stage(second, []).removeprefix("pipeline "))
 
     def stage(self, kind, parameters, before_another=False):
-        parameters = (self.trailing() if kind == "trailing" else self.windows(kind)) + parameters
+        if kind == "session":
+            own = [f"gap={self.duration(1, 8)}"] + ([] if before_another else self.emission())
+        elif kind == "global":
+            own = [self.pick(f"count={self.pick(1, 2, 3, 4)}", f"every={self.pick(1, 2, 3)}")]
+        else:
+            own = self.trailing() if kind == "trailing" else self.windows(kind)
+        parameters = own + parameters
         aggregate = self.pick(*(name for name in AGGREGATES if not (before_another and name in ("collect", "top"))))
         self.numbers_only |= before_another or aggregate in NUMBERS_ONLY
         if aggregate == "top":
@@ -88,6 +96,10 @@ class Script:
             parameters.append(f"slide={self.duration(2, 12)}")
         if self.now_and_then(0.3):
             parameters.append(f"offset={print_time(self.rng.randrange(-20, 20) * S)}")
+        return parameters + self.emission()
+
+    def emission(self):
+        parameters = []
         emission = self.rng.random()
         if emission < 0.2:
             parameters.append("emit=update")

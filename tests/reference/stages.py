@@ -13,8 +13,11 @@ def late(record):
 
 
 def records_of(outputs, arrived, known):
-    """The records that a first stage's results are to a second one, which has taken `arrived` before and knows event time `known`."""
-    results = [output for output in outputs if output.key is not None]
+    """The records that a first stage's results are to a second one, which has taken `arrived` before and knows event time `known`.
+
+    What one cause gave out comes in the order of time.
+    """
+    results = sorted((output for output in outputs if output.key is not None), key=lambda output: output.time)
     return [Record(output.key, output.time, output.value, 0, arrived + i, known) for i, output in enumerate(results)]
 
 

@@ -106,6 +106,14 @@ def window_row(key, start, end, result):
     return f"{key}[{print_time(start)},{print_time(end)})={print_result(result)}"
 
 
+def delete_row(key, start, end):
+    return f"delete {key}[{print_time(start)},{print_time(end)})"
+
+
+def point_row(key, time, result):
+    return f"{key}@{print_time(time)}={print_result(result)}"
+
+
 def trailing_row(key, time, windows, results):
     inner = ",".join(f"{print_time(window)}={print_result(result)}" for window, result in zip(windows, results))
     return f"{key}@{print_time(time)}{{{inner}}}"

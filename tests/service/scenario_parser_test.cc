@@ -106,10 +106,6 @@ TEST(ParserTest, KindsToComeAreReadWholeAndThenRefused) {
     EXPECT_THAT(mistake(text), HasSubstr("kind not available yet")) << text;
   };
   refused(
-      "pipeline session gap=5s sum | tumbling size=10s sum\nin a@0=1\nwatermark 6s -> delete "
-      "a[0,5s)");
-  refused("pipeline global count=2 sum");
-  refused(
       "pipeline interval-join type=left lower=-1s upper=2s\nin left a@5s=x\nwatermark right 5s -> "
       "late right a@1s=q  a@7s=(x,-)");
   refused("pipeline asof-join type=left\nin right eur@0=110 eur@5s=-");
