@@ -18,10 +18,12 @@
 #include <boost/describe.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "engine/base/error.h"
 #include "engine/operator/context.h"
 #include "engine/operator/operator.h"
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
+#include "operators/pre_aggregate.h"
 #include "operators/window.h"
 #include "state/operator_state.h"
 #include "state/windowed_value.h"
@@ -29,6 +31,7 @@
 namespace tidemill {
 
 // KeyOf: key of a record. Finish: what a row carries of an accumulator.
+// Input 0: records. Input 1: what PreAggregate has added up of them.
 // Port 0: Windowed<Key, Result> at the window's last instant. Port 1: records too late for every
 // window they fall in, as they came.
 //
@@ -37,11 +40,12 @@ namespace tidemill {
 // slices.
 template <class In, class A, class KeyOf, class Finish = FinishWithResult>
 requires Accumulator<A, In>
-class AlignedWindow final : public OneInput<In> {
+class AlignedWindow final : public Operator {
  public:
   using Key = typename BatchKeys<In, KeyOf>::Key;
   using Result = std::remove_cvref_t<std::invoke_result_t<const Finish&, const A&>>;
   using Out = Windowed<Key, Result>;
+  using PartialRow = KeyedPartial<Key, In, A>;
 
   // Throws Error(kConfig) for impossible options, or if the checkpoint was made with other windows.
   AlignedWindow(OperatorContext& ctx, AlignedWindows windows, WindowOptions options, KeyOf key_of,
@@ -66,21 +70,14 @@ class AlignedWindow final : public OneInput<In> {
     next_early_processing_ = next_alarm();
   }
 
-  void process(Batch<In>& batch) override {
-    const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
-    if (add_to_one_slice(batch, refs)) return;
-    sort_into_slices(batch, refs);
-    for (SliceRows& slice : rows_) {
-      if (slice.refs.empty()) continue;
-      slice_ends_.insert(slice.end);
-      slices_.update(slice.end, slice.refs, [&](std::size_t i, A& a) {
-        const Record<In>& record = batch[slice.rows[i]];
-        add_to(a, record.value, Stamp{record.time});
-      });
-      if (needs_touches() || slice.first_end <= progress_->watermark) touch_windows(slice);
+  void on_batch(int input, AnyBatch batch) override {
+    if (input == 0) {
+      auto& records = static_cast<Batch<In>&>(*batch);
+      process(records, batch_keys_.read(records));
+    } else {
+      auto& partials = static_cast<Batch<PartialRow>&>(*batch);
+      process(partials, partial_keys_.read(partials));
     }
-    rows_of_touched_windows();
-    rows_.clear();
   }
 
   Progress on_watermark(EventTime watermark) override {
@@ -101,6 +98,37 @@ class AlignedWindow final : public OneInput<In> {
   }
 
  private:
+  template <class Row>
+  void process(Batch<Row>& batch, std::span<const KeyRef<Key>> refs) {
+    if (add_to_one_slice(batch, refs)) return;
+    sort_into_slices(batch, refs);
+    for (SliceRows& slice : rows_) {
+      if (slice.refs.empty()) continue;
+      slice_ends_.insert(slice.end);
+      slices_.update(slice.end, slice.refs,
+                     [&](std::size_t i, A& a) { add_row(a, batch[slice.rows[i]]); });
+      if (needs_touches() || slice.first_end <= progress_->watermark) touch_windows(slice);
+    }
+    rows_of_touched_windows();
+    rows_.clear();
+  }
+
+  static void add_row(A& a, const Record<In>& record) {
+    add_to(a, record.value, Stamp{record.time});
+  }
+  static void add_row(A& a, const Record<PartialRow>& partial) {
+    if (partial.value.record) {
+      add_to(a, *partial.value.record, Stamp{partial.time});
+    } else {
+      a.merge(partial.value.content);
+    }
+  }
+  void give_late(Record<In>& record) { late_.emit(std::move(record.value), record.time); }
+  void give_late(Record<PartialRow>& partial) {
+    TM_CHECK(partial.value.record.has_value());  // what was added up was in time
+    late_.emit(std::move(*partial.value.record), partial.time);
+  }
+
   // The rows of a batch that fall in one slice.
   struct SliceRows {
     EventTime start;
@@ -163,23 +191,24 @@ class AlignedWindow final : public OneInput<In> {
 
   // The common case: all records of the batch fall in one slice whose windows are all open, and
   // none of them gives a row before it closes.
-  bool add_to_one_slice(const Batch<In>& batch, std::span<const KeyRef<Key>> refs) {
+  template <class Row>
+  bool add_to_one_slice(const Batch<Row>& batch, std::span<const KeyRef<Key>> refs) {
     if (batch.empty() || needs_touches()) return false;
     const Window slice = windows_.slice_of(batch[0].time);
-    for (const Record<In>& record : batch) {
+    for (const Record<Row>& record : batch) {
       if (record.time < slice.start || record.time >= slice.end) return false;
     }
     if (!slice.start.is_finite() || !slice.end.is_finite() || !windows_.last_window_of(slice.end) ||
         windows_.first_end_of(slice.end) <= progress_->watermark)
       return false;
     slice_ends_.insert(slice.end);
-    slices_.update(slice.end, refs,
-                   [&](std::size_t i, A& a) { add_to(a, batch[i].value, Stamp{batch[i].time}); });
+    slices_.update(slice.end, refs, [&](std::size_t i, A& a) { add_row(a, batch[i]); });
     return true;
   }
 
   // First pass: where each record belongs. Late ones leave here.
-  void sort_into_slices(Batch<In>& batch, std::span<const KeyRef<Key>> refs) {
+  template <class Row>
+  void sort_into_slices(Batch<Row>& batch, std::span<const KeyRef<Key>> refs) {
     const bool is_behind = done_.min() < progress_->watermark;
     SliceRows* slice = nullptr;
     for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -191,7 +220,7 @@ class AlignedWindow final : public OneInput<In> {
       }
       if (is_over(slice->last_end)) {
         late_count_.add();
-        late_.emit(std::move(batch[i].value), time);
+        give_late(batch[i]);
         continue;
       }
       if (is_behind) catch_up(*slice, refs[i].hash);
@@ -414,6 +443,7 @@ class AlignedWindow final : public OneInput<In> {
   const KeyGroupRange groups_;
   const Clock& clock_;
   BatchKeys<In, KeyOf> batch_keys_;
+  BatchKeys<PartialRow, Key PartialRow::*> partial_keys_{&PartialRow::key};
   WindowedValue<Key, A> slices_;                   // by the end of the slice
   std::optional<WindowedValue<Key, Mark>> marks_;  // by the end of the window
   KeyGroupClocks done_;

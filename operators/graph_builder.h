@@ -33,7 +33,8 @@ class GraphBuilder {
 
   // Same subtask where the parallelism allows, chained; else in turn.
   template <class T>
-  void connect(const std::vector<PortRef>& from, NodeId to, int input = 0) {
+  void connect(const std::vector<PortRef>& from, NodeId to, int input = 0,
+               Presence presence = Presence::kAlways) {
     for (const PortRef& ref : from) {
       Edge edge{ref.node, ref.port, to, input, Partitioning::kForward, typeid(T), {}};
       edge.make_exchange = [](std::vector<Channel*> targets, std::uint32_t,
@@ -42,19 +43,21 @@ class GraphBuilder {
         return std::make_unique<RebalanceExchange<T>>(std::move(targets),
                                                       static_cast<std::size_t>(subtask));
       };
+      edge.presence = presence;
       graph_.edges.push_back(std::move(edge));
     }
   }
 
   template <class T, class KeyFn>
-  void connect_by_key(const std::vector<PortRef>& from, NodeId to, const KeyFn& key,
-                      int input = 0) {
+  void connect_by_key(const std::vector<PortRef>& from, NodeId to, const KeyFn& key, int input = 0,
+                      Presence presence = Presence::kAlways) {
     for (const PortRef& ref : from) {
       Edge edge{ref.node, ref.port, to, input, Partitioning::kByKey, typeid(T), {}};
       edge.make_exchange = [key](std::vector<Channel*> targets, std::uint32_t key_groups,
                                  int) -> std::unique_ptr<ExchangeOutlet> {
         return std::make_unique<KeyExchange<T, KeyFn>>(std::move(targets), key_groups, key);
       };
+      edge.presence = presence;
       graph_.edges.push_back(std::move(edge));
     }
   }

@@ -76,6 +76,7 @@ class KeyedStream {
 
   [[nodiscard]] const KeyFn& key() const { return key_; }
   [[nodiscard]] const std::shared_ptr<GraphBuilder>& graph() const { return graph_; }
+  [[nodiscard]] const std::vector<PortRef>& from() const { return from_; }
 
   NodeId add(std::string name, std::string kind,
              std::function<std::unique_ptr<Operator>(OperatorContext&)> make) const {
@@ -122,9 +123,15 @@ class WindowedStream {
     const auto windows = windows_;
     const auto options = options_;
     const auto key = stream_.key();
-    const NodeId id = stream_.add(
-        std::move(name), windows.is_tumbling() ? "tumbling window" : "sliding window",
-        [=](OperatorContext& ctx) { return std::make_unique<Op>(ctx, windows, options, key); });
+    const MakeOperator make = [=](OperatorContext& ctx) {
+      return std::make_unique<Op>(ctx, windows, options, key);
+    };
+    const char* kind = windows.is_tumbling() ? "tumbling window" : "sliding window";
+    const NodeId id =
+        options.pre_aggregates
+            ? add_pre_aggregated<T, A>(*stream_.graph(), stream_.from(), std::move(name), kind,
+                                       make, windows, depends_on_batches(options), key)
+            : stream_.add(std::move(name), kind, make);
     stream_.graph()->note_revises(id, revision_of(options_));
     return WindowResults<T, typename Op::Out>(stream_.graph(), id);
   }

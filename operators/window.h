@@ -93,9 +93,17 @@ struct WindowOptions {
   bool on_update = false;
   // No row equal to the last one of its key and window.
   bool changes_only = false;
+  // With several subtasks, each adds up the records of a key before it sends them to the one that
+  // has the key (operators/pre_aggregate.h). No result shows it.
+  bool pre_aggregates = true;
   // Rows after which a firing lets other messages pass.
   std::size_t firing_budget = 4096;
 };
+
+// Whether a row comes at the end of each batch that touches its window.
+inline bool depends_on_batches(const WindowOptions& options) {
+  return options.on_update || options.early || options.early_processing;
+}
 
 // Why windows with these options give more than one row of a key and window; empty: they do not.
 inline std::string revision_of(const WindowOptions& options) {

@@ -56,6 +56,12 @@ enum class Partitioning : std::uint8_t {
   kBroadcast,  // to every subtask
 };
 
+using MakeOperator = std::function<std::unique_ptr<Operator>(OperatorContext&)>;
+
+// Whether a node or an edge is part of the job: some are there only if the job has one subtask of
+// each operator, others only if it has more.
+enum class Presence : std::uint8_t { kAlways, kOneSubtask, kSeveralSubtasks };
+
 struct Node {
   NodeId id = 0;
   std::string name;
@@ -63,6 +69,7 @@ struct Node {
   bool is_stateful = false;
   // 0: the job's parallelism. A sink that must be one writer sets 1.
   int parallelism = 0;
+  Presence presence = Presence::kAlways;
   // Why its output takes rows back that it has given: "gives windows again (allowed_lateness)".
   // Empty: what is out is out.
   std::string revises;
@@ -71,7 +78,7 @@ struct Node {
   // A sink that can only add rows: a plan that brings it others is refused.
   bool is_append_only = false;
   // Exactly one of these is set.
-  std::function<std::unique_ptr<Operator>(OperatorContext&)> make_operator;
+  MakeOperator make_operator;
   std::function<std::unique_ptr<SourceDriver>(OperatorContext&)> make_source;
   // Sinks with something to do after the commit (renames): idempotent, called again after a
   // restore. Coordinator's thread.
@@ -93,6 +100,7 @@ struct Edge {
   std::function<std::unique_ptr<ExchangeOutlet>(std::vector<Channel*>, std::uint32_t key_groups,
                                                 int subtask)>
       make_exchange;
+  Presence presence = Presence::kAlways;
 };
 
 struct Graph {

@@ -49,6 +49,26 @@ void check_sinks(const Graph& graph) {
   }
 }
 
+// Without what is not there at this parallelism; of an edge both ends are.
+Graph present(Graph graph, int parallelism) {
+  const auto absent = parallelism == 1 ? Presence::kSeveralSubtasks : Presence::kOneSubtask;
+  std::vector<NodeId> new_id(graph.nodes.size());
+  Graph kept;
+  for (Node& node : graph.nodes) {
+    if (node.presence == absent) continue;
+    new_id[node.id] = static_cast<NodeId>(kept.nodes.size());
+    node.id = new_id[node.id];
+    kept.nodes.push_back(std::move(node));
+  }
+  for (Edge& edge : graph.edges) {
+    if (edge.presence == absent) continue;
+    edge.from = new_id[edge.from];
+    edge.to = new_id[edge.to];
+    kept.edges.push_back(std::move(edge));
+  }
+  return kept;
+}
+
 // A node joins the chain of its upstream if that is its only input, on the same subtask.
 const Edge* chaining_edge(const Graph& graph, const std::vector<int>& parallelism, NodeId id) {
   const Edge* only = nullptr;
@@ -160,6 +180,7 @@ Plan make_plan(Graph graph, int parallelism, std::uint32_t key_groups) {
                 "parallelism is above the number of key groups (" + std::to_string(key_groups) +
                     "), which is fixed at a job's first start: " + std::to_string(parallelism));
   }
+  graph = present(std::move(graph), parallelism);
   Plan plan;
   plan.key_groups = key_groups;
   plan.parallelism = parallelism;

@@ -115,7 +115,8 @@ class Builder {
     }
     Graph graph = graph_->graph();
     for (Edge& edge : graph.edges) {
-      if (edge.partitioning != Partitioning::kByKey) continue;
+      if (edge.partitioning != Partitioning::kByKey || edge.type != typeid(ScenarioRecord))
+        continue;
       edge.make_exchange = [](std::vector<Channel*> targets, std::uint32_t key_groups, int) {
         return std::make_unique<BatchByBatch>(std::move(targets), key_groups);
       };

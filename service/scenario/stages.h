@@ -32,8 +32,6 @@ struct StagePlace {
   std::size_t firing_budget = 0;
 };
 
-using MakeOperator = std::function<std::unique_ptr<Operator>(OperatorContext&)>;
-
 // Where a stage is being added.
 struct StageSite {
   std::shared_ptr<GraphBuilder> graph;
@@ -130,7 +128,7 @@ struct ToValue {
 
 // Calls make.template operator()<A>() with the accumulators that the aggregate is among.
 template <class Make>
-MakeOperator with_accumulators(Aggregate aggregate, Make make) {
+auto with_accumulators(Aggregate aggregate, Make make) {
   switch (aggregate) {
     case Aggregate::kMin:
     case Aggregate::kMax:
@@ -144,7 +142,7 @@ MakeOperator with_accumulators(Aggregate aggregate, Make make) {
     case Aggregate::kDistinct:
     case Aggregate::kCollect: return make.template operator()<EvictingAggregates>();
   }
-  return {};
+  return decltype(make.template operator()<MergingAggregates>()){};
 }
 
 }  // namespace tidemill::scenario

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "operators/aligned_window.h"
+#include "operators/pre_aggregate.h"
 #include "service/scenario/stages.h"
 
 namespace tidemill::scenario {
@@ -33,13 +34,15 @@ StageRows add_window_stage(const StageSite& site) {
                                        spec.duration("offset").value_or(Duration::zero())});
   const WindowOptions options = window_options(spec, site.place);
   const ToValue finish{*spec.aggregate, spec.top};
-  const NodeId id =
-      site.add_by_key(with_accumulators(*spec.aggregate, [&]<class A>() -> MakeOperator {
-        using Stage = AlignedWindow<ScenarioRecord, A, std::string ScenarioRecord::*, ToValue>;
-        return [=](OperatorContext& ctx) {
-          return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, finish);
-        };
-      }));
+  const NodeId id = with_accumulators(*spec.aggregate, [&]<class A>() -> NodeId {
+    using Stage = AlignedWindow<ScenarioRecord, A, std::string ScenarioRecord::*, ToValue>;
+    const MakeOperator make = [=](OperatorContext& ctx) {
+      return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, finish);
+    };
+    return add_pre_aggregated<ScenarioRecord, A>(*site.graph, site.inputs.front().from(), site.name,
+                                                 spec.kind, make, windows,
+                                                 depends_on_batches(options), &ScenarioRecord::key);
+  });
   return {site.port<WindowRow>(id, 0).map(&row_of_window),
           {site.port<ScenarioRecord>(id, 1).map(&text_of_late)}};
 }

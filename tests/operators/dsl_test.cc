@@ -1,4 +1,5 @@
 // The DSL over whole jobs: more outputs than one, unions, late records, watermark generators.
+#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
@@ -8,6 +9,7 @@
 #include "connectors/memory/memory_rows.h"
 #include "connectors/memory/scripted_source.h"
 #include "operators/aggregates.h"
+#include "operators/combined.h"
 #include "operators/keyed_stream.h"
 #include "operators/source.h"
 #include "state/keyed_value.h"
@@ -180,6 +182,48 @@ TEST_F(DslTest, AWatermarkGeneratorOfOnesOwnGoesOnAfterARestart) {
   script_->batch(1, {{"a", 9}});   // likewise: 40
   harness.run_until_quiet();
   EXPECT_THAT(rows("rows"), UnorderedElementsAre("a3@9", "a1@29"));
+}
+
+TEST_F(DslTest, AHotKeyIsAddedUpBeforeItIsSent) {
+  const auto counts = read("events", 0, 2)
+                          .key_by(&Event::key)
+                          .window(Tumbling{.size = Duration(100'000)}, {.allowed_lateness = 1s})
+                          .aggregate<Combined<Count, Of<&Event::value, Sum<int>>>>("counts");
+  show(counts, "rows", [](const auto& row) {
+    const auto& [n, sum] = row.value;
+    return row.key + " " + std::to_string(n) + " " + std::to_string(sum);
+  });
+  show(counts.late(), "late", [](const Event& e) { return e.key; });
+  PipelineHarness harness(graph_->graph(), {.parallelism = 2});
+  const Labels labels{{"operator", "counts.partials"}, {"subtask", "0"}};
+  Counter& added_up = harness.metrics().counter("tidemill_records_pre_aggregated_total", labels);
+  Counter& sent = harness.metrics().counter(
+      "tidemill_operator_records_out_total",
+      {{"output", "0"}, {"operator", "counts.partials"}, {"subtask", "0"}});
+  const auto give = [&](std::int64_t at, const std::function<std::string(int)>& key) {
+    std::vector<Event> events;
+    for (int i = 0; i < 10'000; ++i) events.push_back({key(i), at, 1});
+    script_->batch(0, events);
+    script_->batch(1, {{"other", at, 5}});
+    harness.run_until_quiet();
+  };
+  give(1000, [](int) { return "hot"; });
+  EXPECT_EQ(added_up.value(), 0U) << "the watermark is not known yet";
+  const std::uint64_t before = sent.value();
+  give(2000, [](int i) { return i % 10 == 0 ? "warm" : "hot"; });
+  EXPECT_EQ(added_up.value(), 10'000U);
+  EXPECT_LT(sent.value() - before, 100U);
+  give(3000, [](int i) { return "cold" + std::to_string(i); });
+  give(4000, [](int i) { return "cold" + std::to_string(i); });
+  EXPECT_LT(added_up.value(), 30'000U) << "it does not pay and is left off for a while";
+  harness.restart(3);
+  script_->end({0, 1});
+  harness.run_until_quiet();
+  const auto all = rows("rows");
+  EXPECT_THAT(all, ::testing::SizeIs(10'003));
+  EXPECT_THAT(
+      all, ::testing::IsSupersetOf({"hot 19000 19000@99999", "warm 1000 1000@99999",
+                                    "other 4 20@99999", "cold7 2 2@99999", "cold9999 2 2@99999"}));
 }
 
 }  // namespace
