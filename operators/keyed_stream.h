@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "operators/aligned_window.h"
+#include "operators/join.h"
 #include "operators/stream.h"
 
 namespace tidemill {
@@ -21,6 +22,15 @@ class ConnectedStreams;
 
 template <class L, class LeftKey, class R>
 class BroadcastConnectedStreams;
+
+template <JoinType Type, class L, class LeftKey, class R, class RightKey>
+class JoinedStreams;
+template <class L, class LeftKey, class R, class RightKey>
+class CoGroupedStreams;
+template <JoinType Type, class L, class LeftKey, class R, class RightKey>
+class IntervalJoinedStreams;
+template <JoinType Type, class L, class LeftKey, class R, class RightKey>
+class AsofJoinedStreams;
 
 template <class T, class KeyFn>
 class KeyedStream {
@@ -53,6 +63,21 @@ class KeyedStream {
   // With a stream of which every subtask gets everything.
   template <class R>
   BroadcastConnectedStreams<T, KeyFn, R> connect(const BroadcastStream<R>& right) const;
+
+  // Joins (operators/joined_streams.h). Per window, or without one for all time.
+  template <JoinType Type = JoinType::kInner, class R, class RightKey>
+  JoinedStreams<Type, T, KeyFn, R, RightKey> join(const KeyedStream<R, RightKey>& right) const;
+  // What both sides have of a key in a window, together.
+  template <class R, class RightKey>
+  CoGroupedStreams<T, KeyFn, R, RightKey> co_group(const KeyedStream<R, RightKey>& right) const;
+  // Pairs whose times differ by no more than bounds allow.
+  template <JoinType Type = JoinType::kInner, class R, class RightKey>
+  IntervalJoinedStreams<Type, T, KeyFn, R, RightKey> interval_join(
+      const KeyedStream<R, RightKey>& right) const;
+  // Each record with the newest version of its key at its time. kInner or kLeft.
+  template <JoinType Type = JoinType::kInner, class R, class RightKey>
+  AsofJoinedStreams<Type, T, KeyFn, R, RightKey> as_of_join(
+      const KeyedStream<R, RightKey>& versions) const;
 
   [[nodiscard]] const KeyFn& key() const { return key_; }
   [[nodiscard]] const std::shared_ptr<GraphBuilder>& graph() const { return graph_; }

@@ -9,6 +9,7 @@
 #include "connectors/memory/memory_rows.h"
 #include "connectors/memory/scripted_source.h"
 #include "operators/connected_streams.h"
+#include "operators/joined_streams.h"
 #include "operators/source.h"
 #include "state/broadcast_state.h"
 #include "state/keyed_value.h"
@@ -27,11 +28,13 @@ struct Order {
   std::int64_t at = 0;
   int price = 0;
 };
+BOOST_DESCRIBE_STRUCT(Order, (), (user, at, price))
 struct Limit {
   std::string user;
   std::int64_t at = 0;
   int most = 0;
 };
+BOOST_DESCRIBE_STRUCT(Limit, (), (user, at, most))
 
 // Lets orders pass up to a limit of their user, which the other input sets.
 class Gate final : public TwoInput<Order, Limit> {
@@ -183,6 +186,73 @@ TEST_F(ConnectTest, EverySubtaskKnowsTheWholeBroadcastStream) {
   limits_->batch(0, {{"all", 1, 0}});
   harness.run_until_quiet();
   EXPECT_EQ(order_of_each(), 5) << "no limit any more";
+}
+
+std::string with_limit(const Order* order, const Limit* limit) {
+  return (order != nullptr ? std::to_string(order->price) : "-") + "/" +
+         (limit != nullptr ? std::to_string(limit->most) : "-");
+}
+
+TEST_F(ConnectTest, EveryJoinHasItsSpelling) {
+  const auto orders = read("orders", orders_).key_by(&Order::user);
+  const auto limits = read("limits", limits_).key_by(&Limit::user);
+  const auto as_it_is = [](const std::string& text) { return text; };
+  const auto of_window = [](const Windowed<std::string, std::string>& row) { return row.value; };
+  const auto pair = [](const Order& o, const Limit& l) { return with_limit(&o, &l); };
+  show(orders.join(limits).window(Tumbling{Duration(10)}).apply("window join", pair), "window",
+       of_window);
+  const auto sizes = [](const CoGroup<std::string, Order, Limit>& group, auto&& emit) {
+    emit(std::to_string(group.left.size()) + "+" + std::to_string(group.right.size()));
+  };
+  show(orders.co_group(limits).window(Tumbling{Duration(10)}).apply<std::string>("co-group", sizes),
+       "groups", of_window);
+  const auto interval = orders.interval_join<JoinType::kLeft>(limits)
+                            .between(Duration(-1), Duration(2))
+                            .apply("interval join", &with_limit);
+  show(interval, "interval", as_it_is);
+  show(interval.late_left(), "late orders", &user_of);
+  show(interval.late_right(), "late limits", [](const Limit& limit) { return limit.user; });
+  show(orders.as_of_join<JoinType::kLeft>(limits).apply("as-of join", &with_limit), "as of",
+       as_it_is);
+  show(orders.join(limits).apply("join", pair), "for ever", as_it_is);
+  show(orders.join<JoinType::kLeft>(limits).apply("left join", &with_limit, {.ttl = Duration(50)}),
+       "changes", [](const Change<std::string>& change) {
+         return (change.is_delete() ? "delete " : "") + change.row;
+       });
+  show(orders.join(limits).apply("plain join"), "plain", [](const Joined<Order, Limit>& row) {
+    return row.left->user + std::to_string(row.right->most);
+  });
+  PipelineHarness harness(graph_->graph(), {.parallelism = 2});
+  orders_->batch(0, {{"a", 5, 50}, {"b", 6, 60}});
+  harness.run_until_quiet();
+  limits_->batch(0, {{"a", 4, 1}});
+  harness.run_until_quiet();
+  limits_->batch(1, {{"a", 8, 2}});
+  harness.run_until_quiet();
+  orders_->batch(0, {{"c", 30, 70}});
+  harness.run_until_quiet();
+  limits_->batch(0, {{"c", 40, 3}});
+  harness.run_until_quiet();
+  limits_->batch(1, {{"c", 40, 4}, {"c", 7, 5}});
+  harness.run_until_quiet();
+  orders_->batch(0, {{"c", 3, 80}});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("late orders"), ElementsAre("c@3"));
+  EXPECT_THAT(rows("late limits"), ElementsAre("c@7"));
+  orders_->end({0});
+  limits_->end({0, 1});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("window"), UnorderedElementsAre("50/1@9", "50/2@9"));
+  EXPECT_THAT(rows("groups"), UnorderedElementsAre("1+2@9", "1+0@9", "0+1@9", "1+0@39", "0+2@49"));
+  EXPECT_THAT(rows("interval"), UnorderedElementsAre("50/1@5", "60/-@6", "70/-@30"));
+  EXPECT_THAT(rows("as of"), UnorderedElementsAre("50/1@5", "60/-@6", "70/5@30"));
+  EXPECT_THAT(rows("for ever"), UnorderedElementsAre("50/1@5", "50/2@8", "70/3@40", "70/4@40",
+                                                     "70/5@30", "80/3@40", "80/4@40", "80/5@7"));
+  EXPECT_THAT(rows("changes"),
+              UnorderedElementsAre("50/-@5", "60/-@6", "delete 50/-@5", "50/1@5", "50/2@8",
+                                   "70/-@30", "delete 70/-@40", "70/3@40", "70/4@40", "70/5@30",
+                                   "80/3@40", "80/4@40", "80/5@7"));
+  EXPECT_EQ(rows("plain").size(), 8);
 }
 
 TEST_F(ConnectTest, APlanSaysWhatIsBroadcast) {
