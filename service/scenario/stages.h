@@ -42,7 +42,7 @@ struct StageSite {
   std::vector<Stream<ScenarioRecord>> inputs;  // one, or left and right
 
   NodeId add(MakeOperator make, int parallelism = 0) const;
-  // The same for an operator of one input, by key.
+  // The same by key.
   NodeId add_by_key(MakeOperator make) const;
   template <class T>
   Stream<T> port(NodeId node, std::size_t number) const {
@@ -59,11 +59,16 @@ struct StageRows {
 
 // A late record of the only input, as it is shown.
 std::string text_of_late(const ScenarioRecord& record);
+// KEY[START,END)=RESULT
+ResultRow row_of_window(const WindowRow& row);
 
 // One for each kind of stage.
 StageRows add_window_stage(const StageSite& site);  // tumbling, sliding
 StageRows add_trailing_stage(const StageSite& site);
 StageRows add_watermarks_stage(const StageSite& site);
+StageRows add_window_join_stage(const StageSite& site);
+StageRows add_interval_join_stage(const StageSite& site);
+StageRows add_asof_join_stage(const StageSite& site);
 
 // All aggregates at once, of which a stage shows one: an operator is compiled once for all that can
 // take a slice out again and once for those that cannot, not eleven times.

@@ -20,11 +20,11 @@ WindowOptions options_of(const StageSpec& spec, const StagePlace& place) {
   return options;
 }
 
+}  // namespace
+
 ResultRow row_of_window(const WindowRow& row) {
   return {window_row(row.key, row.window.start, row.window.end, row.value), row.key, row.value};
 }
-
-}  // namespace
 
 StageRows add_window_stage(const StageSite& site) {
   const StageSpec& spec = site.spec;

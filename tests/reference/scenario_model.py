@@ -5,18 +5,20 @@
 
 Runs each file and prints what differs, then `N passed, N failed`. Exit 0 only if none failed, 1 if one did, 2 for a mistake in a file.
 --print prints each scenario with the rows the model expects in canonical form (itself a scenario) instead of comparing.
-Knows the kinds tumbling, sliding, trailing, watermarks; a kind is a class in STAGES and its parameters in language.KINDS.
+Knows the kinds in STAGES; a kind is a class in STAGES and its parameters in language.KINDS.
 """
 import sys
 from collections import Counter
 
 from inputs import Inputs
+from joins import AsofJoin, IntervalJoin, WindowJoin
 from language import Mistake, read_scenario
 from stages import Watermarks, records_of
 from trailing import Trailing
 from windows import Windows
 
-STAGES = {"tumbling": Windows, "sliding": Windows, "trailing": Trailing, "watermarks": Watermarks}
+STAGES = {"tumbling": Windows, "sliding": Windows, "trailing": Trailing, "watermarks": Watermarks,
+          "window-join": WindowJoin, "interval-join": IntervalJoin, "asof-join": AsofJoin}
 
 
 class Flow:
@@ -33,8 +35,8 @@ class Flow:
 
     def watermark(self, time):
         self.deliver(self.stages[0].advance(time))
-        if len(self.stages) == 2:
-            self.show(self.stages[1].advance(time))
+        if len(self.stages) == 2 and self.stages[0].forwarded(time) > self.stages[1].watermark:
+            self.show(self.stages[1].advance(self.stages[0].forwarded(time)))
 
     def clock(self, now):
         for i, stage in enumerate(self.stages):
