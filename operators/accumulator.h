@@ -30,6 +30,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <boost/describe.hpp>
+
 #include "engine/base/time.h"
 
 namespace tidemill {
@@ -42,6 +44,7 @@ struct TieOrder {
 
   friend constexpr auto operator<=>(const TieOrder&, const TieOrder&) = default;
 };
+BOOST_DESCRIBE_STRUCT(TieOrder, (), (partition, offset))
 
 // A record's place in the order of events. Of two records with equal stamps the one added (or
 // merged) later counts as later.

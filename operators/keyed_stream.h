@@ -10,6 +10,7 @@
 
 #include "operators/aligned_window.h"
 #include "operators/global_window.h"
+#include "operators/join.h"
 #include "operators/processing_window.h"
 #include "operators/running_aggregate.h"
 #include "operators/session_window.h"
@@ -26,9 +27,25 @@ class CountedStream;
 template <class T, class KeyFn>
 class ProcessingWindowedStream;
 
+template <class L, class LeftKey, class R, class RightKey>
+class ConnectedStreams;
+
+template <class L, class LeftKey, class R>
+class BroadcastConnectedStreams;
+
+template <JoinType Type, class L, class LeftKey, class R, class RightKey>
+class JoinedStreams;
+template <class L, class LeftKey, class R, class RightKey>
+class CoGroupedStreams;
+template <JoinType Type, class L, class LeftKey, class R, class RightKey>
+class IntervalJoinedStreams;
+template <JoinType Type, class L, class LeftKey, class R, class RightKey>
+class AsofJoinedStreams;
+
 template <class T, class KeyFn>
 class KeyedStream {
  public:
+  using value_type = T;
   using Key = std::decay_t<std::invoke_result_t<const KeyFn&, const T&>>;
 
   KeyedStream(std::shared_ptr<GraphBuilder> graph, std::vector<PortRef> from, KeyFn key)
@@ -73,6 +90,29 @@ class KeyedStream {
     graph_->note_revises(id, "gives a new row of a key with each batch");
     return Stream<typename Op::Out>(graph_, {{id, 0}});
   }
+
+  // Two streams for one operator with two inputs, where the same keys of both meet
+  // (operators/connected_streams.h).
+  template <class R, class RightKey>
+  ConnectedStreams<T, KeyFn, R, RightKey> connect(const KeyedStream<R, RightKey>& right) const;
+  // With a stream of which every subtask gets everything.
+  template <class R>
+  BroadcastConnectedStreams<T, KeyFn, R> connect(const BroadcastStream<R>& right) const;
+
+  // Joins (operators/joined_streams.h). Per window, or without one for all time.
+  template <JoinType Type = JoinType::kInner, class R, class RightKey>
+  JoinedStreams<Type, T, KeyFn, R, RightKey> join(const KeyedStream<R, RightKey>& right) const;
+  // What both sides have of a key in a window, together.
+  template <class R, class RightKey>
+  CoGroupedStreams<T, KeyFn, R, RightKey> co_group(const KeyedStream<R, RightKey>& right) const;
+  // Pairs whose times differ by no more than bounds allow.
+  template <JoinType Type = JoinType::kInner, class R, class RightKey>
+  IntervalJoinedStreams<Type, T, KeyFn, R, RightKey> interval_join(
+      const KeyedStream<R, RightKey>& right) const;
+  // Each record with the newest version of its key at its time. kInner or kLeft.
+  template <JoinType Type = JoinType::kInner, class R, class RightKey>
+  AsofJoinedStreams<Type, T, KeyFn, R, RightKey> as_of_join(
+      const KeyedStream<R, RightKey>& versions) const;
 
   [[nodiscard]] const KeyFn& key() const { return key_; }
   [[nodiscard]] const std::shared_ptr<GraphBuilder>& graph() const { return graph_; }

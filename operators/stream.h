@@ -23,6 +23,9 @@ class KeyedStream;
 template <class T>
 class AllWindowedStream;
 
+template <class T>
+class BroadcastStream;
+
 template <class Out>
 class ProcessResults;
 
@@ -89,6 +92,9 @@ class Stream {
   template <class Windows>
   AllWindowedStream<T> window_all(Windows windows,
                                   WindowOptions options = {}) const;  // operators/window_all.h
+
+  // A small stream of which every subtask gets everything; for `connect` of a keyed stream.
+  [[nodiscard]] BroadcastStream<T> broadcast() const;  // operators/connected_streams.h
 
   // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
   // identifies its state.

@@ -17,11 +17,12 @@
 
 namespace tidemill {
 
-// Event time is merged in two steps. The subtasks of one operator all say the same about it, each
-// behind the records it sent before: their channels are one input, an edge, whose watermark is the
-// least of all its channels, idle or not. (A channel that is left out because it said so first
-// would let the watermark overtake records in the others.) Edges are merged as the inputs of the
-// semantics.
+// Event time is merged in two steps. The subtasks of one chain of operators all say the same about
+// it, each behind the records it sent before: their channels are one input, an edge, whose
+// watermark is the least of all its channels, idle or not. (A channel that is left out because it
+// said so first would let the watermark overtake records in the others.) That holds for all edges
+// of the graph that come from one chain: a stream joined with another that is made of the same
+// source. Edges are merged as the inputs of the semantics.
 //
 // Owned by its task, one thread.
 class InputGate {
@@ -29,7 +30,7 @@ class InputGate {
   struct Input {
     Channel* channel = nullptr;
     int port = 0;          // the operator's input this channel feeds
-    std::size_t edge = 0;  // channels from the subtasks of one operator have one number
+    std::size_t edge = 0;  // channels from the subtasks of one chain have one number
   };
   struct Next {
     int port = 0;

@@ -90,16 +90,19 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
   if (!task->is_source()) {
     std::vector<InputGate::Input> inputs;
     const std::size_t me = task_index(chain, subtask);
-    std::size_t num_edges = 0;
+    // Edges of one task speak together: its idleness, and its return, come by all of them.
+    std::map<std::size_t, std::size_t> speaker_of_chain;
     for (std::size_t e = 0; e < plan.graph.edges.size(); ++e) {
-      if (plan.graph.edges[e].to != c.nodes.front()) continue;
+      const Edge& edge = plan.graph.edges[e];
+      if (edge.to != c.nodes.front()) continue;
+      const std::size_t speaker =
+          speaker_of_chain.emplace(plan.chain_of[edge.from], speaker_of_chain.size()).first->second;
       for (const auto& of_sender : channel_of_edge_[e]) {
         for (const std::size_t link : of_sender) {
           if (links_[link].to_task == me)
-            inputs.push_back({links_[link].channel.get(), plan.graph.edges[e].input, num_edges});
+            inputs.push_back({links_[link].channel.get(), edge.input, speaker});
         }
       }
-      ++num_edges;
     }
     if (inputs.empty())
       throw Error(ErrorCode::kConfig,

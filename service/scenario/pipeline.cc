@@ -80,9 +80,11 @@ using AddStage = StageRows (*)(const StageSite&);
 
 AddStage stage_of(const std::string& kind) {
   static const std::map<std::string, AddStage> all = {
-      {"tumbling", &add_window_stage},   {"sliding", &add_window_stage},
-      {"session", &add_session_stage},   {"global", &add_global_stage},
-      {"trailing", &add_trailing_stage}, {"watermarks", &add_watermarks_stage},
+      {"tumbling", &add_window_stage},         {"sliding", &add_window_stage},
+      {"session", &add_session_stage},         {"global", &add_global_stage},
+      {"trailing", &add_trailing_stage},       {"watermarks", &add_watermarks_stage},
+      {"window-join", &add_window_join_stage}, {"interval-join", &add_interval_join_stage},
+      {"asof-join", &add_asof_join_stage},
   };
   return all.at(kind);
 }
@@ -125,21 +127,26 @@ class Builder {
   }
 
  private:
-  // One stream, or left and right.
+  // One stream, or left and right: two splits of one source, so that what is said of inputs (of all
+  // at once, alignment, idleness) holds for these two as for any.
   std::vector<Stream<ScenarioRecord>> read(const std::shared_ptr<Script<ScenarioRecord>>& script) {
-    if (!has_two_inputs(scenario_.stages.front().kind))
-      return {read(script, "inputs", 0, scenario_.inputs.size())};
-    return {read(script, "left", 0, 1), read(script, "right", 1, 1)};
+    const Stream<ScenarioRecord> all = read_all(script);
+    if (!has_two_inputs(scenario_.stages.front().kind)) return {all};
+    const auto of_input = [&](int input) {
+      return all.filter(
+          [input](const ScenarioRecord& record) { return record.place.partition == input; });
+    };
+    return {of_input(0), of_input(1)};
   }
 
-  Stream<ScenarioRecord> read(const std::shared_ptr<Script<ScenarioRecord>>& script,
-                              const std::string& name, std::size_t first, std::size_t count) {
+  Stream<ScenarioRecord> read_all(const std::shared_ptr<Script<ScenarioRecord>>& script) {
     const StageSpec& spec = scenario_.stages.front();
     SourceSettings settings;
     settings.idle = spec.duration("idle");
     if (spec.kind == "trailing")
       settings.lateness = spec.duration("lateness").value_or(Duration::zero());
-    const SourceSpec<ScenarioRecord> source{"script", read_script(script, first, count)};
+    const SourceSpec<ScenarioRecord> source{"script",
+                                            read_script(script, 0, scenario_.inputs.size())};
     const auto decode = [](const ScenarioRecord& raw, const Origin&, ScenarioRecord& out,
                            Rejection&) {
       out = raw;
@@ -151,7 +158,7 @@ class Builder {
          spec.has("disorder")},
         spec.duration("drift")};
     const auto streams =
-        add_source<ScenarioRecord>(graph_, name, source, settings, decode, time_of, event_time);
+        add_source<ScenarioRecord>(graph_, "inputs", source, settings, decode, time_of, event_time);
     if (spec.kind == "trailing") show(streams.late.map(&text_of_rejected), "late");
     return streams.events;
   }
@@ -209,7 +216,10 @@ NodeId StageSite::add(MakeOperator make, int parallelism) const {
 
 NodeId StageSite::add_by_key(MakeOperator make) const {
   const NodeId id = add(std::move(make));
-  graph->connect_by_key<ScenarioRecord>(inputs.front().from(), id, &ScenarioRecord::key);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    graph->connect_by_key<ScenarioRecord>(inputs[i].from(), id, &ScenarioRecord::key,
+                                          static_cast<int>(i));
+  }
   return id;
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include <boost/describe.hpp>
+
 #include "engine/data/batch.h"
 #include "engine/data/raw_record.h"
 #include "engine/time/watermark_generator.h"
@@ -30,6 +32,7 @@ struct ScenarioRecord {
     record.value = print(value);
   }
 };
+BOOST_DESCRIBE_STRUCT(ScenarioRecord, (), (key, time, value, number, place))
 
 inline ScenarioRecord make_record(std::string key, EventTime time, Value value, TieOrder place) {
   const double number = value.number;

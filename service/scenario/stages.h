@@ -41,7 +41,7 @@ struct StageSite {
   std::vector<Stream<ScenarioRecord>> inputs;  // one, or left and right
 
   NodeId add(MakeOperator make, int parallelism = 0) const;
-  // The same for an operator of one input, by key.
+  // The same by key.
   NodeId add_by_key(MakeOperator make) const;
   template <class T>
   Stream<T> port(NodeId node, std::size_t number) const {
@@ -58,6 +58,8 @@ struct StageRows {
 
 // A late record of the only input, as it is shown.
 std::string text_of_late(const ScenarioRecord& record);
+// KEY[START,END)=RESULT
+ResultRow row_of_window(const WindowRow& row);
 
 // Lateness and emission, as the parameters have it.
 WindowOptions window_options(const StageSpec& spec, const StagePlace& place);
@@ -68,6 +70,9 @@ StageRows add_session_stage(const StageSite& site);
 StageRows add_global_stage(const StageSite& site);
 StageRows add_trailing_stage(const StageSite& site);
 StageRows add_watermarks_stage(const StageSite& site);
+StageRows add_window_join_stage(const StageSite& site);
+StageRows add_interval_join_stage(const StageSite& site);
+StageRows add_asof_join_stage(const StageSite& site);
 
 // All aggregates at once, of which a stage shows one: an operator is compiled once for all that can
 // take a slice out again and once for those that cannot, not eleven times.

@@ -5,13 +5,10 @@
 #include "service/scenario/stages.h"
 
 namespace tidemill::scenario {
-namespace {
 
 ResultRow row_of_window(const WindowRow& row) {
   return {window_row(row.key, row.window.start, row.window.end, row.value), row.key, row.value};
 }
-
-}  // namespace
 
 WindowOptions window_options(const StageSpec& spec, const StagePlace& place) {
   WindowOptions options;

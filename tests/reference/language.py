@@ -33,15 +33,19 @@ KINDS = {
     "trailing": {"windows": ("durations", REQUIRED), "resolution": ("auto|exact|duration", REQUIRED),
                  "emit": ("on_record|on_watermark|coalesced", "on_record"), "interval": ("duration", None),
                  "empty": ("row|delete", "row"), "changes_only": ("flag", False)},
+    "window-join": {"size": ("duration", REQUIRED), "slide": ("duration", None), "offset": ("time", 0)},
+    "interval-join": {"type": ("inner|left|right|outer", "inner"), "lower": ("time", REQUIRED), "upper": ("time", REQUIRED)},
+    "asof-join": {"type": ("inner|left", "inner")},
     "watermarks": {},
 }
+TWO_INPUTS = ("window-join", "interval-join", "asof-join")
 COMMON = {"partitions": ("count to 1000", 1), "disorder": ("duration or 0", None), "idle": ("off|duration", None),
           "drift": ("off|duration or 0", None), "parallelism": ("count to 128", 1)}
 LATENESS = {"lateness": ("duration or 0", 0)}
-LATER_KINDS = {"window-join", "interval-join", "asof-join", "dedup", "topn", "timers"}
-WITHOUT_LATENESS = {"watermarks", "global"}
-WITHOUT_AGGREGATE = {"watermarks"}
-CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding", "session", "global"}
+LATER_KINDS = {"dedup", "topn", "timers"}
+WITHOUT_LATENESS = {"watermarks", "global", *TWO_INPUTS}
+WITHOUT_AGGREGATE = {"watermarks", *TWO_INPUTS}
+CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding", "session", "global", *TWO_INPUTS}
 
 TOKEN = re.compile(r"[^ \t]+")
 COMMENT = re.compile(r"(^|[ \t])#.*")
@@ -82,8 +86,10 @@ def read_pipeline(words):
     if len(stages) == 2:
         if stages[0].kind not in CAN_BE_FIRST_OF_TWO or deletes_rows(stages[0]):
             raise Mistake(parts[0][0], f"this kind cannot be the first of two stages: {stages[0].kind}")
-        if stages[0].aggregate in PRINTS_LISTS and stages[1].aggregate in NUMBERS_ONLY:
-            raise Mistake(parts[1][0], f"{stages[1].aggregate} takes numbers only, not lists: {stages[0].aggregate}")
+        if stages[1].kind in TWO_INPUTS:
+            raise Mistake(parts[1][0], f"the second stage has one input, this kind has two: {stages[1].kind}")
+        if (stages[0].aggregate in PRINTS_LISTS or stages[0].kind in TWO_INPUTS) and stages[1].aggregate in NUMBERS_ONLY:
+            raise Mistake(parts[1][0], f"{stages[1].aggregate} takes numbers only, not lists: {stages[0].kind}")
     return stages
 
 
@@ -102,6 +108,8 @@ def read_stage(words, first):
     known = dict(KINDS[kind])
     if first:
         known |= COMMON if kind in WITHOUT_LATENESS else COMMON | LATENESS
+        if kind in TWO_INPUTS:
+            known.pop("partitions")
     given, aggregate, size = {}, None, None
     for word in words[1:]:
         name, equals, value = word.text.partition("=")
@@ -120,6 +128,10 @@ def read_stage(words, first):
             if default is REQUIRED:
                 raise Mistake(words[0], f"{kind} needs the parameter: {name}")
             given[name] = default
+    if kind in TWO_INPUTS:
+        given["partitions"] = 2
+    if kind == "interval-join" and given["lower"] > given["upper"]:
+        raise Mistake(words[0], "lower is greater than upper")
     if kind == "trailing" and (given["emit"] == "coalesced") != (given["interval"] is not None):
         raise Mistake(words[0], "interval goes with emit=coalesced, and with it only")
     if kind == "global" and (given["count"] is None) == (given["every"] is None):
@@ -189,6 +201,8 @@ def read_rows(words):
         row.append(word)
         if word.text in ("late", "delete") and len(row) == 1:
             continue
+        if word.text in ("left", "right") and len(row) == 2 and row[0].text == "late":
+            continue
         rows.append(one_row(row))
         row = []
     if row:
@@ -206,26 +220,26 @@ def one_row(words):
 def read_action(words, stages, ended):
     """(verb, inputs, value) of a step. `ended` are the inputs that have said their end; it is kept up to date."""
     verb, arguments = words[0].text, words[1:]
-    partitions = stages[0].parameters["partitions"]
+    names = input_names(stages[0])
     if verb == "in":
-        target, arguments = take_input(words[0], arguments, partitions, lambda word: "@" in word.text)
+        target, arguments = take_input(words[0], arguments, names, lambda word: "@" in word.text)
         speaks(words[0], target, ended)
         if not arguments:
             raise Mistake(words[0], "a batch needs at least one record")
-        return verb, [target], [read_record(word, stages) for word in arguments]
+        return verb, [target], [read_record(word, stages, target) for word in arguments]
     if verb == "watermark":
         if len(arguments) not in (1, 2):
             raise Mistake(words[0], "watermark [INPUT] TIME")
         time = read_time(arguments[-1].text, infinite=True)
         if time is None:
             raise Mistake(arguments[-1], f"not a time: {arguments[-1].text}")
-        return verb, named_or_all(words[0], arguments[:-1], partitions, ended), time
+        return verb, named_or_all(words[0], arguments[:-1], names, ended), time
     if verb == "end":
-        inputs = named_or_all(words[0], arguments, partitions, ended)
+        inputs = named_or_all(words[0], arguments, names, ended)
         ended.update(inputs)
         return verb, inputs, None
     if verb in ("idle", "active", "pause", "resume"):
-        target, rest = take_input(words[0], arguments, partitions, lambda word: False)
+        target, rest = take_input(words[0], arguments, names, lambda word: False)
         if rest:
             raise Mistake(rest[0], f"nothing may follow: {rest[0].text}")
         if verb in ("idle", "active"):
@@ -244,23 +258,27 @@ def read_action(words, stages, ended):
     raise Mistake(words[0], f"unknown step: {verb}")
 
 
-def take_input(step, arguments, partitions, is_no_input):
+def input_names(first):
+    return ["left", "right"] if first.kind in TWO_INPUTS else [f"p{i}" for i in range(first.parameters["partitions"])]
+
+
+def take_input(step, arguments, names, is_no_input):
     """The input a step names first, and what follows it. With one partition it may be left out."""
+    choice = f"{names[0]} to {names[-1]}"
     if not arguments or is_no_input(arguments[0]):
-        if partitions > 1:
-            raise Mistake(step, f"which input? one of p0 to p{partitions - 1}")
+        if len(names) > 1:
+            raise Mistake(step, f"which input? one of {choice}")
         return 0, arguments
-    match = re.fullmatch("p(0|[1-9][0-9]{0,8})", arguments[0].text)
-    if not match or int(match[1]) >= partitions:
-        raise Mistake(arguments[0], f"unknown input, not p0 to p{partitions - 1}: {arguments[0].text}")
-    return int(match[1]), arguments[1:]
+    if arguments[0].text not in names:
+        raise Mistake(arguments[0], f"unknown input, not {choice}: {arguments[0].text}")
+    return names.index(arguments[0].text), arguments[1:]
 
 
-def named_or_all(step, arguments, partitions, ended):
+def named_or_all(step, arguments, names, ended):
     """The input that `arguments` name, or else all that have not ended."""
     if not arguments:
-        return [i for i in range(partitions) if i not in ended]
-    target, rest = take_input(step, arguments, partitions, lambda word: False)
+        return [i for i in range(len(names)) if i not in ended]
+    target, rest = take_input(step, arguments, names, lambda word: False)
     if rest:
         raise Mistake(rest[0], f"nothing may follow: {rest[0].text}")
     speaks(step, target, ended)
@@ -272,12 +290,13 @@ def speaks(step, target, ended):
         raise Mistake(step, f"this input has ended: p{target}")
 
 
-def read_record(word, stages):
+def read_record(word, stages, target):
     key, at, rest = word.text.partition("@")
     time_text, equals, value_text = rest.partition("=")
     time = read_time(time_text)
     value = read_value(value_text if equals else "1")
-    if not (at and KEY.fullmatch(key) and time is not None and time < INFINITY and value is not None):
+    is_deletion = stages[0].kind == "asof-join" and target == 1 and value_text == "-"
+    if not (at and KEY.fullmatch(key) and time is not None and time < INFINITY and (value is not None or is_deletion)):
         raise Mistake(word, f"not a record KEY@TIME[=VALUE]: {word.text}")
     takes_numbers = stages[0].aggregate in NUMBERS_ONLY or (
         stages[0].aggregate in ("first", "last") and len(stages) == 2 and stages[1].aggregate in NUMBERS_ONLY)

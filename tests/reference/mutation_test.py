@@ -167,8 +167,10 @@ MUTANTS = [
     ("aggregates.py", '"min": lambda records: min(', '"min": lambda records: max('),
     ("aggregates.py", '"max": lambda records: max(', '"max": lambda records: min('),
     # Two stages.
-    ("scenario_model.py", "        self.deliver(self.stages[0].advance(time))\n        if len(self.stages) == 2:\n            self.show(self.stages[1].advance(time))",
-     "        if len(self.stages) == 2:\n            self.show(self.stages[1].advance(time))\n        self.deliver(self.stages[0].advance(time))"),
+    ("scenario_model.py", "        self.deliver(self.stages[0].advance(time))\n        if",
+     "        if len(self.stages) == 2:\n            self.show(self.stages[1].advance(self.stages[0].forwarded(time)))\n"
+     "        self.deliver(self.stages[0].advance(time))\n        if"),
+    ("scenario_model.py", "self.show(self.stages[1].advance(self.stages[0].forwarded(time)))", "self.show(self.stages[1].advance(time))"),
     ("scenario_model.py", "        self.show([output for output in outputs if output.key is None])", "        pass"),
     ("scenario_model.py", "        self.show([output for output in outputs if output.key is None])", "        self.show(outputs)"),
     ("scenario_model.py", '[stage.kind for stage in stages] == ["watermarks"]', '[stage.kind for stage in stages][-1] == "watermarks"'),

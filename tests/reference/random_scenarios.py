@@ -29,9 +29,12 @@ class Script:
         self.may_use_clock = not self.idle
         self.disorder = self.now_and_then(0.6)
         self.step_size = self.pick(S, S, S, 500, 137)
+        self.names = [f"p{i}" for i in range(self.partitions)]
         self.ended = set()
         self.cursor = rng.randrange(-20, 20) * S
         self.numbers_only, self.no_negatives = False, False
+        self.has_versions = False  # on the right: as-of joins
+        self.speaks_of_idleness = self.partitions > 1 or self.idle
 
     def pick(self, *choices):
         return self.rng.choice(choices)
@@ -47,6 +50,8 @@ class Script:
     def pipeline(self):
         kind = self.pick("tumbling", "tumbling", "sliding", "sliding", "session", "session", "session", "global", "trailing", "trailing",
                          "trailing", "watermarks")
+        if self.now_and_then(0.3):
+            return self.join()
         if kind == "watermarks":
             return "pipeline watermarks " + " ".join(self.common())
         lateness = [] if kind == "global" else self.lateness()
@@ -57,6 +62,32 @@ class Script:
         if " early=" in first and second == "trailing":
             second = "tumbling"  # where the early row of one window stands to the close of another is nobody's business
         return first + " | " + ("watermarks" if second == "watermarks" else self.stage(second, []).removeprefix("pipeline "))
+
+    def join(self):
+        self.partitions, self.names = 2, ["left", "right"]
+        self.speaks_of_idleness = self.now_and_then(0.3)  # what does is not restarted between steps
+        kind = self.pick("window-join", "interval-join", "interval-join", "asof-join")
+        if kind == "window-join":
+            parameters = [f"size={self.duration(3, 15)}"] + [f"slide={self.duration(2, 12)}"] * self.now_and_then(0.5)
+            parameters += [f"offset={print_time(self.rng.randrange(-20, 20) * S)}"] * self.now_and_then(0.3)
+        elif kind == "interval-join":
+            lower = self.rng.randrange(-12 * S, 6 * S, self.step_size)
+            upper = lower + self.rng.randrange(0, 12 * S, self.step_size)
+            parameters = [f"lower={print_time(lower)}", f"upper={print_time(upper)}"]
+            parameters += [f"type={self.pick('inner', 'left', 'right', 'outer')}"] * self.now_and_then(0.8)
+        else:
+            parameters = [f"type={self.pick('inner', 'left')}"] * self.now_and_then(0.8)
+            self.has_versions = True
+        parameters += self.common()
+        self.rng.shuffle(parameters)
+        line = " ".join(["pipeline", kind] + parameters)
+        if self.now_and_then(0.7):
+            return line
+        # Rows of one key and instant come in no particular order: aggregates that show it are nobody's business.
+        second = self.pick(f"tumbling size={self.duration(3, 15)} {self.pick('count', 'distinct')}", "watermarks",
+                           f"sliding size={self.duration(3, 15)} slide={self.duration(2, 12)} {self.pick('count', 'distinct')}",
+                           f"trailing windows={self.duration(3, 15)} resolution=1s count")
+        return f"{line} | {second}"
 
     def stage(self, kind, parameters, before_another=False):
         if kind == "session":
@@ -76,7 +107,8 @@ class Script:
     def common(self):
         parameters = []
         if self.partitions > 1:
-            parameters.append(f"partitions={self.partitions}")
+            if self.names[0] == "p0":
+                parameters.append(f"partitions={self.partitions}")
             if self.now_and_then(0.3):
                 parameters.append(f"drift={self.duration(0, 20)}")
         if self.disorder:
@@ -130,11 +162,13 @@ class Script:
 
     # The steps.
 
-    def record(self):
+    def record(self, one):
         key = self.pick("a", "a", "b", "c")
         time = self.cursor + self.rng.randrange(-12 * S, 8 * S, self.step_size)
         if self.now_and_then(0.3):
             return f"{key}@{print_time(time)}"
+        if self.has_versions and one == 1 and self.now_and_then(0.25):
+            return f"{key}@{print_time(time)}=-"
         if self.numbers_only or self.now_and_then(0.5):
             value = self.rng.randrange(1 if self.no_negatives else -4, 9) / self.pick(1, 1, 2)
             return f"{key}@{print_time(time)}={value:g}"
@@ -146,7 +180,7 @@ class Script:
         one = self.pick(*alive) if alive else None
         verbs = ["in"] * 10 + ["watermark"] * (2 if self.disorder else 7) + ["restart"] * 2
         verbs += ["advance"] * (5 if self.idle or not self.may_use_clock else 1)
-        verbs += ["idle", "active", "pause", "resume", "resume"] * (1 if self.partitions > 1 or self.idle else 0)
+        verbs += ["idle", "active", "pause", "resume", "resume"] * (1 if self.speaks_of_idleness else 0)
         verbs += ["end"] if self.partitions > 1 and len(alive) > 1 and self.now_and_then(0.4) else []
         verb = self.pick(*verbs)
         if verb == "advance":
@@ -154,19 +188,19 @@ class Script:
         if verb == "restart":
             return self.pick("restart", f"restart parallelism={self.pick(1, 2, 3, 4)}")
         if verb == "in":
-            return f"in p{one} " + " ".join(self.record() for _ in range(self.pick(1, 1, 2, 3, 5)))
+            return f"in {self.names[one]} " + " ".join(self.record(one) for _ in range(self.pick(1, 1, 2, 3, 5)))
         if verb == "watermark":
             time = print_time(self.cursor + self.rng.randrange(-10 * S, 4 * S, self.step_size))
             time = "inf" if self.now_and_then(0.02) else time
-            return f"watermark {time}" if self.now_and_then(0.5) else f"watermark p{one} {time}"
+            return f"watermark {time}" if self.now_and_then(0.5) else f"watermark {self.names[one]} {time}"
         if verb == "end":
             self.ended.add(one)
-        return f"{verb} p{one}"
+        return f"{verb} {self.names[one]}"
 
     def text(self):
         lines = [self.pipeline()] + [self.step() for _ in range(self.rng.randrange(4, 24))]
         if self.now_and_then(0.7):
-            lines += [f"resume p{i}" for i in range(self.partitions)]
+            lines += [f"resume {name}" for name in self.names]
         if self.now_and_then(0.6):
             lines.append("end")
         return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from collections import Counter
 
 from global_windows import GlobalWindows
 from inputs import Inputs
+from joins import AsofJoin, IntervalJoin, WindowJoin
 from language import Mistake, read_scenario
 from sessions import Sessions
 from stages import Watermarks, records_of
@@ -25,6 +26,9 @@ STAGES = {
     "global": GlobalWindows,
     "trailing": Trailing,
     "watermarks": Watermarks,
+    "window-join": WindowJoin,
+    "interval-join": IntervalJoin,
+    "asof-join": AsofJoin,
 }
 
 
@@ -42,8 +46,8 @@ class Flow:
 
     def watermark(self, time):
         self.deliver(self.stages[0].advance(time))
-        if len(self.stages) == 2:
-            self.show(self.stages[1].advance(time))
+        if len(self.stages) == 2 and self.stages[0].forwarded(time) > self.stages[1].watermark:
+            self.show(self.stages[1].advance(self.stages[0].forwarded(time)))
 
     def clock(self, now):
         for i, stage in enumerate(self.stages):

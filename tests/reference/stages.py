@@ -33,6 +33,10 @@ class Stage:
         """Event time has moved on to `watermark`; gives out what that causes."""
         raise NotImplementedError
 
+    def forwarded(self, watermark):
+        """What holds for the rows to come, once event time has moved on to `watermark` here."""
+        return watermark
+
     def clock(self, now):
         """Processing time has reached `now`; gives out what that causes."""
         return []

@@ -127,10 +127,13 @@ def late_row(key, time, value):
 def canonical_row(words):
     """The canonical spelling of an expected row, given as its blank-separated words; None if it is no row.
 
-    Rows of kinds that the model does not run yet (joins, top-n, timers) get their spelling here when the kinds come.
+    Rows of kinds that the model does not run yet (top-n, timers) get their spelling here when the kinds come.
     """
     if len(words) == 2 and words[0] in ("late", "delete"):
         return canonical_prefixed(words[0], words[1])
+    if len(words) == 3 and words[0] == "late" and words[1] in ("left", "right"):
+        row = canonical_prefixed("late", words[2])
+        return row and row.replace("late ", f"late {words[1]} ", 1)
     if len(words) != 1:
         return None
     row = words[0]

@@ -105,11 +105,6 @@ TEST(ParserTest, KindsToComeAreReadWholeAndThenRefused) {
   const auto refused = [](const std::string& text) {
     EXPECT_THAT(mistake(text), HasSubstr("kind not available yet")) << text;
   };
-  refused(
-      "pipeline interval-join type=left lower=-1s upper=2s\nin left a@5s=x\nwatermark right 5s -> "
-      "late right a@1s=q  a@7s=(x,-)");
-  refused("pipeline asof-join type=left\nin right eur@0=110 eur@5s=-");
-  refused("pipeline window-join size=10s");
   refused("pipeline dedup keep=first within=10s");
   refused("pipeline topn n=2\nin a@1s=5 -> a#1=5");
   refused(
@@ -118,6 +113,19 @@ TEST(ParserTest, KindsToComeAreReadWholeAndThenRefused) {
   EXPECT_THAT(mistake("pipeline timers\nin a@1s=+5"), HasSubstr("not available"));
   EXPECT_THAT(mistake("pipeline timers\nin a@1s=+x"), HasSubstr("2:4: not a record"));
   EXPECT_THAT(mistake("pipeline asof-join\nin left eur@0=-"), HasSubstr("2:9: not a record"));
+}
+
+TEST(ParserTest, JoinsHaveALeftAndARightInput) {
+  const Scenario scenario = parse(
+      "pipeline interval-join type=left lower=-1s upper=2s\nin left a@5s=x\nwatermark right 5s -> "
+      "late right a@1s=q  a@7s=(x,-)");
+  EXPECT_THAT(scenario.inputs, ElementsAre("left", "right"));
+  EXPECT_THAT(scenario.steps.back().rows, ElementsAre("late right a@1s=q", "a@7s=(x,-)"));
+  EXPECT_EQ(parse("pipeline asof-join\nin right eur@0=110 eur@5s=-").steps.size(), 1);
+  EXPECT_THAT(mistake("pipeline window-join size=10s partitions=2"),
+              HasSubstr("unknown parameter of window-join: partitions"));
+  EXPECT_THAT(mistake("pipeline interval-join lower=1s upper=0"),
+              HasSubstr("lower is greater than upper"));
 }
 
 TEST(ParserTest, KnowsWhatUsesIdleness) {

@@ -1,0 +1,103 @@
+// Rows per key that are kept for some event time: the state of one side of a join. What is past is
+// dropped by the bucket, never looked for.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/operator/context.h"
+#include "operators/row_list.h"
+#include "state/keyed_store.h"
+#include "state/windowed_value.h"
+
+namespace tidemill {
+
+// A row lies in the bucket of its time, and there in the list of its key. In memory as far as the
+// budget allows. One thread: the operator's. `width` is part of the layout: a checkpoint is
+// restored with the width it was made with.
+template <class K, class T>
+class RowBuckets {
+ public:
+  RowBuckets(OperatorContext& ctx, const std::string& name, Duration width)
+      : width_(width), lists_(ctx, name), starts_(lists_.namespaces()) {}
+
+  // `key` may lie in `value`.
+  void insert(const K& key, std::uint64_t hash, EventTime time, bool is_marked, T&& value) {
+    const EventTime start = start_of(time);
+    if (const auto at = std::ranges::lower_bound(starts_, start);
+        at == starts_.end() || *at != start)
+      starts_.insert(at, start);
+    RowList<T>& list = lists_.at(start, key, hash);
+    list.insert(time, is_marked, std::move(value));
+  }
+
+  // Calls fn(const StoredRow<T>&) for the key's rows with first <= time <= last, in the order of
+  // time. The callback leaves this object alone.
+  template <class F>
+  void for_each_between(const K& key, std::uint64_t hash, EventTime first, EventTime last, F&& fn) {
+    for_each_bucket(first, last, [&](EventTime start) {
+      const RowList<T>* list = lists_.find(start, key, hash);
+      if (list == nullptr) return;
+      for (const StoredRow<T>& row : list->between(first, last)) fn(row);
+    });
+  }
+  void mark(const K& key, std::uint64_t hash, EventTime first, EventTime last) {
+    for_each_bucket(first, last, [&](EventTime start) {
+      RowList<T>* list = lists_.find_for_update(start, key, hash);
+      if (list != nullptr) list->mark(first, last);
+    });
+  }
+
+  // Loads what a batch is about to look at, together: the i-th key's rows with
+  // first(i) <= time <= last(i).
+  template <class First, class Last>
+  void prefetch(std::span<const KeyRef<K>> keys, First&& first, Last&& last) {
+    if (keys.empty() || starts_.empty()) return;
+    EventTime least = EventTime::max();
+    EventTime greatest = EventTime::min();
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      least = std::min(least, first(i));
+      greatest = std::max(greatest, last(i));
+    }
+    for_each_bucket(least, greatest, [&](EventTime start) {
+      wanted_.clear();
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (last(i) >= start && start_of(first(i)) <= start) wanted_.push_back(keys[i]);
+      }
+      if (!wanted_.empty()) lists_.prefetch(start, wanted_);
+    });
+  }
+
+  // Forgets the buckets in which every instant is before `time`.
+  void drop_before(EventTime time) {
+    std::size_t gone = 0;
+    while (gone < starts_.size() && starts_[gone] + width_ <= time) lists_.drop(starts_[gone++]);
+    starts_.erase(starts_.begin(), starts_.begin() + static_cast<std::ptrdiff_t>(gone));
+  }
+
+ private:
+  // The lowest bucket has no finite start of its own.
+  [[nodiscard]] EventTime start_of(EventTime time) const {
+    return std::max(floor_to(time, width_), kLowest);
+  }
+  template <class F>
+  void for_each_bucket(EventTime first, EventTime last, F&& fn) {
+    for (auto it = std::ranges::lower_bound(starts_, start_of(first));
+         it != starts_.end() && *it <= last; ++it) {
+      fn(*it);
+    }
+  }
+
+  static constexpr EventTime kLowest{EventTime::min().ms + 1};
+
+  const Duration width_;
+  WindowedValue<K, RowList<T>> lists_;  // by the start of the bucket
+  std::vector<EventTime> starts_;       // derived: the namespaces of lists_
+  std::vector<KeyRef<K>> wanted_;       // empty between calls
+};
+
+}  // namespace tidemill
