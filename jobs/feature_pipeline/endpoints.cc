@@ -9,6 +9,7 @@
 #include "engine/base/error.h"
 #include "jobs/feature_pipeline/file_endpoints.h"
 #include "jobs/feature_pipeline/kafka_endpoints.h"
+#include "jobs/feature_pipeline/positions.h"
 #include "jobs/feature_pipeline/row_json.h"
 #include "jobs/feature_pipeline/settings.h"
 
@@ -19,10 +20,20 @@ struct TimeOfEvent {
   EventTime operator()(const UserEvent& e) const { return e.timestamp; }
 };
 
+bool has_end(const Config& config) {
+  if (stop_position(config).kind != kafka::PositionSpec::Kind::kNone) return true;
+  return config.has("source.file") && !config.boolean("source.file.follow");
+}
+
 EventTimeSettings<BoundedDisorder> event_time_of(const Config& config) {
   EventTimeSettings<BoundedDisorder> settings;
   settings.generator.disorder = config.duration("event_time.disorder");
-  if (config.text("event_time.max_drift") != "off") {
+  const std::string drift = config.text("event_time.max_drift");
+  if (drift == "auto") {
+    // A run with an end reads history, where partitions are as far apart as chance will have it;
+    // read side by side they need the state that a live job needs.
+    if (has_end(config)) settings.drift = 1h;
+  } else if (drift != "off") {
     settings.drift = config.duration("event_time.max_drift");
   }
   return settings;

@@ -50,7 +50,9 @@ std::vector<ConfigKey> keys() {
       {"event_time.idle", "30s", "when a silent partition is left out; off: never"},
       {"event_time.max_future_skew", "1h",
        "how far ahead of its Kafka timestamp an event time may be; off: any"},
-      {"event_time.max_drift", "off", "how far a partition may be read ahead of the slowest"},
+      {"event_time.max_drift", "auto",
+       "how far a partition may be read ahead of the slowest; off: any; auto: 1h in a run with an "
+       "end, else off"},
       {"key", "user_id", "input field of the user"},
       {"features.windows", "5m,1h,24h", "trailing windows"},
       {"features.resolution", "auto", "slice length: auto, exact or a duration"},
