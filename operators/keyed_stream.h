@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "operators/aligned_window.h"
+#include "operators/process_function.h"
 #include "operators/stream.h"
 
 namespace tidemill {
@@ -24,13 +25,22 @@ class KeyedStream {
   KeyedStream(std::shared_ptr<GraphBuilder> graph, std::vector<PortRef> from, KeyFn key)
       : graph_(std::move(graph)), from_(std::move(from)), key_(std::move(key)) {}
 
-  // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
-  // identifies its state.
-  template <class Op, class... Args>
-  ProcessResults<typename Op::Out> process(std::string name, Args... args) const {
-    return {graph_, add(std::move(name), "process", [args...](OperatorContext& ctx) {
-              return std::make_unique<Op>(ctx, args...);
-            })};
+  // F is a process function (operators/process_function.h), built from (StateContext<Key>&, args…),
+  // or an operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`.
+  // `name` identifies its state.
+  template <class F, class... Args>
+  ProcessResults<typename F::Out> process(std::string name, Args... args) const {
+    if constexpr (std::is_base_of_v<Operator, F>) {
+      return {graph_, add(std::move(name), "process", [args...](OperatorContext& ctx) {
+                return std::make_unique<F>(ctx, args...);
+              })};
+    } else {
+      return {graph_,
+              add(std::move(name), "process function", [key = key_, args...](OperatorContext& ctx) {
+                return std::make_unique<KeyedProcess<F, T, KeyFn>>(ctx, ProcessOptions{}, key,
+                                                                   args...);
+              })};
+    }
   }
 
   // Windows: Tumbling or Sliding.
