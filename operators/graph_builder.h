@@ -56,6 +56,19 @@ class GraphBuilder {
     }
   }
 
+  // Every record to every subtask.
+  template <class T>
+  void connect_broadcast(const std::vector<PortRef>& from, NodeId to, int input = 0) {
+    for (const PortRef& ref : from) {
+      Edge edge{ref.node, ref.port, to, input, Partitioning::kBroadcast, typeid(T), {}};
+      edge.make_exchange = [](std::vector<Channel*> targets, std::uint32_t,
+                              int) -> std::unique_ptr<ExchangeOutlet> {
+        return std::make_unique<BroadcastExchange<T>>(std::move(targets));
+      };
+      graph_.edges.push_back(std::move(edge));
+    }
+  }
+
   [[nodiscard]] const Graph& graph() const { return graph_; }
 
  private:

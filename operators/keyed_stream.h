@@ -17,9 +17,16 @@ namespace tidemill {
 template <class T, class KeyFn>
 class WindowedStream;
 
+template <class L, class LeftKey, class R, class RightKey>
+class ConnectedStreams;
+
+template <class L, class LeftKey, class R>
+class BroadcastConnectedStreams;
+
 template <class T, class KeyFn>
 class KeyedStream {
  public:
+  using value_type = T;
   using Key = std::decay_t<std::invoke_result_t<const KeyFn&, const T&>>;
 
   KeyedStream(std::shared_ptr<GraphBuilder> graph, std::vector<PortRef> from, KeyFn key)
@@ -49,8 +56,17 @@ class KeyedStream {
     return {*this, AlignedWindows(windows), options};
   }
 
+  // Two streams for one operator with two inputs, where the same keys of both meet
+  // (operators/connected_streams.h).
+  template <class R, class RightKey>
+  ConnectedStreams<T, KeyFn, R, RightKey> connect(const KeyedStream<R, RightKey>& right) const;
+  // With a stream of which every subtask gets everything.
+  template <class R>
+  BroadcastConnectedStreams<T, KeyFn, R> connect(const BroadcastStream<R>& right) const;
+
   [[nodiscard]] const KeyFn& key() const { return key_; }
   [[nodiscard]] const std::shared_ptr<GraphBuilder>& graph() const { return graph_; }
+  [[nodiscard]] const std::vector<PortRef>& from() const { return from_; }
 
   NodeId add(std::string name, std::string kind,
              std::function<std::unique_ptr<Operator>(OperatorContext&)> make) const {

@@ -19,6 +19,9 @@ namespace tidemill {
 template <class T, class KeyFn>
 class KeyedStream;
 
+template <class T>
+class BroadcastStream;
+
 template <class Out>
 class ProcessResults;
 
@@ -64,6 +67,9 @@ class Stream {
   // takes).
   template <class KeyFn>
   KeyedStream<T, KeyFn> key_by(KeyFn key) const;  // operators/keyed_stream.h
+
+  // A small stream of which every subtask gets everything; for `connect` of a keyed stream.
+  [[nodiscard]] BroadcastStream<T> broadcast() const;  // operators/connected_streams.h
 
   // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
   // identifies its state.
