@@ -1,16 +1,23 @@
 // A stream whose records of one key meet in one subtask.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "operators/aligned_window.h"
+#include "operators/changelog.h"
+#include "operators/dedup.h"
+#include "operators/event_time_sort.h"
 #include "operators/process_function.h"
 #include "operators/stream.h"
+#include "operators/top_n.h"
 
 namespace tidemill {
 
@@ -56,6 +63,40 @@ class KeyedStream {
     return {*this, AlignedWindows(windows), options};
   }
 
+  // The first record of each key, for ever or `within` a time of the one before
+  // (operators/dedup.h).
+  [[nodiscard]] ResultsWithLate<T, T> dedup_first(
+      std::string name, std::optional<Duration> within = std::nullopt) const {
+    return {graph_, add(std::move(name), "dedup first", [within, key = key_](OperatorContext& ctx) {
+              return std::make_unique<DedupFirst<T, KeyFn>>(ctx, DedupOptions{.within = within},
+                                                            key);
+            })};
+  }
+  // The last record of each key: a changelog (operators/dedup.h).
+  [[nodiscard]] Stream<Change<T>> dedup_last(std::string name) const {
+    const NodeId id = add(std::move(name), "dedup last", [key = key_](OperatorContext& ctx) {
+      return std::make_unique<DedupLast<T, KeyFn>>(ctx, key);
+    });
+    return {graph_, {{id, 0}}};
+  }
+  // The n best records of each key by `value_of`: a changelog of ranks (operators/top_n.h).
+  // `row_of` picks what is shown at a rank, else the record.
+  template <class ValueOf, class RowOf = WholeRecord>
+  auto top_n(std::string name, std::size_t n, ValueOf value_of,
+             RankOrder order = RankOrder::kDescending, RowOf row_of = {}) const {
+    using Op = TopNPerKey<T, KeyFn, ValueOf, RowOf>;
+    const NodeId id = add(std::move(name), "top n", [=, key = key_](OperatorContext& ctx) {
+      return std::make_unique<Op>(ctx, n, order, key, value_of, row_of);
+    });
+    return Stream<typename Op::Out>(graph_, {{id, 0}});
+  }
+  // The records of each key in the order of their times (operators/event_time_sort.h).
+  [[nodiscard]] ResultsWithLate<T, T> sort_by_event_time(std::string name) const {
+    return {graph_, add(std::move(name), "sort", [key = key_](OperatorContext& ctx) {
+              return std::make_unique<EventTimeSort<T, KeyFn>>(ctx, key);
+            })};
+  }
+
   // Two streams for one operator with two inputs, where the same keys of both meet
   // (operators/connected_streams.h).
   template <class R, class RightKey>
@@ -86,20 +127,6 @@ class KeyedStream {
   KeyFn key_;
 };
 
-// The results of a windowed aggregate, and the records that came too late for all their windows.
-template <class T, class Key, class Result>
-class WindowResults : public Stream<Windowed<Key, Result>> {
- public:
-  WindowResults(std::shared_ptr<GraphBuilder> graph, NodeId node)
-      : Stream<Windowed<Key, Result>>(std::move(graph), {{node, 0}}), node_(node) {}
-
-  // Connected or not, late records are counted.
-  [[nodiscard]] Stream<T> late() const { return {this->graph(), {{node_, 1}}}; }
-
- private:
-  NodeId node_;
-};
-
 template <class T, class KeyFn>
 class WindowedStream {
  public:
@@ -118,7 +145,7 @@ class WindowedStream {
     const NodeId id = stream_.add(
         std::move(name), windows.is_tumbling() ? "tumbling window" : "sliding window",
         [=](OperatorContext& ctx) { return std::make_unique<Op>(ctx, windows, options, key); });
-    return WindowResults<T, Key, typename Op::Result>(stream_.graph(), id);
+    return ResultsWithLate<typename Op::Out, T>(stream_.graph(), id);
   }
 
  private:
@@ -126,6 +153,11 @@ class WindowedStream {
   AlignedWindows windows_;
   WindowOptions options_;
 };
+
+template <class T>
+ResultsWithLate<T, T> Stream<T>::sort_by_event_time(std::string name) const {
+  return key_by([](const T&) { return std::uint32_t{0}; }).sort_by_event_time(std::move(name));
+}
 
 template <class T>
 template <class KeyFn>

@@ -131,6 +131,8 @@ class ProcessContext {
 struct ProcessOptions {
   // Timers after which a firing lets other messages pass.
   std::size_t firing_budget = 4096;
+  // And those that one tick of the clock fires; ticks come about every millisecond.
+  std::size_t tick_budget = 4096;
 };
 
 // The function with its timers and its clock: what the operators with one and with two inputs
@@ -227,7 +229,7 @@ class FunctionRunner {
   void on_tick() {
     if (states_.empty() && !kHasTimers) return;
     read_clock();
-    std::size_t left = options_.firing_budget;
+    std::size_t left = options_.tick_budget;
     if constexpr (kHasTimers) {
       if (!processing_timers_->is_empty()) {
         const EventTime until = current_.processing_now + Duration(1);

@@ -52,6 +52,7 @@ enum class Partitioning : std::uint8_t {
   kByKey,      // by the key group of the record's key
   kRebalance,  // to any subtask, in turn
   kBroadcast,  // to every subtask
+  kCustom,     // as a function of the user's says
 };
 
 struct Node {

@@ -80,10 +80,10 @@ using AddStage = StageRows (*)(const StageSite&);
 
 AddStage stage_of(const std::string& kind) {
   static const std::map<std::string, AddStage> all = {
-      {"tumbling", &add_window_stage},
-      {"sliding", &add_window_stage},
-      {"trailing", &add_trailing_stage},
-      {"watermarks", &add_watermarks_stage},
+      {"tumbling", &add_window_stage},   {"sliding", &add_window_stage},
+      {"trailing", &add_trailing_stage}, {"watermarks", &add_watermarks_stage},
+      {"dedup", &add_dedup_stage},       {"topn", &add_topn_stage},
+      {"timers", &add_timers_stage},
   };
   return all.at(kind);
 }

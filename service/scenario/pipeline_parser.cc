@@ -92,11 +92,13 @@ const std::vector<Kind>& kinds() {
       {.name = "dedup",
        .parameters = {{"keep", F::kChoice, true, {"first", "last"}}, {"within", F::kDuration}},
        .has_aggregate = false,
+       .is_available = true,
        .can_be_first = true},
       {.name = "topn",
        .parameters = {{"n", F::kCount, true}, {"order", F::kChoice, false, {"desc", "asc"}}},
-       .has_aggregate = false},
-      {.name = "timers", .parameters = {}, .has_aggregate = false},
+       .has_aggregate = false,
+       .is_available = true},
+      {.name = "timers", .parameters = {}, .has_aggregate = false, .is_available = true},
       {.name = "watermarks", .parameters = {}, .has_aggregate = false, .is_available = true},
   };
   return all;

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include <boost/describe.hpp>
+
 #include "engine/data/batch.h"
 #include "engine/data/raw_record.h"
 #include "engine/time/watermark_generator.h"
@@ -20,7 +22,7 @@ struct ScenarioRecord {
   EventTime time;
   Value value;
   double number = 0;  // of a number's value
-  TieOrder place;     // input, and number of the record in it
+  TieOrder place;     // input, and number of the record in it; not stored
 
   // What a late record of the source looks like.
   void describe(RejectedRecord& record) const {
@@ -28,6 +30,7 @@ struct ScenarioRecord {
     record.has_key = true;
     record.value = print(value);
   }
+  BOOST_DESCRIBE_CLASS(ScenarioRecord, (), (key, time, value, number), (), ())
 };
 
 inline ScenarioRecord make_record(std::string key, EventTime time, Value value, TieOrder place) {

@@ -3,6 +3,7 @@ import re
 from collections import namedtuple
 
 from aggregates import AGGREGATES, NUMBERS_ONLY, PRINTS_LISTS
+from keyed import is_command
 from values import KEY, INFINITY, canonical_row, read_time, read_value
 
 Scenario = namedtuple("Scenario", "stages steps")
@@ -31,15 +32,18 @@ KINDS = {
     "trailing": {"windows": ("durations", REQUIRED), "resolution": ("auto|exact|duration", REQUIRED),
                  "emit": ("on_record|on_watermark|coalesced", "on_record"), "interval": ("duration", None),
                  "empty": ("row|delete", "row"), "changes_only": ("flag", False)},
+    "dedup": {"keep": ("first|last", REQUIRED), "within": ("duration", None)},
+    "topn": {"n": ("count to 999999999", REQUIRED), "order": ("desc|asc", "desc")},
+    "timers": {},
     "watermarks": {},
 }
 COMMON = {"partitions": ("count to 1000", 1), "disorder": ("duration or 0", None), "idle": ("off|duration", None),
           "drift": ("off|duration or 0", None), "parallelism": ("count to 128", 1)}
 LATENESS = {"lateness": ("duration or 0", 0)}
-LATER_KINDS = {"session", "global", "window-join", "interval-join", "asof-join", "dedup", "topn", "timers"}
-WITHOUT_LATENESS = {"watermarks"}
-WITHOUT_AGGREGATE = {"watermarks"}
-CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding"}
+LATER_KINDS = {"session", "global", "window-join", "interval-join", "asof-join"}
+WITHOUT_LATENESS = {"watermarks", "dedup", "topn", "timers"}
+WITHOUT_AGGREGATE = {"watermarks", "dedup", "topn", "timers"}
+CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding", "dedup"}
 
 TOKEN = re.compile(r"[^ \t]+")
 COMMENT = re.compile(r"(^|[ \t])#.*")
@@ -114,6 +118,8 @@ def read_stage(words, first):
             given[name] = default
     if kind == "trailing" and (given["emit"] == "coalesced") != (given["interval"] is not None):
         raise Mistake(words[0], "interval goes with emit=coalesced, and with it only")
+    if kind == "dedup" and given["within"] is not None and given["keep"] != "first":
+        raise Mistake(words[0], "within goes with keep=first")
     return Stage(kind, given, None if kind in WITHOUT_AGGREGATE else aggregate or "count", size)
 
 
@@ -177,7 +183,7 @@ def read_rows(words):
     rows, row = [], []
     for word in words:
         row.append(word)
-        if word.text in ("late", "delete") and len(row) == 1:
+        if word.text in ("late", "delete", "fire") and len(row) == 1:
             continue
         rows.append(one_row(row))
         row = []
@@ -267,10 +273,12 @@ def read_record(word, stages):
     time_text, equals, value_text = rest.partition("=")
     time = read_time(time_text)
     value = read_value(value_text if equals else "1")
+    if stages[0].kind == "timers" and is_command(value_text):
+        value = value_text
     if not (at and KEY.fullmatch(key) and time is not None and time < INFINITY and value is not None):
         raise Mistake(word, f"not a record KEY@TIME[=VALUE]: {word.text}")
     takes_numbers = stages[0].aggregate in NUMBERS_ONLY or (
-        stages[0].aggregate in ("first", "last") and len(stages) == 2 and stages[1].aggregate in NUMBERS_ONLY)
+        (stages[0].aggregate in ("first", "last") or stages[0].kind == "dedup") and len(stages) == 2 and stages[1].aggregate in NUMBERS_ONLY)
     if takes_numbers and isinstance(value, str):
         raise Mistake(word, f"the aggregate takes numbers only: {word.text}")
     return GivenRecord(key, time, value)

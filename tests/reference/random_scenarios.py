@@ -10,6 +10,7 @@ import random
 from pathlib import Path
 
 from aggregates import AGGREGATES, NUMBERS_ONLY
+from keyed import random_command, random_parameters
 from scenario_model import filled_in
 from values import print_time
 
@@ -31,7 +32,7 @@ class Script:
         self.step_size = self.pick(S, S, S, 500, 137)
         self.ended = set()
         self.cursor = rng.randrange(-20, 20) * S
-        self.numbers_only, self.no_negatives = False, False
+        self.numbers_only, self.no_negatives, self.gives_commands = False, False, False
 
     def pick(self, *choices):
         return self.rng.choice(choices)
@@ -45,6 +46,8 @@ class Script:
     # The pipeline line.
 
     def pipeline(self):
+        if self.now_and_then(0.3):
+            return self.of_keys(self.pick("dedup", "topn", "timers"))
         kind = self.pick("tumbling", "tumbling", "sliding", "sliding", "trailing", "trailing", "trailing", "watermarks")
         if kind == "watermarks":
             return "pipeline watermarks " + " ".join(self.common())
@@ -55,6 +58,19 @@ class Script:
         if " early=" in first and second == "trailing":
             second = "tumbling"  # where the early row of one window stands to the close of another is nobody's business
         return first + " | " + ("watermarks" if second == "watermarks" else self.stage(second, []).removeprefix("pipeline "))
+
+    def of_keys(self, kind):
+        """A pipeline of a kind of keyed.py; dedup also before or behind windows, the others behind them."""
+        self.gives_commands = kind == "timers"
+        own = " ".join([kind] + random_parameters(kind, self))
+        if self.now_and_then(0.6):
+            return " ".join(["pipeline", own] + self.common())
+        if kind == "dedup" and self.now_and_then(0.5):
+            second = self.pick("tumbling", "sliding", "trailing", "topn n=2", "watermarks")
+            second = second if " " in second or second == "watermarks" else self.stage(second, []).removeprefix("pipeline ")
+            return " ".join(["pipeline", own] + self.common()) + " | " + second
+        self.gives_commands = False
+        return self.stage(self.pick("tumbling", "sliding"), self.common() + self.lateness(), before_another=True) + " | " + own
 
     def stage(self, kind, parameters, before_another=False):
         parameters = (self.trailing() if kind == "trailing" else self.windows(kind)) + parameters
@@ -121,6 +137,8 @@ class Script:
     def record(self):
         key = self.pick("a", "a", "b", "c")
         time = self.cursor + self.rng.randrange(-12 * S, 8 * S, self.step_size)
+        if self.gives_commands and self.now_and_then(0.9):
+            return f"{key}@{print_time(time)}={random_command(self)}"
         if self.now_and_then(0.3):
             return f"{key}@{print_time(time)}"
         if self.numbers_only or self.now_and_then(0.5):

@@ -5,18 +5,20 @@
 
 Runs each file and prints what differs, then `N passed, N failed`. Exit 0 only if none failed, 1 if one did, 2 for a mistake in a file.
 --print prints each scenario with the rows the model expects in canonical form (itself a scenario) instead of comparing.
-Knows the kinds tumbling, sliding, trailing, watermarks; a kind is a class in STAGES and its parameters in language.KINDS.
+A kind is a class in STAGES and its parameters in language.KINDS.
 """
 import sys
 from collections import Counter
 
 from inputs import Inputs
+from keyed import Timers, TopN, make_dedup
 from language import Mistake, read_scenario
 from stages import Watermarks, records_of
 from trailing import Trailing
 from windows import Windows
 
-STAGES = {"tumbling": Windows, "sliding": Windows, "trailing": Trailing, "watermarks": Watermarks}
+STAGES = {"tumbling": Windows, "sliding": Windows, "trailing": Trailing, "watermarks": Watermarks, "dedup": make_dedup, "topn": TopN,
+          "timers": Timers}
 
 
 class Flow:

@@ -114,12 +114,6 @@ TEST(ParserTest, KindsToComeAreReadWholeAndThenRefused) {
       "late right a@1s=q  a@7s=(x,-)");
   refused("pipeline asof-join type=left\nin right eur@0=110 eur@5s=-");
   refused("pipeline window-join size=10s");
-  refused("pipeline dedup keep=first within=10s");
-  refused("pipeline topn n=2\nin a@1s=5 -> a#1=5");
-  refused(
-      "pipeline timers\nin a@1s=+5s a@2s=-5s/x b@1s=p10s c@1s=-p10s\nadvance 10s -> fire b@p10s "
-      "fire a@5s/x");
-  EXPECT_THAT(mistake("pipeline timers\nin a@1s=+5"), HasSubstr("not available"));
   EXPECT_THAT(mistake("pipeline timers\nin a@1s=+x"), HasSubstr("2:4: not a record"));
   EXPECT_THAT(mistake("pipeline asof-join\nin left eur@0=-"), HasSubstr("2:9: not a record"));
 }
