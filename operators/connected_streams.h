@@ -44,15 +44,25 @@ class ConnectedStreams {
 
   ConnectedStreams(Left left, Right right) : left_(std::move(left)), right_(std::move(right)) {}
 
-  // An operator of the user's: Op(OperatorContext&, args…), a TwoInput<L, R> with `using Out`.
-  // `name` identifies its state.
+  // A process function with process_left and process_right (operators/process_function.h), built
+  // from (StateContext<Key>&, args…), or an operator of the user's: Op(OperatorContext&, args…), a
+  // TwoInput<L, R>. Both with `using Out`. `name` identifies its state.
   template <class Op, class... Args>
   ProcessResults<typename Op::Out> process(std::string name, Args... args) const {
-    static_assert(std::is_base_of_v<TwoInput<L, R>, Op>,
-                  "tidemill: connected streams need an operator derived from TwoInput<L, R>.");
-    return {left_.graph(), add(std::move(name), "process", [args...](OperatorContext& ctx) {
-              return std::make_unique<Op>(ctx, args...);
-            })};
+    if constexpr (std::is_base_of_v<Operator, Op>) {
+      static_assert(std::is_base_of_v<TwoInput<L, R>, Op>,
+                    "tidemill: connected streams need an operator derived from TwoInput<L, R>.");
+      return {left_.graph(), add(std::move(name), "process", [args...](OperatorContext& ctx) {
+                return std::make_unique<Op>(ctx, args...);
+              })};
+    } else {
+      using CoProcess = KeyedCoProcess<Op, L, R, LeftKey, RightKey>;
+      return {left_.graph(),
+              add(std::move(name), "process function",
+                  [left = left_.key(), right = right_.key(), args...](OperatorContext& ctx) {
+                    return std::make_unique<CoProcess>(ctx, ProcessOptions{}, left, right, args...);
+                  })};
+    }
   }
 
   NodeId add(std::string name, std::string kind,

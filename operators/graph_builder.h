@@ -62,6 +62,33 @@ class GraphBuilder {
     }
   }
 
+  // Batches in turn, also where the parallelism would allow the same subtask.
+  template <class T>
+  void connect_in_turn(const std::vector<PortRef>& from, NodeId to) {
+    for (const PortRef& ref : from) {
+      Edge edge{ref.node, ref.port, to, 0, Partitioning::kRebalance, typeid(T), {}};
+      edge.make_exchange = [](std::vector<Channel*> targets, std::uint32_t,
+                              int subtask) -> std::unique_ptr<ExchangeOutlet> {
+        return std::make_unique<RebalanceExchange<T>>(std::move(targets),
+                                                      static_cast<std::size_t>(subtask));
+      };
+      graph_.edges.push_back(std::move(edge));
+    }
+  }
+
+  // Choose: std::size_t(const T&, std::size_t subtasks).
+  template <class T, class Choose>
+  void connect_by(const std::vector<PortRef>& from, NodeId to, const Choose& choose) {
+    for (const PortRef& ref : from) {
+      Edge edge{ref.node, ref.port, to, 0, Partitioning::kCustom, typeid(T), {}};
+      edge.make_exchange = [choose](std::vector<Channel*> targets, std::uint32_t,
+                                    int) -> std::unique_ptr<ExchangeOutlet> {
+        return std::make_unique<PartitionExchange<T, Choose>>(std::move(targets), choose);
+      };
+      graph_.edges.push_back(std::move(edge));
+    }
+  }
+
   // Every record to every subtask.
   template <class T>
   void connect_broadcast(const std::vector<PortRef>& from, NodeId to, int input = 0) {

@@ -1,20 +1,28 @@
 // A stream whose records of one key meet in one subtask.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "operators/aligned_window.h"
+#include "operators/changelog.h"
+#include "operators/dedup.h"
+#include "operators/event_time_sort.h"
 #include "operators/global_window.h"
 #include "operators/join.h"
+#include "operators/process_function.h"
 #include "operators/processing_window.h"
 #include "operators/running_aggregate.h"
 #include "operators/session_window.h"
 #include "operators/stream.h"
+#include "operators/top_n.h"
 
 namespace tidemill {
 
@@ -51,13 +59,22 @@ class KeyedStream {
   KeyedStream(std::shared_ptr<GraphBuilder> graph, std::vector<PortRef> from, KeyFn key)
       : graph_(std::move(graph)), from_(std::move(from)), key_(std::move(key)) {}
 
-  // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
-  // identifies its state.
-  template <class Op, class... Args>
-  ProcessResults<typename Op::Out> process(std::string name, Args... args) const {
-    return {graph_, add(std::move(name), "process", [args...](OperatorContext& ctx) {
-              return std::make_unique<Op>(ctx, args...);
-            })};
+  // F is a process function (operators/process_function.h), built from (StateContext<Key>&, args…),
+  // or an operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`.
+  // `name` identifies its state.
+  template <class F, class... Args>
+  ProcessResults<typename F::Out> process(std::string name, Args... args) const {
+    if constexpr (std::is_base_of_v<Operator, F>) {
+      return {graph_, add(std::move(name), "process", [args...](OperatorContext& ctx) {
+                return std::make_unique<F>(ctx, args...);
+              })};
+    } else {
+      return {graph_,
+              add(std::move(name), "process function", [key = key_, args...](OperatorContext& ctx) {
+                return std::make_unique<KeyedProcess<F, T, KeyFn>>(ctx, ProcessOptions{}, key,
+                                                                   args...);
+              })};
+    }
   }
 
   // `.aggregate<A>(name)` of what these give is a stream of rows.
@@ -89,6 +106,42 @@ class KeyedStream {
     });
     graph_->note_revises(id, "gives a new row of a key with each batch");
     return Stream<typename Op::Out>(graph_, {{id, 0}});
+  }
+
+  // The first record of each key, for ever or `within` a time of the one before
+  // (operators/dedup.h).
+  [[nodiscard]] ResultsWithLate<T, T> dedup_first(
+      std::string name, std::optional<Duration> within = std::nullopt) const {
+    return {graph_, add(std::move(name), "dedup first", [within, key = key_](OperatorContext& ctx) {
+              return std::make_unique<DedupFirst<T, KeyFn>>(ctx, DedupOptions{.within = within},
+                                                            key);
+            })};
+  }
+  // The last record of each key: a changelog (operators/dedup.h).
+  [[nodiscard]] Stream<Change<T>> dedup_last(std::string name) const {
+    const NodeId id = add(std::move(name), "dedup last", [key = key_](OperatorContext& ctx) {
+      return std::make_unique<DedupLast<T, KeyFn>>(ctx, key);
+    });
+    graph_->note_revises(id, "gives the last record of a key again");
+    return {graph_, {{id, 0}}};
+  }
+  // The n best records of each key by `value_of`: a changelog of ranks (operators/top_n.h).
+  // `row_of` picks what is shown at a rank, else the record.
+  template <class ValueOf, class RowOf = WholeRecord>
+  auto top_n(std::string name, std::size_t n, ValueOf value_of,
+             RankOrder order = RankOrder::kDescending, RowOf row_of = {}) const {
+    using Op = TopNPerKey<T, KeyFn, ValueOf, RowOf>;
+    const NodeId id = add(std::move(name), "top n", [=, key = key_](OperatorContext& ctx) {
+      return std::make_unique<Op>(ctx, n, order, key, value_of, row_of);
+    });
+    graph_->note_revises(id, "gives ranks again");
+    return Stream<typename Op::Out>(graph_, {{id, 0}});
+  }
+  // The records of each key in the order of their times (operators/event_time_sort.h).
+  [[nodiscard]] ResultsWithLate<T, T> sort_by_event_time(std::string name) const {
+    return {graph_, add(std::move(name), "sort", [key = key_](OperatorContext& ctx) {
+              return std::make_unique<EventTimeSort<T, KeyFn>>(ctx, key);
+            })};
   }
 
   // Two streams for one operator with two inputs, where the same keys of both meet
@@ -136,20 +189,6 @@ class KeyedStream {
   KeyFn key_;
 };
 
-// The results of a windowed aggregate, and the records that came too late for all their windows.
-template <class T, class Row>
-class WindowResults : public Stream<Row> {
- public:
-  WindowResults(std::shared_ptr<GraphBuilder> graph, NodeId node)
-      : Stream<Row>(std::move(graph), {{node, 0}}), node_(node) {}
-
-  // Connected or not, late records are counted.
-  [[nodiscard]] Stream<T> late() const { return {this->graph(), {{node_, 1}}}; }
-
- private:
-  NodeId node_;
-};
-
 template <class T, class KeyFn>
 class WindowedStream {
  public:
@@ -173,7 +212,7 @@ class WindowedStream {
                                        make, windows, depends_on_batches(options), key)
             : stream_.add(std::move(name), kind, make);
     stream_.graph()->note_revises(id, revision_of(options_));
-    return WindowResults<T, typename Op::Out>(stream_.graph(), id);
+    return ResultsWithLate<typename Op::Out, T>(stream_.graph(), id);
   }
 
  private:
@@ -207,7 +246,7 @@ class SessionStream {
     });
     if (kRevisions != Revisions::kAppendOnly)
       stream_.graph()->note_revises(id, revision_of(options_));
-    return WindowResults<T, typename Op::Out>(stream_.graph(), id);
+    return ResultsWithLate<typename Op::Out, T>(stream_.graph(), id);
   }
 
  private:
@@ -263,6 +302,11 @@ class ProcessingWindowedStream {
   KeyedStream<T, KeyFn> stream_;
   ProcessingTumbling windows_;
 };
+
+template <class T>
+ResultsWithLate<T, T> Stream<T>::sort_by_event_time(std::string name) const {
+  return key_by([](const T&) { return std::uint32_t{0}; }).sort_by_event_time(std::move(name));
+}
 
 template <class T>
 template <class KeyFn>

@@ -48,6 +48,22 @@ class FilterOperator final : public OneInput<T> {
   Emitter<T>& out_;
 };
 
+// Hands its batches on; there to be sent to.
+template <class T>
+class PassOn final : public OneInput<T> {
+ public:
+  using Out = T;
+
+  explicit PassOn(OperatorContext& ctx) : out_(ctx.output<T>(0)) {}
+
+  void process(Batch<T>& batch) override {
+    out_.emit(std::make_unique<Batch<T>>(std::move(batch)));
+  }
+
+ private:
+  Emitter<T>& out_;
+};
+
 // f(value, emit) calls emit(U) any number of times; each has the record's time.
 template <class T, class U, class F>
 class FlatMapOperator final : public OneInput<T> {

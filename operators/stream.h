@@ -29,6 +29,9 @@ class BroadcastStream;
 template <class Out>
 class ProcessResults;
 
+template <class Out, class In>
+class ResultsWithLate;
+
 template <class T>
 class Stream {
  public:
@@ -93,6 +96,28 @@ class Stream {
   AllWindowedStream<T> window_all(Windows windows,
                                   WindowOptions options = {}) const;  // operators/window_all.h
 
+  // The same records, batches in turn over the subtasks: evens out what partitions of unequal size
+  // bring. Keys and the order between records are lost.
+  [[nodiscard]] Stream<T> rebalance() const {
+    const NodeId id = graph_->add(pass_on("rebalance"));
+    graph_->template connect_in_turn<T>(from_, id);
+    return {graph_, {{id, 0}}};
+  }
+  // The same records, each in the subtask that `choose` names: std::size_t(const T&, std::size_t
+  // subtasks), less than that. For stateless operators and sinks; what keeps keyed state needs
+  // key_by.
+  template <class Choose>
+  [[nodiscard]] Stream<T> partition_by(Choose choose) const {
+    const NodeId id = graph_->add(pass_on("partition"));
+    graph_->template connect_by<T>(from_, id, choose);
+    return {graph_, {{id, 0}}};
+  }
+  // All records in one subtask, in the order of their times, each once the watermark has passed it
+  // (operators/event_time_sort.h). T must be storable. To sort within each key:
+  // KeyedStream::sort_by_event_time.
+  [[nodiscard]] ResultsWithLate<T, T> sort_by_event_time(
+      std::string name) const;  // operators/keyed_stream.h
+
   // A small stream of which every subtask gets everything; for `connect` of a keyed stream.
   [[nodiscard]] BroadcastStream<T> broadcast() const;  // operators/connected_streams.h
 
@@ -140,6 +165,12 @@ class Stream {
   }
 
  private:
+  static Node pass_on(std::string kind) {
+    Node node;
+    node.kind = std::move(kind);
+    node.make_operator = [](OperatorContext& ctx) { return std::make_unique<PassOn<T>>(ctx); };
+    return node;
+  }
   template <class U>
   Stream<U> attach(std::string kind,
                    std::function<std::unique_ptr<Operator>(OperatorContext&)> make) const {
@@ -153,6 +184,20 @@ class Stream {
 
   std::shared_ptr<GraphBuilder> graph_;
   std::vector<PortRef> from_;
+};
+
+// The results of an operator, and the records that came too late for it.
+template <class Out, class In>
+class ResultsWithLate : public Stream<Out> {
+ public:
+  ResultsWithLate(std::shared_ptr<GraphBuilder> graph, NodeId node)
+      : Stream<Out>(std::move(graph), {{node, 0}}), node_(node) {}
+
+  // Connected or not, late records are counted.
+  [[nodiscard]] Stream<In> late() const { return {this->graph(), {{node_, 1}}}; }
+
+ private:
+  NodeId node_;
 };
 
 // What an operator of the user's gives: the stream is its output 0; further ones go by the names it

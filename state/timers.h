@@ -1,5 +1,6 @@
-// Event-time timers per key, as state: in every checkpoint, moved with their key group,
-// deduplicated by (time, key, tag), and in memory only as far as the budget allows.
+// Timers per key, of event time or of any clock that drives them, as state: in every checkpoint,
+// moved with their key group, deduplicated by (time, key, tag), and in memory only as far as the
+// budget allows.
 #pragma once
 
 #include <algorithm>
@@ -122,6 +123,14 @@ class Timers {
     }
     return Progress::kDone;
   }
+
+  // What `fire_due` has come to: the timers of the group, or of all groups, before this instant
+  // have fired, but for those that were set later.
+  [[nodiscard]] EventTime fired_until(KeyGroup group) { return fired_until_[group]; }
+  [[nodiscard]] EventTime fired_until() const { return fired_until_.min(); }
+
+  // No timer is stored, not even one that has fired.
+  [[nodiscard]] bool is_empty() const { return store_.namespaces().empty(); }
 
   // The time of the group's first timer; EventTime::max() if there is none.
   [[nodiscard]] EventTime next_due(KeyGroup group) {

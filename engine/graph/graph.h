@@ -54,6 +54,7 @@ enum class Partitioning : std::uint8_t {
   kByKey,      // by the key group of the record's key
   kRebalance,  // to any subtask, in turn
   kBroadcast,  // to every subtask
+  kCustom,     // as a function of the user's says
 };
 
 using MakeOperator = std::function<std::unique_ptr<Operator>(OperatorContext&)>;

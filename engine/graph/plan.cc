@@ -90,6 +90,7 @@ const char* name_of(Partitioning p) {
     case Partitioning::kByKey: return "by key";
     case Partitioning::kRebalance: return "rebalance";
     case Partitioning::kBroadcast: return "broadcast";
+    case Partitioning::kCustom: return "custom";
   }
   return "?";
 }

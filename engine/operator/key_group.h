@@ -21,6 +21,14 @@ constexpr std::uint64_t first_hash_of(KeyGroup group, std::uint32_t groups) {
   const unsigned __int128 numerator = (static_cast<unsigned __int128>(group) << 64) + groups - 1;
   return static_cast<std::uint64_t>(numerator / groups);
 }
+// Spreads evenly mixed numbers over the hashes of a group: for entries that share a key, so that
+// they do not share its hash as well.
+constexpr std::uint64_t hash_within(KeyGroup group, std::uint32_t groups, std::uint64_t mixed) {
+  const std::uint64_t first = first_hash_of(group, groups);
+  const std::uint64_t width = first_hash_of(group + 1, groups) - first;  // 0: all of them
+  if (width == 0) return mixed;
+  return first + static_cast<std::uint64_t>((static_cast<unsigned __int128>(mixed) * width) >> 64);
+}
 constexpr int subtask_of(KeyGroup group, std::uint32_t groups, int parallelism) {
   return static_cast<int>(static_cast<std::uint64_t>(group) *
                           static_cast<std::uint64_t>(parallelism) / groups);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/graph/graph.h"
 #include "engine/operator/key_group.h"
@@ -105,6 +106,31 @@ class KeyExchange final : public ExchangeBase<T> {
   const std::uint32_t key_groups_;
   const KeyFn key_;
   std::optional<HotKeys<Key>> hot_keys_;
+};
+
+// Each record to the receiver that `choose(value, number of receivers)` names.
+template <class T, class Choose>
+class PartitionExchange final : public ExchangeBase<T> {
+ public:
+  PartitionExchange(std::vector<Channel*> targets, Choose choose)
+      : ExchangeBase<T>(std::move(targets)), choose_(std::move(choose)) {}
+  using ExchangeBase<T>::push;
+
+  void push(AnyBatch any) override {
+    for (auto& record : static_cast<Batch<T>&>(*any)) {
+      const std::size_t target = std::invoke(choose_, std::as_const(record.value), this->size());
+      if (target >= this->size()) {
+        throw Error(ErrorCode::kUser,
+                    "a partitioner chose a subtask that does not exist: " + std::to_string(target) +
+                        " of " + std::to_string(this->size()));
+      }
+      this->open(target).append(std::move(record.value), record.time);
+      this->push_if_full(target);
+    }
+  }
+
+ private:
+  Choose choose_;
 };
 
 // Whole batches to one receiver after the other (or always the same one, for an edge onto a single

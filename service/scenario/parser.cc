@@ -75,16 +75,6 @@ std::vector<std::string> read_rows(std::span<const Word> words) {
   return rows;
 }
 
-// A command of a timer: [-][p]TIME[/name]
-bool is_timer_command(std::string_view text) {
-  if (!text.starts_with('+') && !text.starts_with('-') && !text.starts_with('p')) return false;
-  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
-  if (text.starts_with('p')) text.remove_prefix(1);
-  const std::size_t slash = text.find('/');
-  if (slash != std::string_view::npos && !is_key(text.substr(slash + 1))) return false;
-  return read_time(text.substr(0, slash)).has_value();
-}
-
 class StepParser {
  public:
   explicit StepParser(Scenario& scenario) : scenario_(scenario) {}
@@ -284,12 +274,6 @@ Scenario parse(std::string_view text) {
     }
   }
   if (pipeline.empty()) throw Mistake({}, "a scenario begins with its pipeline: the file has none");
-  for (std::size_t i = 0, stage = 0; i < pipeline.size(); ++i) {
-    if (i != 1 && (i == 0 || pipeline[i - 1].text != "|")) continue;
-    if (!is_available(scenario.stages[stage].kind))
-      throw Mistake(pipeline[i], "kind not available yet: " + scenario.stages[stage].kind);
-    ++stage;
-  }
   return scenario;
 }
 

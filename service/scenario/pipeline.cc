@@ -80,11 +80,18 @@ using AddStage = StageRows (*)(const StageSite&);
 
 AddStage stage_of(const std::string& kind) {
   static const std::map<std::string, AddStage> all = {
-      {"tumbling", &add_window_stage},         {"sliding", &add_window_stage},
-      {"session", &add_session_stage},         {"global", &add_global_stage},
-      {"trailing", &add_trailing_stage},       {"watermarks", &add_watermarks_stage},
-      {"window-join", &add_window_join_stage}, {"interval-join", &add_interval_join_stage},
+      {"tumbling", &add_window_stage},
+      {"sliding", &add_window_stage},
+      {"session", &add_session_stage},
+      {"global", &add_global_stage},
+      {"trailing", &add_trailing_stage},
+      {"watermarks", &add_watermarks_stage},
+      {"window-join", &add_window_join_stage},
+      {"interval-join", &add_interval_join_stage},
       {"asof-join", &add_asof_join_stage},
+      {"dedup", &add_dedup_stage},
+      {"topn", &add_topn_stage},
+      {"timers", &add_timers_stage},
   };
   return all.at(kind);
 }

@@ -28,7 +28,6 @@ struct Kind {
   std::vector<Known> parameters;
   bool has_aggregate = true;
   bool has_lateness = false;
-  bool is_available = false;
   bool has_two_inputs = false;
   bool can_be_first = false;  // its rows can be the records of a second stage
 };
@@ -48,22 +47,18 @@ const std::vector<Kind>& kinds() {
       {.name = "tumbling",
        .parameters = with_emission({{"size", F::kDuration, true}, {"offset", F::kTime}}),
        .has_lateness = true,
-       .is_available = true,
        .can_be_first = true},
       {.name = "sliding",
        .parameters = with_emission(
            {{"size", F::kDuration, true}, {"slide", F::kDuration, true}, {"offset", F::kTime}}),
        .has_lateness = true,
-       .is_available = true,
        .can_be_first = true},
       {.name = "session",
        .parameters = with_emission({{"gap", F::kDuration, true}}),
        .has_lateness = true,
-       .is_available = true,
        .can_be_first = true},
       {.name = "global",
        .parameters = {{"count", F::kCount}, {"every", F::kCount}},
-       .is_available = true,
        .can_be_first = true},
       {.name = "trailing",
        .parameters = {{"windows", F::kDurations, true},
@@ -72,12 +67,10 @@ const std::vector<Kind>& kinds() {
                       {"interval", F::kDuration},
                       {"empty", F::kChoice, false, {"row", "delete"}},
                       {"changes_only", F::kFlag}},
-       .has_lateness = true,
-       .is_available = true},
+       .has_lateness = true},
       {.name = "window-join",
        .parameters = {{"size", F::kDuration, true}, {"slide", F::kDuration}, {"offset", F::kTime}},
        .has_aggregate = false,
-       .is_available = true,
        .has_two_inputs = true,
        .can_be_first = true},
       {.name = "interval-join",
@@ -85,13 +78,11 @@ const std::vector<Kind>& kinds() {
                       {"lower", F::kTime, true},
                       {"upper", F::kTime, true}},
        .has_aggregate = false,
-       .is_available = true,
        .has_two_inputs = true,
        .can_be_first = true},
       {.name = "asof-join",
        .parameters = {{"type", F::kChoice, false, {"inner", "left"}}},
        .has_aggregate = false,
-       .is_available = true,
        .has_two_inputs = true,
        .can_be_first = true},
       {.name = "dedup",
@@ -102,7 +93,7 @@ const std::vector<Kind>& kinds() {
        .parameters = {{"n", F::kCount, true}, {"order", F::kChoice, false, {"desc", "asc"}}},
        .has_aggregate = false},
       {.name = "timers", .parameters = {}, .has_aggregate = false},
-      {.name = "watermarks", .parameters = {}, .has_aggregate = false, .is_available = true},
+      {.name = "watermarks", .parameters = {}, .has_aggregate = false},
   };
   return all;
 }
@@ -331,7 +322,6 @@ bool takes_numbers_only(Aggregate aggregate) {
   }
 }
 
-bool is_available(const std::string& kind) { return find_kind(kind)->is_available; }
 bool has_two_inputs(const std::string& kind) { return find_kind(kind)->has_two_inputs; }
 
 }  // namespace tidemill::scenario

@@ -19,8 +19,6 @@ std::vector<std::string> input_names(const StageSpec& first);
 // Words, as opposed to numbers, cannot be given to the aggregate.
 bool takes_numbers_only(Aggregate aggregate);
 
-// Kinds whose rules are fixed and that can be read, but not run yet.
-bool is_available(const std::string& kind);
 bool has_two_inputs(const std::string& kind);
 
 }  // namespace tidemill::scenario

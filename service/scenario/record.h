@@ -23,7 +23,7 @@ struct ScenarioRecord {
   EventTime time;
   Value value;
   double number = 0;  // of a number's value
-  TieOrder place;     // input, and number of the record in it
+  TieOrder place;     // input, and number of the record in it; not stored
 
   // What a late record of the source looks like.
   void describe(RejectedRecord& record) const {
@@ -31,8 +31,8 @@ struct ScenarioRecord {
     record.has_key = true;
     record.value = print(value);
   }
+  BOOST_DESCRIBE_CLASS(ScenarioRecord, (), (key, time, value, number), (), ())
 };
-BOOST_DESCRIBE_STRUCT(ScenarioRecord, (), (key, time, value, number, place))
 
 inline ScenarioRecord make_record(std::string key, EventTime time, Value value, TieOrder place) {
   const double number = value.number;

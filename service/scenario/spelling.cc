@@ -189,4 +189,13 @@ std::optional<std::string> canonical_row(const std::vector<std::string_view>& wo
   return prefixed("delete", point ? point : canonical_bounds(row));
 }
 
+bool is_timer_command(std::string_view text) {
+  if (!text.starts_with('+') && !text.starts_with('-') && !text.starts_with('p')) return false;
+  if (text.starts_with('+') || text.starts_with('-')) text.remove_prefix(1);
+  if (text.starts_with('p')) text.remove_prefix(1);
+  const std::size_t slash = text.find('/');
+  if (slash != std::string_view::npos && !is_key(text.substr(slash + 1))) return false;
+  return read_time(text.substr(0, slash)).has_value();
+}
+
 }  // namespace tidemill::scenario

@@ -23,6 +23,8 @@ bool is_key(std::string_view text);
 std::string window_row(const std::string& key, EventTime start, EventTime end, const Value& result);
 std::string late_row(const std::string& key, EventTime time, const Value& value);
 
+// A command to the kind `timers`: [+|-][p]TIME[/name].
+bool is_timer_command(std::string_view text);
 // A word that never is a row by itself: late, delete, fire, and left and right after late.
 bool is_prefix(const std::vector<std::string_view>& words);
 // The canonical spelling of an expected row, given as its blank-separated words; nothing if it is

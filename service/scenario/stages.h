@@ -73,6 +73,9 @@ StageRows add_watermarks_stage(const StageSite& site);
 StageRows add_window_join_stage(const StageSite& site);
 StageRows add_interval_join_stage(const StageSite& site);
 StageRows add_asof_join_stage(const StageSite& site);
+StageRows add_dedup_stage(const StageSite& site);
+StageRows add_topn_stage(const StageSite& site);
+StageRows add_timers_stage(const StageSite& site);
 
 // All aggregates at once, of which a stage shows one: an operator is compiled once for all that can
 // take a slice out again and once for those that cannot, not eleven times.

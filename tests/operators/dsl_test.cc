@@ -10,6 +10,7 @@
 #include "connectors/memory/scripted_source.h"
 #include "operators/aggregates.h"
 #include "operators/combined.h"
+#include "operators/function_state.h"
 #include "operators/keyed_stream.h"
 #include "operators/source.h"
 #include "state/keyed_value.h"
@@ -131,6 +132,50 @@ TEST_F(DslTest, AnOperatorHasAsManyTypedOutputsAsItNames) {
   EXPECT_THAT(rows("small"), ElementsAre("a@1"));
   EXPECT_THAT(rows("great"), ElementsAre("a!@2", "a!@3"));
   EXPECT_THAT(rows("counts"), ElementsAre("1@1", "2@2", "3@3"));
+}
+
+// A process function: what a key brought since its last timer, and the first value as it came.
+struct SumUntilTimer {
+  using Out = Event;
+  static constexpr OutputPort<std::string> kFirst{1};
+
+  SumUntilTimer(StateContext<std::string>& state, Duration after)
+      : wait(after), sum(state, "sum"), first(state.output(kFirst)) {}
+  void process(const Event& e, ProcessContext<std::string, Event>& ctx) {
+    if (sum.find() == nullptr) {
+      first.emit(e.key + std::to_string(e.value), ctx.time());
+      ctx.set_timer(ctx.time() + wait);
+    }
+    sum.value() += e.value;
+  }
+  void on_timer(const FiredTimer& timer, ProcessContext<std::string, Event>& ctx) {
+    ctx.emit({ctx.key(), timer.time.ms, *sum.find()});
+    sum.clear();
+  }
+
+  const Duration wait;
+  ValueState<std::string, int> sum;
+  Emitter<std::string>& first;
+};
+
+TEST_F(DslTest, AProcessFunctionHasTimersAndSideOutputs) {
+  const auto sums =
+      read("events", 0, 2).key_by(&Event::key).process<SumUntilTimer>("sum", Duration(10));
+  show(sums, "rows", [](const Event& e) { return e.key + std::to_string(e.value); });
+  show(sums.side(SumUntilTimer::kFirst), "first", [](const std::string& s) { return s; });
+  PipelineHarness harness(graph_->graph(), {.parallelism = 2});
+  script_->batch(0, {{"a", 1, 5}, {"b", 2, 7}, {"a", 9, 20}});
+  script_->batch(1, {{"b", 2, 30}});
+  harness.run_until_quiet();
+  harness.restart(3);
+  EXPECT_THAT(rows("first"), UnorderedElementsAre("a5@1", ::testing::StartsWith("b")));
+  script_->batch(0, {{"c", 12, 1}});
+  script_->batch(1, {{"c", 12, 1}});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("rows"), ElementsAre("a25@11"));
+  script_->end({0, 1});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("rows"), UnorderedElementsAre("b37@12", "c2@22"));
 }
 
 TEST_F(DslTest, ASideOutputNobodyReadsIsNoMistake) {

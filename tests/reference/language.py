@@ -3,6 +3,7 @@ import re
 from collections import namedtuple
 
 from aggregates import AGGREGATES, NUMBERS_ONLY, PRINTS_LISTS
+from keyed import is_command
 from values import KEY, INFINITY, canonical_row, read_time, read_value
 
 Scenario = namedtuple("Scenario", "stages steps")
@@ -36,16 +37,18 @@ KINDS = {
     "window-join": {"size": ("duration", REQUIRED), "slide": ("duration", None), "offset": ("time", 0)},
     "interval-join": {"type": ("inner|left|right|outer", "inner"), "lower": ("time", REQUIRED), "upper": ("time", REQUIRED)},
     "asof-join": {"type": ("inner|left", "inner")},
+    "dedup": {"keep": ("first|last", REQUIRED), "within": ("duration", None)},
+    "topn": {"n": ("count to 999999999", REQUIRED), "order": ("desc|asc", "desc")},
+    "timers": {},
     "watermarks": {},
 }
 TWO_INPUTS = ("window-join", "interval-join", "asof-join")
 COMMON = {"partitions": ("count to 1000", 1), "disorder": ("duration or 0", None), "idle": ("off|duration", None),
           "drift": ("off|duration or 0", None), "parallelism": ("count to 128", 1)}
 LATENESS = {"lateness": ("duration or 0", 0)}
-LATER_KINDS = {"dedup", "topn", "timers"}
-WITHOUT_LATENESS = {"watermarks", "global", *TWO_INPUTS}
-WITHOUT_AGGREGATE = {"watermarks", *TWO_INPUTS}
-CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding", "session", "global", *TWO_INPUTS}
+WITHOUT_LATENESS = {"watermarks", "global", "dedup", "topn", "timers", *TWO_INPUTS}
+WITHOUT_AGGREGATE = {"watermarks", "dedup", "topn", "timers", *TWO_INPUTS}
+CAN_BE_FIRST_OF_TWO = {"tumbling", "sliding", "session", "global", "dedup", *TWO_INPUTS}
 
 TOKEN = re.compile(r"[^ \t]+")
 COMMENT = re.compile(r"(^|[ \t])#.*")
@@ -101,8 +104,6 @@ def deletes_rows(stage):
 
 def read_stage(words, first):
     kind = words[0].text
-    if kind in LATER_KINDS:
-        raise Mistake(words[0], f"the reference model does not run this kind yet: {kind}")
     if kind not in KINDS:
         raise Mistake(words[0], f"unknown kind: {kind}")
     known = dict(KINDS[kind])
@@ -136,6 +137,8 @@ def read_stage(words, first):
         raise Mistake(words[0], "interval goes with emit=coalesced, and with it only")
     if kind == "global" and (given["count"] is None) == (given["every"] is None):
         raise Mistake(words[0], "global needs one of count and every")
+    if kind == "dedup" and given["within"] is not None and given["keep"] != "first":
+        raise Mistake(words[0], "within goes with keep=first")
     return Stage(kind, given, None if kind in WITHOUT_AGGREGATE else aggregate or "count", size)
 
 
@@ -199,7 +202,7 @@ def read_rows(words):
     rows, row = [], []
     for word in words:
         row.append(word)
-        if word.text in ("late", "delete") and len(row) == 1:
+        if word.text in ("late", "delete", "fire") and len(row) == 1:
             continue
         if word.text in ("left", "right") and len(row) == 2 and row[0].text == "late":
             continue
@@ -295,11 +298,13 @@ def read_record(word, stages, target):
     time_text, equals, value_text = rest.partition("=")
     time = read_time(time_text)
     value = read_value(value_text if equals else "1")
+    if stages[0].kind == "timers" and is_command(value_text):
+        value = value_text
     is_deletion = stages[0].kind == "asof-join" and target == 1 and value_text == "-"
     if not (at and KEY.fullmatch(key) and time is not None and time < INFINITY and (value is not None or is_deletion)):
         raise Mistake(word, f"not a record KEY@TIME[=VALUE]: {word.text}")
     takes_numbers = stages[0].aggregate in NUMBERS_ONLY or (
-        stages[0].aggregate in ("first", "last") and len(stages) == 2 and stages[1].aggregate in NUMBERS_ONLY)
+        (stages[0].aggregate in ("first", "last") or stages[0].kind == "dedup") and len(stages) == 2 and stages[1].aggregate in NUMBERS_ONLY)
     if takes_numbers and isinstance(value, str):
         raise Mistake(word, f"the aggregate takes numbers only: {word.text}")
     return GivenRecord(key, time, value)

@@ -176,6 +176,26 @@ MUTANTS = [
     ("scenario_model.py", '[stage.kind for stage in stages] == ["watermarks"]', '[stage.kind for stage in stages][-1] == "watermarks"'),
     ("scenario_model.py", "            self.show(self.stages[1].batch(records))",
      "            for record in records:\n                self.show(self.stages[1].batch([record]))"),
+    # Deduplication, top-N, timers.
+    ("keyed.py", "for record in records if record.time >= self.watermark]\n        return", "for record in records]\n        return"),
+    ("keyed.py", "for record in records if record.time < self.watermark]\n", "for record in records if record.time <= self.watermark]\n"),
+    ("keyed.py", "passed = sorted((record for record in self.waiting if record.time < watermark), key=lambda record: record.time)",
+     "passed = [record for record in self.waiting if record.time < watermark]"),
+    ("keyed.py", "passed = sorted((record for record in self.waiting if record.time < watermark)",
+     "passed = sorted((record for record in self.waiting if record.time <= watermark)"),
+    ("keyed.py", "record.time >= self.last[record.key] + self.within", "record.time > self.last[record.key] + self.within"),
+    ("keyed.py", "                self.last[record.key] = record.time\n", "                self.last.setdefault(record.key, record.time)\n"),
+    ("keyed.py", "record.time >= self.last[record.key].time", "record.time > self.last[record.key].time"),
+    ("keyed.py", "or record.time >= self.last[record.key].time:", "or True:"),
+    ("keyed.py", "reverse=self.descending", "reverse=True"),
+    ("keyed.py", "if before[key][i:i + 1] != [value]", "if True"),
+    ("keyed.py", '(2, value) if isinstance(value, str) else (1, value)', '(1, value) if isinstance(value, str) else (2, value)'),
+    ("keyed.py", "timer[1] <= self.now", "timer[1] < self.now"),
+    ("keyed.py", "timer[1] < self.watermark", "timer[1] <= self.watermark"),
+    ("keyed.py", "        self.timers -= due\n", ""),
+    ("keyed.py", "            if command[\"sign\"] == \"-\":\n                self.timers.discard(timer)", "            if False:\n                pass"),
+    ("keyed.py", 'command["name"] or "")', '"")'),
+    ("keyed.py", "                self.timers.add(timer)\n        return self.fire()", "                self.timers.add(timer)\n        return []"),
 ]
 
 

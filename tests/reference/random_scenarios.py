@@ -10,6 +10,7 @@ import random
 from pathlib import Path
 
 from aggregates import AGGREGATES, NUMBERS_ONLY
+from keyed import random_command, random_parameters
 from scenario_model import filled_in
 from values import print_time
 
@@ -32,7 +33,7 @@ class Script:
         self.names = [f"p{i}" for i in range(self.partitions)]
         self.ended = set()
         self.cursor = rng.randrange(-20, 20) * S
-        self.numbers_only, self.no_negatives = False, False
+        self.numbers_only, self.no_negatives, self.gives_commands = False, False, False
         self.has_versions = False  # on the right: as-of joins
         self.speaks_of_idleness = self.partitions > 1 or self.idle
 
@@ -52,6 +53,8 @@ class Script:
                          "trailing", "watermarks")
         if self.now_and_then(0.3):
             return self.join()
+        if self.now_and_then(0.3):
+            return self.of_keys(self.pick("dedup", "topn", "timers"))
         if kind == "watermarks":
             return "pipeline watermarks " + " ".join(self.common())
         lateness = [] if kind == "global" else self.lateness()
@@ -88,6 +91,19 @@ class Script:
                            f"sliding size={self.duration(3, 15)} slide={self.duration(2, 12)} {self.pick('count', 'distinct')}",
                            f"trailing windows={self.duration(3, 15)} resolution=1s count")
         return f"{line} | {second}"
+
+    def of_keys(self, kind):
+        """A pipeline of a kind of keyed.py; dedup also before or behind windows, the others behind them."""
+        self.gives_commands = kind == "timers"
+        own = " ".join([kind] + random_parameters(kind, self))
+        if self.now_and_then(0.6):
+            return " ".join(["pipeline", own] + self.common())
+        if kind == "dedup" and self.now_and_then(0.5):
+            second = self.pick("tumbling", "sliding", "trailing", "topn n=2", "watermarks")
+            second = second if " " in second or second == "watermarks" else self.stage(second, []).removeprefix("pipeline ")
+            return " ".join(["pipeline", own] + self.common()) + " | " + second
+        self.gives_commands = False
+        return self.stage(self.pick("tumbling", "sliding"), self.common() + self.lateness(), before_another=True) + " | " + own
 
     def stage(self, kind, parameters, before_another=False):
         if kind == "session":
@@ -165,6 +181,8 @@ class Script:
     def record(self, one):
         key = self.pick("a", "a", "b", "c")
         time = self.cursor + self.rng.randrange(-12 * S, 8 * S, self.step_size)
+        if self.gives_commands and self.now_and_then(0.9):
+            return f"{key}@{print_time(time)}={random_command(self)}"
         if self.now_and_then(0.3):
             return f"{key}@{print_time(time)}"
         if self.has_versions and one == 1 and self.now_and_then(0.25):

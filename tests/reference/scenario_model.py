@@ -5,7 +5,7 @@
 
 Runs each file and prints what differs, then `N passed, N failed`. Exit 0 only if none failed, 1 if one did, 2 for a mistake in a file.
 --print prints each scenario with the rows the model expects in canonical form (itself a scenario) instead of comparing.
-Knows the kinds in STAGES; a kind is a class in STAGES and its parameters in language.KINDS.
+A kind is a class in STAGES and its parameters in language.KINDS.
 """
 import sys
 from collections import Counter
@@ -13,6 +13,7 @@ from collections import Counter
 from global_windows import GlobalWindows
 from inputs import Inputs
 from joins import AsofJoin, IntervalJoin, WindowJoin
+from keyed import Timers, TopN, make_dedup
 from language import Mistake, read_scenario
 from sessions import Sessions
 from stages import Watermarks, records_of
@@ -29,6 +30,9 @@ STAGES = {
     "window-join": WindowJoin,
     "interval-join": IntervalJoin,
     "asof-join": AsofJoin,
+    "dedup": make_dedup,
+    "topn": TopN,
+    "timers": Timers,
 }
 
 

@@ -99,6 +99,8 @@ def canonical_result(text):
 
 WINDOW_ROW = re.compile(r"(?P<key>\w+)\[(?P<start>[^,\[\])]+),(?P<end>[^,\[\])]+)\)(?:=(?P<result>.+))?", re.ASCII)
 POINT_ROW = re.compile(r"(?P<key>\w+)@(?P<time>[^={]+)(?:=(?P<result>.+))?", re.ASCII)
+RANK_ROW = re.compile(r"(?P<key>\w+)#(?P<rank>[1-9][0-9]{0,8})=(?P<result>.+)", re.ASCII)
+TIMER_ROW = re.compile(r"(?P<key>\w+)@(?P<clock>p?)(?P<time>[^/]+)(?P<name>/\w+)?", re.ASCII)
 TRAILING_ROW = re.compile(r"(?P<key>\w+)@(?P<time>[^={]+)\{(?P<results>.+)\}", re.ASCII)
 
 
@@ -125,10 +127,9 @@ def late_row(key, time, value):
 
 
 def canonical_row(words):
-    """The canonical spelling of an expected row, given as its blank-separated words; None if it is no row.
-
-    Rows of kinds that the model does not run yet (top-n, timers) get their spelling here when the kinds come.
-    """
+    """The canonical spelling of an expected row, given as its blank-separated words; None if it is no row."""
+    if len(words) == 2 and words[0] == "fire":
+        return canonical_fire(words[1])
     if len(words) == 2 and words[0] in ("late", "delete"):
         return canonical_prefixed(words[0], words[1])
     if len(words) == 3 and words[0] == "late" and words[1] in ("left", "right"):
@@ -142,6 +143,9 @@ def canonical_row(words):
     if row.startswith("w="):
         time = read_time(row[2:], infinite=True)
         return None if time is None else f"w={print_time(time)}"
+    if match := RANK_ROW.fullmatch(row):
+        result = canonical_result(match["result"])
+        return f"{match['key']}#{match['rank']}={result}" if result else None
     if match := WINDOW_ROW.fullmatch(row):
         bounds, result = canonical_bounds(match), canonical_result(match["result"] or "")
         return f"{bounds}={result}" if bounds and result else None
@@ -151,6 +155,12 @@ def canonical_row(words):
         time, result = read_time(match["time"]), canonical_result(match["result"] or "")
         return f"{match['key']}@{print_time(time)}={result}" if time is not None and result else None
     return None
+
+
+def canonical_fire(row):
+    match = TIMER_ROW.fullmatch(row)
+    time = read_time(match["time"]) if match else None
+    return None if time is None else f"fire {match['key']}@{match['clock']}{print_time(time)}{match['name'] or ''}"
 
 
 def canonical_prefixed(prefix, row):

@@ -101,16 +101,7 @@ TEST(ParserTest, MistakesOfStepsHaveTheirPlace) {
               HasSubstr("2:4: the aggregate takes numbers only"));
 }
 
-TEST(ParserTest, KindsToComeAreReadWholeAndThenRefused) {
-  const auto refused = [](const std::string& text) {
-    EXPECT_THAT(mistake(text), HasSubstr("kind not available yet")) << text;
-  };
-  refused("pipeline dedup keep=first within=10s");
-  refused("pipeline topn n=2\nin a@1s=5 -> a#1=5");
-  refused(
-      "pipeline timers\nin a@1s=+5s a@2s=-5s/x b@1s=p10s c@1s=-p10s\nadvance 10s -> fire b@p10s "
-      "fire a@5s/x");
-  EXPECT_THAT(mistake("pipeline timers\nin a@1s=+5"), HasSubstr("not available"));
+TEST(ParserTest, ValuesOfOneKindAreNoneOfAnother) {
   EXPECT_THAT(mistake("pipeline timers\nin a@1s=+x"), HasSubstr("2:4: not a record"));
   EXPECT_THAT(mistake("pipeline asof-join\nin left eur@0=-"), HasSubstr("2:9: not a record"));
 }

@@ -1,0 +1,406 @@
+// Process functions: code per record and per timer with keyed state, as Flink's
+// KeyedProcessFunction and KeyedCoProcessFunction.
+//
+//   struct Silent {                                // users who were silent for 10 minutes
+//     using Out = std::string;
+//     explicit Silent(StateContext<std::string>& state) : last(state, "last") {}
+//     void process(const Click&, ProcessContext<std::string, Out>& ctx) {
+//       if (const EventTime* t = last.find()) ctx.delete_timer(*t + 10min);
+//       last.set(ctx.time());
+//       ctx.set_timer(ctx.time() + 10min);
+//     }
+//     void on_timer(const FiredTimer&, ProcessContext<std::string, Out>& ctx) {
+//       ctx.emit(ctx.key());
+//     }
+//     ValueState<std::string, EventTime> last;
+//   };
+//   clicks.key_by(&Click::user).process<Silent>("silent")
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <boost/describe.hpp>
+
+#include "engine/operator/context.h"
+#include "engine/operator/operator.h"
+#include "operators/batch_keys.h"
+#include "operators/state_context.h"
+#include "state/named_timers.h"
+#include "state/operator_state.h"
+
+namespace tidemill {
+
+// A timer whose time has come. In event time: once the watermark is greater, so behind every record
+// of that time. In processing time: when the clock has reached it.
+struct FiredTimer {
+  EventTime time;
+  std::string_view name;
+  TimeDomain clock = TimeDomain::kEvent;
+};
+
+template <class F, class K>
+class FunctionRunner;
+
+// Given to every call of a process function; good for that call.
+template <class K, class Out>
+class ProcessContext {
+ public:
+  [[nodiscard]] const K& key() const { return *current_->key; }
+  [[nodiscard]] std::uint64_t hash() const { return current_->hash; }
+  // Of the record; of the event-time timer; for a processing-time timer the watermark, or before
+  // the first one the clock. What is emitted without a time has this one.
+  [[nodiscard]] EventTime time() const { return time_; }
+  // EventTime::max() once the input has ended: what is then set in event time fires as well, so a
+  // timer that sets the next one asks for this first.
+  [[nodiscard]] EventTime watermark() const { return watermark_; }
+  // The clock, read once for each batch and firing.
+  [[nodiscard]] EventTime processing_time() const { return current_->processing_now; }
+
+  void emit(Out value) { out_->emit(std::move(value), time_); }
+  void emit(Out value, EventTime time) { out_->emit(std::move(value), time); }
+
+  // Timers of the key in progress. Those of one (time, name) are one. One whose time has passed
+  // already fires at the end of its batch; of those that are left when the input ends event-time
+  // timers fire, processing-time timers do not. EventTime::max() counts as the millisecond before.
+  void set_timer(EventTime time, std::string_view name = {}) {
+    sets_event_ = true;
+    passed_event_ |= set(event_, time, name, event_limit_);
+  }
+  void delete_timer(EventTime time, std::string_view name = {}) {
+    erase(event_, time, name, event_limit_);
+  }
+  void set_processing_timer(EventTime time, std::string_view name = {}) {
+    sets_processing_ = true;
+    passed_processing_ |= set(processing_, time, name, processing_limit());
+  }
+  void delete_processing_timer(EventTime time, std::string_view name = {}) {
+    erase(processing_, time, name, processing_limit());
+  }
+
+ private:
+  template <class F, class Key>
+  friend class FunctionRunner;
+
+  static EventTime finite(EventTime time) {
+    return std::min(time, EventTime{EventTime::max().ms - 1});
+  }
+  [[nodiscard]] EventTime processing_limit() const {
+    return current_->processing_now + Duration(1);
+  }
+  // True if the timer is due already.
+  bool set(NamedTimers<K>* timers, EventTime time, std::string_view name, EventTime limit) {
+    require(timers);
+    time = finite(time);
+    timers->set(time, name, key(), hash(), limit);
+    return time < limit;
+  }
+  void erase(NamedTimers<K>* timers, EventTime time, std::string_view name, EventTime limit) {
+    require(timers);
+    timers->erase(finite(time), name, key(), hash(), limit);
+  }
+  static void require(const NamedTimers<K>* timers) {
+    if (timers == nullptr)
+      throw Error(ErrorCode::kUser, "a process function that uses timers needs on_timer");
+  }
+
+  KeyInProgress<K>* current_ = nullptr;
+  EventTime time_{};
+  EventTime watermark_ = EventTime::min();
+  Emitter<Out>* out_ = nullptr;
+  NamedTimers<K>* event_ = nullptr;
+  NamedTimers<K>* processing_ = nullptr;
+  // Event-time timers before this are fired by whoever is at work on the key.
+  EventTime event_limit_ = EventTime::min();
+  // Timers that were due already have been set since this was last asked.
+  bool passed_event_ = false;
+  bool passed_processing_ = false;
+  // Timers have been set in this batch: the next one is likely to set some.
+  bool sets_event_ = true;
+  bool sets_processing_ = false;
+};
+
+// Options of the operator around a function.
+struct ProcessOptions {
+  // Timers after which a firing lets other messages pass.
+  std::size_t firing_budget = 4096;
+  // And those that one tick of the clock fires; ticks come about every millisecond.
+  std::size_t tick_budget = 4096;
+};
+
+// The function with its timers and its clock: what the operators with one and with two inputs
+// share.
+template <class F, class K>
+class FunctionRunner {
+ public:
+  using Out = typename F::Out;
+  using Context = ProcessContext<K, Out>;
+  static constexpr bool kHasTimers = requires(F & f, const FiredTimer& timer, Context& ctx) {
+    f.on_timer(timer, ctx);
+  };
+
+  template <class... Args>
+  FunctionRunner(OperatorContext& ctx, const ProcessOptions& options, const Args&... args)
+      : options_(options),
+        groups_(ctx.key_groups()),
+        clock_(ctx.clock()),
+        progress_(ctx, "progress"),
+        function_(make_function(ctx, args...)) {
+    if constexpr (kHasTimers) {
+      event_timers_.emplace(ctx, "timers");
+      processing_timers_.emplace(ctx, "processing_timers");
+      context_.event_ = &*event_timers_;
+      context_.processing_ = &*processing_timers_;
+    }
+    context_.current_ = &current_;
+    context_.out_ = &ctx.output<Out>(0);
+    for (const OperatorProgress& former : progress_.restored())
+      progress_->watermark = std::max(progress_->watermark, former.watermark);
+    note_watermark();
+  }
+  FunctionRunner(const FunctionRunner&) = delete;
+  FunctionRunner& operator=(const FunctionRunner&) = delete;
+
+  // A batch of these keys: begin, take for each record, finish. The keys stay where they are
+  // meanwhile.
+  void begin(std::span<const KeyRef<K>> keys) {
+    read_clock();
+    for (FunctionState<K>* state : states_) state->prefetch(keys);
+    if constexpr (kHasTimers) {
+      if (std::exchange(context_.sets_event_, false)) event_timers_->prefetch(keys);
+      if (std::exchange(context_.sets_processing_, false)) processing_timers_->prefetch(keys);
+      is_behind_ = event_timers_->fired_until() < progress_->watermark;
+    }
+  }
+  template <class Call>
+  void take(const KeyRef<K>& ref, EventTime time, Call&& call) {
+    if constexpr (kHasTimers) {
+      // A firing is not finished and has not come to this key's group: what is due comes first.
+      if (is_behind_ && event_timers_->fired_until(group_of(ref.hash)) < progress_->watermark)
+        fire_event(*ref.key, ref.hash, progress_->watermark);
+    }
+    work_on(*ref.key, ref.hash, progress_->watermark);
+    context_.time_ = time;
+    call(function_, context_);
+    if constexpr (kHasTimers) {
+      if (context_.passed_event_ || context_.passed_processing_) {
+        context_.passed_event_ = context_.passed_processing_ = false;
+        overdue_.push_back(ref);
+      }
+    }
+  }
+  void finish() {
+    if constexpr (kHasTimers) {
+      for (const KeyRef<K>& ref : overdue_) {
+        fire_event(*ref.key, ref.hash, progress_->watermark);
+        fire_processing(*ref.key, ref.hash);
+      }
+      overdue_.clear();
+    }
+  }
+
+  Progress on_watermark(EventTime watermark) {
+    progress_->watermark = std::max(progress_->watermark, watermark);
+    note_watermark();
+    read_clock();
+    std::size_t left = options_.firing_budget;
+    if constexpr (kHasTimers) {
+      for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
+        if (event_timers_->fired_until(group) >= progress_->watermark) continue;
+        const Progress progress = event_timers_->fire_due(
+            group, progress_->watermark, left, [&](const K& key, std::uint64_t hash, EventTime t) {
+              --left;
+              fire_event(key, hash, t + Duration(1));
+            });
+        if (progress == Progress::kMore) return progress;
+      }
+    }
+    return expire(TimeDomain::kEvent, progress_->watermark, left);
+  }
+
+  // Processing time may have moved on.
+  void on_tick() {
+    if (states_.empty() && !kHasTimers) return;
+    read_clock();
+    std::size_t left = options_.tick_budget;
+    if constexpr (kHasTimers) {
+      if (!processing_timers_->is_empty()) {
+        const EventTime until = current_.processing_now + Duration(1);
+        for (KeyGroup group = groups_.begin; group < groups_.end && left > 0; ++group) {
+          (void)processing_timers_->fire_due(group, until, left,
+                                             [&](const K& key, std::uint64_t hash, EventTime) {
+                                               --left;
+                                               fire_processing(key, hash);
+                                             });
+        }
+      }
+    }
+    (void)expire(TimeDomain::kProcessing, current_.processing_now + Duration(1), left);
+  }
+
+ private:
+  struct OperatorProgress {
+    EventTime watermark = EventTime::min();
+    BOOST_DESCRIBE_CLASS(OperatorProgress, (), (watermark), (), ())
+  };
+
+  template <class... Args>
+  F make_function(OperatorContext& ctx, const Args&... args) {
+    StateContext<K> state(ctx, current_, states_);
+    return F(state, args...);
+  }
+  [[nodiscard]] KeyGroup group_of(std::uint64_t hash) const {
+    return key_group_of(hash, groups_.groups);
+  }
+  void read_clock() { current_.processing_now = clock_.processing_time(); }
+  void note_watermark() {
+    context_.watermark_ = progress_->watermark;
+    context_.event_limit_ = progress_->watermark;
+  }
+  void work_on(const K& key, std::uint64_t hash, EventTime event_now) {
+    current_.key = &key;
+    current_.hash = hash;
+    current_.event_now = event_now;
+  }
+
+  // Fires the event-time timers of the key before `until`.
+  void fire_event(const K& key, std::uint64_t hash, EventTime until) {
+    context_.event_limit_ = until;
+    fire_event_timers(key, hash);
+    fire_passed(key, hash);
+    context_.event_limit_ = progress_->watermark;
+  }
+  // Fires the processing-time timers of the key that are due.
+  void fire_processing(const K& key, std::uint64_t hash) {
+    fire_processing_timers(key, hash);
+    fire_passed(key, hash);
+  }
+  // And what callbacks have set meanwhile that is due already.
+  void fire_passed(const K& key, std::uint64_t hash) {
+    while (context_.passed_event_ || context_.passed_processing_) {
+      if (std::exchange(context_.passed_event_, false)) fire_event_timers(key, hash);
+      if (std::exchange(context_.passed_processing_, false)) fire_processing_timers(key, hash);
+    }
+  }
+  void fire_event_timers(const K& key, std::uint64_t hash) {
+    event_timers_->fire_key(key, hash, context_.event_limit_, [&](const NamedTimer& timer) {
+      work_on(key, hash, timer.time);
+      context_.time_ = timer.time;
+      function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kEvent}, context_);
+    });
+  }
+  void fire_processing_timers(const K& key, std::uint64_t hash) {
+    const EventTime until = current_.processing_now + Duration(1);
+    processing_timers_->fire_key(key, hash, until, [&](const NamedTimer& timer) {
+      work_on(key, hash, progress_->watermark);
+      context_.time_ =
+          progress_->watermark.is_finite() ? progress_->watermark : current_.processing_now;
+      function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kProcessing}, context_);
+    });
+  }
+
+  Progress expire(TimeDomain clock, EventTime until, std::size_t budget) {
+    for (FunctionState<K>* state : states_) {
+      if (state->expire(clock, until, budget) == Progress::kMore) return Progress::kMore;
+    }
+    return Progress::kDone;
+  }
+
+  const ProcessOptions options_;
+  const KeyGroupRange groups_;
+  const Clock& clock_;
+  OperatorState<OperatorProgress> progress_;
+  KeyInProgress<K> current_;
+  std::vector<FunctionState<K>*> states_;
+  F function_;
+  std::optional<NamedTimers<K>> event_timers_;
+  std::optional<NamedTimers<K>> processing_timers_;
+  Context context_;
+  // Of the batch in progress.
+  bool is_behind_ = false;
+  std::vector<KeyRef<K>> overdue_;
+};
+
+// F: built from (StateContext<K>&, args...), `using Out`, process(const In&, ProcessContext<K,
+// Out>&), optionally on_timer(const FiredTimer&, ProcessContext<K, Out>&). Calls of one key never
+// overlap. Nothing is late: the function sees records behind the watermark too. Port 0: Out; the
+// others by F's own OutputPorts.
+template <class F, class In, class KeyOf>
+class KeyedProcess final : public OneInput<In> {
+ public:
+  using Key = typename BatchKeys<In, KeyOf>::Key;
+  using Out = typename F::Out;
+
+  template <class... Args>
+  KeyedProcess(OperatorContext& ctx, ProcessOptions options, KeyOf key_of, const Args&... args)
+      : keys_(std::move(key_of)), runner_(ctx, options, args...) {}
+
+  void process(Batch<In>& batch) override {
+    const std::span<const KeyRef<Key>> refs = keys_.read(batch);
+    runner_.begin(refs);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      runner_.take(refs[i], batch[i].time, [&](F& function, auto& ctx) {
+        function.process(std::as_const(batch[i].value), ctx);
+      });
+    }
+    runner_.finish();
+  }
+  Progress on_watermark(EventTime watermark) override { return runner_.on_watermark(watermark); }
+  Progress on_end() override { return on_watermark(EventTime::max()); }
+  void on_tick() override { runner_.on_tick(); }
+
+ private:
+  BatchKeys<In, KeyOf> keys_;
+  FunctionRunner<F, Key> runner_;
+};
+
+// The same with two inputs over shared keyed state: F has process_left and process_right.
+template <class F, class Left, class Right, class LeftKey, class RightKey>
+class KeyedCoProcess final : public TwoInput<Left, Right> {
+ public:
+  using Key = typename BatchKeys<Left, LeftKey>::Key;
+  using Out = typename F::Out;
+  static_assert(std::is_same_v<Key, typename BatchKeys<Right, RightKey>::Key>,
+                "both inputs must be keyed by the same type");
+
+  template <class... Args>
+  KeyedCoProcess(OperatorContext& ctx, ProcessOptions options, LeftKey left, RightKey right,
+                 const Args&... args)
+      : left_(std::move(left)), right_(std::move(right)), runner_(ctx, options, args...) {}
+
+  void process_left(Batch<Left>& batch) override {
+    take_all(batch, left_, [](F& f, const Left& value, auto& ctx) { f.process_left(value, ctx); });
+  }
+  void process_right(Batch<Right>& batch) override {
+    take_all(batch, right_,
+             [](F& f, const Right& value, auto& ctx) { f.process_right(value, ctx); });
+  }
+  Progress on_watermark(EventTime watermark) override { return runner_.on_watermark(watermark); }
+  Progress on_end() override { return on_watermark(EventTime::max()); }
+  void on_tick() override { runner_.on_tick(); }
+
+ private:
+  template <class B, class Keys, class Call>
+  void take_all(B& batch, Keys& keys, Call call) {
+    const std::span<const KeyRef<Key>> refs = keys.read(batch);
+    runner_.begin(refs);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      runner_.take(refs[i], batch[i].time,
+                   [&](F& function, auto& ctx) { call(function, batch[i].value, ctx); });
+    }
+    runner_.finish();
+  }
+
+  BatchKeys<Left, LeftKey> left_;
+  BatchKeys<Right, RightKey> right_;
+  FunctionRunner<F, Key> runner_;
+};
+
+}  // namespace tidemill

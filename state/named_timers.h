@@ -1,0 +1,137 @@
+// Timers of one clock that have names, and that can be fired for one key before the others. What
+// process functions set.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/describe.hpp>
+
+#include "state/keyed_value.h"
+#include "state/timers.h"
+
+namespace tidemill {
+
+struct NamedTimer {
+  EventTime time;
+  std::string name;
+
+  friend bool operator==(const NamedTimer&, const NamedTimer&) = default;
+  BOOST_DESCRIBE_CLASS(NamedTimer, (), (time, name), (), ())
+};
+
+// One thread: the operator's. K needs operator<.
+//
+// What a key has set is one value of the key, in the order of (time, name): it decides what fires.
+// Timers<K> only knows when to look at which key; a look that finds nothing is skipped.
+template <class K>
+class NamedTimers {
+ public:
+  NamedTimers(OperatorContext& ctx, const std::string& name)
+      : pending_(ctx, name), wakes_(ctx, name + ".wakes") {}
+
+  // Setting the same (time, name) again changes nothing. One before `fired_by_caller` is not waited
+  // for: whoever sets it calls `fire_key` before the step ends. False if it was set.
+  bool set(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
+           EventTime fired_by_caller) {
+    Pending& pending = pending_.at(key, hash);
+    const auto place = place_of(pending, time, name);
+    if (is_at(pending, place, time, name)) return false;
+    const bool has_wake = has_time(pending, place, time);
+    pending.insert(place, NamedTimer{time, std::string(name)});
+    if (time >= fired_by_caller && !has_wake) wakes_.set(time, key, hash);
+    return true;
+  }
+
+  // Nothing happens if there is none.
+  void erase(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
+             EventTime fired_by_caller) {
+    const Pending* found = pending_.find(key, hash);
+    if (found == nullptr ||
+        !std::binary_search(found->begin(), found->end(), At{time, name}, Before{}))
+      return;
+    Pending& pending = *pending_.find_for_update(key, hash);
+    const auto place = pending.erase(place_of(pending, time, name));
+    if (time >= fired_by_caller && !has_time(pending, place, time)) wakes_.erase(time, key, hash);
+    if (pending.empty()) pending_.erase(key, hash);
+  }
+
+  // Fires what the key has set for a time before `until`, also what the callbacks set meanwhile:
+  // fn(const NamedTimer&), in the order of (time, name). A timer is gone before its callback runs.
+  template <class F>
+  void fire_key(const K& key, std::uint64_t hash, EventTime until, F&& fn) {
+    const Pending* due = pending_.find(key, hash);
+    if (due == nullptr || (!due->empty() && due->front().time >= until)) return;
+    while (true) {
+      Pending* pending = pending_.find_for_update(key, hash);
+      if (pending == nullptr) return;
+      if (pending->empty()) {
+        pending_.erase(key, hash);
+        return;
+      }
+      if (pending->front().time >= until) return;
+      const NamedTimer timer = std::move(pending->front());
+      pending->erase(pending->begin());
+      fn(timer);
+    }
+  }
+
+  // Fires the timers of a group with time < until, in the order of their times, for about `budget`
+  // of them: fn(const K&, hash, EventTime) is to call fire_key(key, hash, time + 1 ms).
+  template <class F>
+  Progress fire_due(KeyGroup group, EventTime until, std::size_t budget, F&& fn) {
+    return wakes_.fire_due(group, until, budget,
+                           [&](EventTime time, const K& key, std::uint64_t hash,
+                               typename Timers<K>::Tag) { fn(key, hash, time); });
+  }
+
+  // All timers of the group, or of all groups, before this instant have fired.
+  [[nodiscard]] EventTime fired_until(KeyGroup group) { return wakes_.fired_until(group); }
+  [[nodiscard]] EventTime fired_until() const { return wakes_.fired_until(); }
+
+  // Nothing is to be waited for.
+  [[nodiscard]] bool is_empty() const { return wakes_.is_empty(); }
+
+  void prefetch(std::span<const KeyRef<K>> keys) { pending_.prefetch(keys); }
+
+ private:
+  using Pending = std::vector<NamedTimer>;
+  struct At {
+    EventTime time;
+    std::string_view name;
+  };
+  struct Before {
+    static auto place(const NamedTimer& t) { return std::pair(t.time, std::string_view(t.name)); }
+    static auto place(const At& t) { return std::pair(t.time, t.name); }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return place(a) < place(b);
+    }
+  };
+
+  static auto place_of(Pending& pending, EventTime time, std::string_view name) {
+    // Times mostly grow.
+    if (pending.empty() || Before{}(pending.back(), At{time, name})) return pending.end();
+    return std::lower_bound(pending.begin(), pending.end(), At{time, name}, Before{});
+  }
+  static bool is_at(const Pending& pending, typename Pending::const_iterator place, EventTime time,
+                    std::string_view name) {
+    return place != pending.end() && place->time == time && place->name == name;
+  }
+  // Whether one of the names around `place` has that time.
+  static bool has_time(const Pending& pending, typename Pending::const_iterator place,
+                       EventTime time) {
+    if (place != pending.end() && place->time == time) return true;
+    return place != pending.begin() && std::prev(place)->time == time;
+  }
+
+  KeyedValue<K, Pending> pending_;
+  Timers<K> wakes_;
+};
+
+}  // namespace tidemill
