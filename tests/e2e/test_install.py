@@ -23,3 +23,5 @@ def test_a_job_outside_the_tree_builds_and_runs(tmp_path):
                           "--http", "none"], check=True, text=True, capture_output=True)
     rows = {line for line in run.stdout.splitlines() if "=" in line}
     assert rows == {"0@0=500", "1@0=500", "0@1000=500", "1@1000=500"}, run.stdout
+    test = subprocess.run([build / "outside_test"], check=False, text=True, capture_output=True)
+    assert (test.returncode, test.stdout) == (0, "passed\n"), test.stderr
