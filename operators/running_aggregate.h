@@ -68,7 +68,7 @@ class RunningAggregate final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
-    const bool is_behind = done_.min() < *watermark_;
+    const bool is_behind = options_.every && done_.min() < *watermark_;
     keys_.update(refs, [&](std::size_t i, State& state) {
       const Record<In>& record = batch[i];
       if (is_behind) catch_up(refs[i], state);
@@ -89,7 +89,7 @@ class RunningAggregate final : public OneInput<In> {
 
   Progress on_watermark(EventTime watermark) override {
     *watermark_ = std::max(*watermark_, watermark);
-    return fire();
+    return options_.every ? fire() : Progress::kDone;
   }
 
   Progress on_end() override { return on_watermark(EventTime::max()); }

@@ -73,7 +73,8 @@ class SessionWindow final : public OneInput<In> {
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)),
         late_(ctx.output<In>(1)),
-        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})) {
+        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
+        wake_(groups_.size(), EventTime::min()) {
     if (options_.changes_only) last_.emplace(ctx, "last");
     if (options_.early_processing) changed_.emplace(ctx, "changed");
     restore(ctx.name());
@@ -202,6 +203,10 @@ class SessionWindow final : public OneInput<In> {
             const Window& window) {
     const Window whole{std::min(first->window.start, window.start),
                        std::max((last - 1)->window.end, window.end)};
+    if (last - first == 1 && !first->has_row) {
+      first->window = whole;
+      return;
+    }
     if (whole == first->window) return;
     for (SessionOfKey* s = first; s != last; ++s) {
       if constexpr (kRevisions == Revisions::kChanges) {
@@ -277,6 +282,8 @@ class SessionWindow final : public OneInput<In> {
     if (next >= state.timer) return;
     timers_.set(next, *ref.key, ref.hash);
     state.timer = next;
+    EventTime& wake = wake_[key_group_of(ref.hash, groups_.groups) - groups_.begin];
+    wake = std::min(wake, next);
   }
 
   // The first multiple of `early` after the window's start that the watermark has not reached; none
@@ -295,16 +302,24 @@ class SessionWindow final : public OneInput<In> {
   Progress fire() {
     const EventTime watermark = progress_->watermark;
     if (done_.min() >= watermark) return Progress::kDone;
+    // Now and then also those of which nothing is due, so that their timers' past is given back.
+    const bool fires_all = ++firings_ % kFireAllEvery == 0 || watermark == EventTime::max();
     Progress progress = Progress::kDone;
-    for (KeyGroup group = groups_.begin; group < groups_.end && progress == Progress::kDone;
-         ++group) {
+    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
       if (done_[group] >= watermark) continue;
+      EventTime& wake = wake_[group - groups_.begin];
+      if (wake >= watermark && !fires_all) {
+        done_[group] = watermark;
+        continue;
+      }
       progress =
           timers_.fire_due(group, watermark, options_.firing_budget - due_.size(),
                            [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
                              due_.push_back({time, key, hash});
                            });
-      if (progress == Progress::kDone) finished_.push_back(group);
+      if (progress != Progress::kDone) break;
+      wake = timers_.earliest(group);
+      finished_.push_back(group);
     }
     fire_collected();
     for (const KeyGroup group : finished_) done_[group] = watermark;
@@ -365,6 +380,8 @@ class SessionWindow final : public OneInput<In> {
            *options_.early_processing;
   }
 
+  static constexpr std::uint32_t kFireAllEvery = 64;
+
   const Duration gap_;
   const WindowOptions options_;
   const bool only_closes_;  // a session's only row is that of its close
@@ -383,6 +400,8 @@ class SessionWindow final : public OneInput<In> {
   Emitter<In>& late_;
   Counter& late_count_;
   EventTime next_early_processing_ = EventTime::max();
+  std::vector<EventTime> wake_;  // of each group: none of its timers is due before this
+  std::uint32_t firings_ = 0;
   // Empty between calls.
   std::vector<Out> gone_;
   std::vector<KeyRef<Key>> touched_;

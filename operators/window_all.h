@@ -20,6 +20,7 @@
 #include "operators/aligned_window.h"
 #include "operators/stream.h"
 #include "operators/window.h"
+#include "state/key_encoding.h"
 #include "state/operator_state.h"
 #include "state/windowed_value.h"
 
@@ -30,6 +31,19 @@ struct NoKey {
   friend bool operator==(const NoKey&, const NoKey&) = default;
 };
 BOOST_DESCRIBE_STRUCT(NoKey, (), ())
+
+// The key under which a subtask keeps what it has: a hash of its own first key group, which decides
+// who has it after a change of parallelism.
+struct GroupOfSubtask {
+  std::uint64_t hash = 0;
+  friend bool operator==(const GroupOfSubtask&, const GroupOfSubtask&) = default;
+};
+BOOST_DESCRIBE_STRUCT(GroupOfSubtask, (), (hash))
+
+template <>
+struct KeyHash<GroupOfSubtask> {
+  static constexpr std::uint64_t of(const GroupOfSubtask& key) { return key.hash; }
+};
 
 // What one subtask has of a slice; or one record that was behind its watermark, since only the
 // subtask that merges knows whether that is late.
@@ -88,13 +102,13 @@ class PartialWindow final : public OneInput<In> {
       for (Record<In>& record : batch) pass_on(record);
       return;
     }
-    const std::uint64_t hash = first_hash_of(groups_.begin, groups_.groups);
+    const GroupOfSubtask own{first_hash_of(groups_.begin, groups_.groups)};
     A* content = nullptr;
     Window slice{};
     for (Record<In>& record : batch) {
       if (content == nullptr || record.time < slice.start || record.time >= slice.end) {
         slice = windows_.slice_of(record.time);
-        content = is_open(slice) ? &slices_.at(slice.end, groups_.begin, hash) : nullptr;
+        content = is_open(slice) ? &slices_.at(slice.end, own, own.hash) : nullptr;
       }
       if (content == nullptr) {
         pass_on(record);
@@ -136,7 +150,7 @@ class PartialWindow final : public OneInput<In> {
 
   void give_out(EventTime end) {
     for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-      slices_.for_each(end, group, [&](const KeyGroup&, std::uint64_t, const A& content) {
+      slices_.for_each(end, group, [&](const GroupOfSubtask&, std::uint64_t, const A& content) {
         out_.emit(Out{content}, end - Duration(1));
       });
     }
@@ -146,7 +160,7 @@ class PartialWindow final : public OneInput<In> {
   const AlignedWindows windows_;
   const bool at_once_;
   const KeyGroupRange groups_;
-  WindowedValue<KeyGroup, A> slices_;  // by the end of the slice; the key is the group it lies in
+  WindowedValue<GroupOfSubtask, A> slices_;  // by the end of the slice
   OperatorState<EventTime> watermark_;
   Emitter<Out>& out_;
 };

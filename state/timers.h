@@ -131,6 +131,16 @@ class Timers {
 
   // No timer is stored, not even one that has fired.
   [[nodiscard]] bool is_empty() const { return store_.namespaces().empty(); }
+  // No timer of the group that is set now fires before this; looks into no bucket. min(): it has
+  // not been fired yet.
+  [[nodiscard]] EventTime earliest(KeyGroup group) const {
+    const Near& near = near_[group - groups_.begin];
+    if (near.opened == EventTime::min()) return near.opened;
+    const auto& buckets = calendar_.buckets();
+    const auto next = std::ranges::lower_bound(buckets, near.opened, {}, &Calendar::Bucket::start);
+    const EventTime begins = next == buckets.end() ? EventTime::max() : next->start;
+    return near.heap.empty() ? begins : std::min(begins, near.heap.front().time);
+  }
 
   // The time of the group's first timer; EventTime::max() if there is none.
   [[nodiscard]] EventTime next_due(KeyGroup group) {

@@ -16,6 +16,7 @@
 #include "operators/collections.h"
 #include "operators/combined.h"
 #include "operators/connected_streams.h"
+#include "operators/function_state.h"
 #include "operators/joined_streams.h"
 #include "operators/keyed_stream.h"
 #include "operators/sketches.h"

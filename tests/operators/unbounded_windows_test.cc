@@ -279,7 +279,7 @@ class WindowDslTest : public ::testing::Test {
   }
   template <class T>
   void show(const Stream<T>& stream, const std::string& name) {
-    stream.sink_to(name, memory_sink(rows_[name] = std::make_shared<MemoryRows>()),
+    stream.sink_to("rows of " + name, memory_sink(rows_[name] = std::make_shared<MemoryRows>()),
                    [](const T& row, EventTime, OutputBatch& out) {
                      out.begin_row();
                      out.end_key();
@@ -318,8 +318,10 @@ TEST_F(WindowDslTest, EachKindOfWindowIsOneCall) {
   show(keyed.window(ProcessingTumbling{10s}).aggregate<Total>("by clock"), "by clock");
   PipelineHarness harness(graph_->graph(), {.parallelism = 2});
   script_->batch(0, {at("a", 1, 1), at("b", 2, 2), at("a", 3, 4)});
+  harness.run_until_quiet();
   script_->batch(1, {at("a", 20, 8)});
   script_->batch(0, {at("b", 30, 16)});
+  harness.run_until_quiet();
   script_->batch(0, {at("b", 4, 32)});
   harness.run_until_quiet();
   harness.restart(3);
