@@ -43,7 +43,7 @@ void OperatorHarness::run(const Make& make, const std::function<void(OperatorHar
 
 OperatorHarness::OperatorHarness(Make make, HarnessOptions options)
     : make_(std::move(make)), options_(std::move(options)), folder_(new_folder()) {
-  backend_ = make_backend(options_.backend, {.dir = folder_ / "work"});
+  backend_ = make_backend(options_.backend, {.dir = folder_ / "work", .memory = options_.memory});
   backend_->restore({}, {});
   build(nullptr);
 }
@@ -154,7 +154,7 @@ void OperatorHarness::restart(int parallelism) {
   stages_.clear();
   backend_.reset();
   if (parallelism > 0) options_.parallelism = parallelism;
-  backend_ = make_backend(options_.backend, {.dir = folder_ / "work"});
+  backend_ = make_backend(options_.backend, {.dir = folder_ / "work", .memory = options_.memory});
   backend_->restore(folder, files);
   build(&restored_);
   // What had not finished goes on.

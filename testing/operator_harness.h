@@ -38,6 +38,7 @@ struct HarnessOptions {
   bool restarts = false;  // before every step but the first, and whenever a firing yields
   int parallelism = 1;    // more than one: batches must carry hashes
   std::uint32_t key_groups = kDefaultKeyGroups;
+  std::size_t memory = std::size_t{256} << 20;  // what the state's tables and caches may hold
 };
 
 // One thread. Each verb is a step: everything it causes, resumed work included, has happened when
@@ -107,6 +108,8 @@ class OperatorHarness {
   }
   // The watermark the operator has forwarded.
   [[nodiscard]] EventTime forwarded() const;
+  // What the state's tables hold in memory.
+  [[nodiscard]] std::size_t memory_used() const { return backend_->budget().used(); }
   // A counter of the operator, over all subtasks.
   [[nodiscard]] std::uint64_t count(const std::string& counter) const;
 

@@ -192,6 +192,43 @@ TEST(IntervalJoinTest, RefusesImpossibleBoundsAndFunctionsThatKnowNoMissingSide)
   EXPECT_THAT(rows(h), ElementsAre("lr@1000"));
 }
 
+// Rows of about three times the memory their tables may hold: all of them are kept until the end.
+TEST(IntervalJoinTest, KeepsMoreRowsThanFitInMemory) {
+  constexpr std::size_t kMemory = std::size_t{4} << 20;
+  constexpr int kBatches = 40;
+  constexpr int kRows = 500;  // in a batch, of one side
+  constexpr int kKeys = 10'000;
+  OperatorHarness h(join(JoinType::kLeft, -1h, 1h), {.backend = "rocksdb", .memory = kMemory});
+  std::size_t pairs = 0;
+  std::size_t alone = 0;
+  std::size_t most = 0;
+  const auto step = [&] {
+    for (const auto& row : h.drain<std::string>()) ++(row.value.ends_with("-") ? alone : pairs);
+    h.advance(1ms);  // as the runtime does: gives memory back
+    most = std::max(most, h.memory_used());
+  };
+  for (const int side : {0, 1}) {
+    for (int i = 0; i < kBatches; ++i) {
+      Batch<Event> batch;
+      for (int n = 0; n < kRows; ++n) {
+        const int number = i * kRows + n;
+        // The right side has the even keys only.
+        const int key = side == 0 ? number % kKeys : number * 2 % kKeys;
+        batch.append({key, std::string(150, 'x')}, EventTime{number * 50});
+      }
+      h.push(std::move(batch), side);
+      step();
+    }
+  }
+  EXPECT_EQ(pairs, kBatches * kRows / kKeys * kBatches * kRows);
+  EXPECT_EQ(alone, 0U);
+  h.end();
+  step();
+  EXPECT_EQ(alone, kBatches * kRows / 2);
+  EXPECT_LT(most, kMemory + kMemory / 4);
+  EXPECT_LT(h.memory_used(), kMemory / 2) << "what is decided is dropped";
+}
+
 // The rows of a step from lists of all records that were on time. A row: key, time, text.
 class Oracle {
  public:
