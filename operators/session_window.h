@@ -83,11 +83,8 @@ class SessionWindow final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
-    const bool is_behind = done_.min() < progress_->watermark;
-    keys_.update(refs, [&](std::size_t i, State& state) {
-      if (is_behind) catch_up(refs[i], state);
-      take(batch[i], refs[i], state);
-    });
+    if (done_.min() < progress_->watermark) catch_up(refs);
+    keys_.update(refs, [&](std::size_t i, State& state) { take(batch[i], refs[i], state); });
     end_batch();
   }
 
@@ -162,11 +159,14 @@ class SessionWindow final : public OneInput<In> {
     return progress_->watermark > t || progress_->watermark == EventTime::max();
   }
 
-  // A firing is not finished and has not come to this key: what it still owes must not see the
-  // record.
-  void catch_up(const KeyRef<Key>& ref, State& state) {
-    if (done_[key_group_of(ref.hash, groups_.groups)] < progress_->watermark)
-      settle(*ref.key, ref.hash, state);
+  // A firing is not finished: what it still owes to keys it has not come to must not see the
+  // batch, nor any of its records another one's session.
+  void catch_up(std::span<const KeyRef<Key>> refs) {
+    for (const KeyRef<Key>& ref : refs) {
+      if (done_[key_group_of(ref.hash, groups_.groups)] >= progress_->watermark) continue;
+      State* state = keys_.find_for_update(*ref.key, ref.hash);
+      if (state != nullptr) settle(*ref.key, ref.hash, *state);
+    }
   }
 
   void take(Record<In>& record, const KeyRef<Key>& ref, State& state) {

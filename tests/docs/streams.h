@@ -51,7 +51,7 @@ struct Streams {
   Stream<Click> clicks;
   Stream<Rate> rates;
 };
-#define TIDEMILL_STREAMS(streams)                                        \
+#define TIDEMILL_STREAMS(streams)                                       \
   [[maybe_unused]] const Stream<Payment> payments = (streams).payments; \
   [[maybe_unused]] const Stream<Click> clicks = (streams).clicks;       \
   [[maybe_unused]] const Stream<Rate> rates = (streams).rates;

@@ -20,7 +20,8 @@ using namespace tidemill;
 class Numbered final : public OneInput<std::int64_t> {
  public:
   using Out = std::int64_t;
-  explicit Numbered(OperatorContext& ctx) : counts_(ctx, "counts"), out_(ctx.output<std::int64_t>(0)) {}
+  explicit Numbered(OperatorContext& ctx)
+      : counts_(ctx, "counts"), out_(ctx.output<std::int64_t>(0)) {}
   void process(Batch<std::int64_t>& batch) override {
     for (const auto& [number, time] : batch) out_.emit(++counts_[number % 2], time);
   }
@@ -37,21 +38,22 @@ void expect(bool holds, const std::string& what) {
 }
 
 int main() {
-  testing::OperatorHarness::run([](OperatorContext& ctx) { return std::make_unique<Numbered>(ctx); },
-                                [](testing::OperatorHarness& harness) {
-                                  harness.push<std::int64_t>({{4, EventTime{1}}, {6, EventTime{2}}});
-                                  harness.push<std::int64_t>({{3, EventTime{3}}, {8, EventTime{4}}});
-                                  const auto out = harness.drain<std::int64_t>();
-                                  expect(out.size() == 4 && out[1].value == 2 && out[2].value == 1 &&
-                                             out[3].value == 3,
-                                         "counts go on: " + harness.mode());
-                                });
+  testing::OperatorHarness::run(
+      [](OperatorContext& ctx) { return std::make_unique<Numbered>(ctx); },
+      [](testing::OperatorHarness& harness) {
+        harness.push<std::int64_t>({{4, EventTime{1}}, {6, EventTime{2}}});
+        harness.push<std::int64_t>({{3, EventTime{3}}, {8, EventTime{4}}});
+        const auto out = harness.drain<std::int64_t>();
+        expect(out.size() == 4 && out[1].value == 2 && out[2].value == 1 && out[3].value == 3,
+               "counts go on: " + harness.mode());
+      });
 
   auto script = std::make_shared<Script<std::int64_t>>(std::vector<std::string>{"p0"});
   auto rows = std::make_shared<MemoryRows>();
   auto graph = std::make_shared<GraphBuilder>();
-  read_events(graph, "numbers", SourceSpec<std::int64_t>{"script", read_script(script, 0, 1)},
-              [](std::int64_t i) { return EventTime{i}; }, 0s)
+  read_events(
+      graph, "numbers", SourceSpec<std::int64_t>{"script", read_script(script, 0, 1)},
+      [](std::int64_t i) { return EventTime{i}; }, 0s)
       .key_by([](std::int64_t i) { return i % 2; })
       .window(Tumbling{.size = Duration(10)})
       .aggregate<Count>("counts")
