@@ -6,7 +6,7 @@
 namespace tidemill {
 
 // `level`: debug, info, warn, error; `format`: text, json. Throws Error(kConfig) for anything else.
-// Call once, before threads start.
+// Call before threads start; again for another job of the same process.
 void set_up_logging(const std::string& level, const std::string& format);
 
 // Everything on stderr is one JSON object a line.
