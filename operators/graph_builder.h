@@ -9,8 +9,17 @@
 
 #include "engine/graph/graph.h"
 #include "engine/runtime/exchange.h"
+#include "state/key_encoding.h"
 
 namespace tidemill {
+
+// Every key that state may hold may part a stream.
+struct HashOfKey {
+  template <class K>
+  std::uint64_t operator()(const K& key) const {
+    return key_hash(key);
+  }
+};
 
 // An output port of a node: what a Stream stands for.
 struct PortRef {
@@ -55,7 +64,8 @@ class GraphBuilder {
       Edge edge{ref.node, ref.port, to, input, Partitioning::kByKey, typeid(T), {}};
       edge.make_exchange = [key](std::vector<Channel*> targets, std::uint32_t key_groups,
                                  int) -> std::unique_ptr<ExchangeOutlet> {
-        return std::make_unique<KeyExchange<T, KeyFn>>(std::move(targets), key_groups, key);
+        return std::make_unique<KeyExchange<T, KeyFn, HashOfKey>>(std::move(targets), key_groups,
+                                                                  key);
       };
       edge.presence = presence;
       graph_.edges.push_back(std::move(edge));

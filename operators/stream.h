@@ -85,8 +85,8 @@ class Stream {
     return {graph_, std::move(all)};
   }
 
-  // KeyFn: K(const T&) or a member pointer; K is an integer or a string (or anything stable_hash
-  // takes).
+  // KeyFn: K(const T&) or a member pointer; K is an integer, an enum, a string, an EventTime,
+  // a pair or tuple of these, or a described struct (state/key_encoding.h).
   template <class KeyFn>
   KeyedStream<T, KeyFn> key_by(KeyFn key) const;  // operators/keyed_stream.h
 

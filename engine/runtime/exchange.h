@@ -61,7 +61,16 @@ class ExchangeBase : public ExchangeOutlet {
   std::vector<std::unique_ptr<Batch<T>>> open_;
 };
 
-template <class T, class KeyFn>
+// The stable hash of what may decide a subtask here: integers and strings.
+struct StableHash {
+  template <class K>
+  std::uint64_t operator()(const K& key) const {
+    return stable_hash(key);
+  }
+};
+
+// HashFn: the hash under which state keeps the key.
+template <class T, class KeyFn, class HashFn = StableHash>
 class KeyExchange final : public ExchangeBase<T> {
  public:
   KeyExchange(std::vector<Channel*> targets, std::uint32_t key_groups, KeyFn key)
@@ -81,7 +90,7 @@ class KeyExchange final : public ExchangeBase<T> {
     if (hot_keys_) look_for_hot_keys(batch);
     const int targets = static_cast<int>(this->size());
     for (auto& record : batch) {
-      const std::uint64_t hash = stable_hash(std::invoke(key_, std::as_const(record.value)));
+      const std::uint64_t hash = HashFn{}(std::invoke(key_, std::as_const(record.value)));
       const auto target = static_cast<std::size_t>(
           subtask_of(key_group_of(hash, key_groups_), key_groups_, targets));
       this->open(target).append_hashed(std::move(record.value), record.time, hash);
@@ -98,7 +107,7 @@ class KeyExchange final : public ExchangeBase<T> {
     for (; batch.size() - i > hot_keys_->next(); ++i) {
       i += hot_keys_->next();
       const Key& key = Key(std::invoke(key_, batch[i].value));
-      hot_keys_->look_at(key, stable_hash(key));
+      hot_keys_->look_at(key, HashFn{}(key));
     }
     hot_keys_->skip(batch.size() - i);
   }

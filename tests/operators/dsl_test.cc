@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "connectors/memory/memory_rows.h"
@@ -132,6 +133,24 @@ TEST_F(DslTest, AnOperatorHasAsManyTypedOutputsAsItNames) {
   EXPECT_THAT(rows("small"), ElementsAre("a@1"));
   EXPECT_THAT(rows("great"), ElementsAre("a!@2", "a!@3"));
   EXPECT_THAT(rows("counts"), ElementsAre("1@1", "2@2", "3@3"));
+}
+
+// What state takes as a key parts a stream too: pairs, instants, structs.
+TEST_F(DslTest, AStreamIsPartedByWhatStateTakesAsAKey) {
+  const auto counts = read("events", 0, 2)
+                          .key_by([](const Event& e) { return std::pair(e.key, EventTime{e.at}); })
+                          .window(Tumbling{Duration(10)})
+                          .aggregate<Count>("counts");
+  show(counts, "rows", [](const auto& row) {
+    return row.key.first + std::to_string(row.key.second.ms) + "=" + std::to_string(row.value);
+  });
+  PipelineHarness harness(graph_->graph(), {.parallelism = 3});
+  script_->batch(0, {{"a", 1, 0}, {"a", 2, 0}, {"b", 1, 0}, {"a", 1, 0}});
+  harness.run_until_quiet();
+  harness.restart(2);
+  script_->end({0, 1});
+  harness.run_until_quiet();
+  EXPECT_THAT(rows("rows"), UnorderedElementsAre("a1=2@9", "a2=1@9", "b1=1@9"));
 }
 
 // A process function: what a key brought since its last timer, and the first value as it came.
