@@ -10,6 +10,7 @@
 #include "engine/operator/context.h"
 #include "engine/operator/snapshot.h"
 #include "state/codec.h"
+#include "state/type_change.h"
 
 namespace tidemill {
 
@@ -19,8 +20,13 @@ namespace tidemill {
 template <class T>
 class OperatorState final : public Snapshotable {
  public:
+  // Throws Error(kConfig) if the checkpoint has it with a type that cannot become T
+  // (type_change.h).
   OperatorState(OperatorContext& ctx, std::string name) : name_(std::move(name)) {
-    for (const ByteView bytes : ctx.restored(name_)) restored_.push_back(decode<T>(bytes));
+    const StoredType type = stored_type<T>();
+    type_ = encode(type);
+    for (const StatePart* part : ctx.restored_parts(name_))
+      restored_.push_back(decode<T>(converted_part(*part, type, ctx.name() + "/" + name_)));
     ctx.attach(*this);
   }
   OperatorState(const OperatorState&) = delete;
@@ -37,13 +43,14 @@ class OperatorState final : public Snapshotable {
     Codec<T>::encode(frozen_, value_);
   }
   bool drain(StageSnapshot& out, std::size_t) override {
-    out.parts.push_back({name_, std::move(frozen_)});
+    out.parts.push_back({name_, std::move(frozen_), type_});
     frozen_.clear();
     return true;
   }
 
  private:
   const std::string name_;
+  Bytes type_;
   T value_{};
   std::vector<T> restored_;
   Bytes frozen_;

@@ -129,10 +129,16 @@ class OperatorContext {
   // The named part of every former subtask that had it.
   [[nodiscard]] std::vector<ByteView> restored(std::string_view part) const {
     std::vector<ByteView> found;
+    for (const StatePart* p : restored_parts(part)) found.emplace_back(p->bytes);
+    return found;
+  }
+  // The same with what is known of them.
+  [[nodiscard]] std::vector<const StatePart*> restored_parts(std::string_view part) const {
+    std::vector<const StatePart*> found;
     if (restored_ == nullptr) return found;
     for (const auto& subtask : restored_->subtasks) {
       for (const StatePart& p : subtask.parts) {
-        if (p.name == part) found.emplace_back(p.bytes);
+        if (p.name == part) found.push_back(&p);
       }
     }
     return found;

@@ -1,4 +1,4 @@
-// The states in data/before_schemas, with their types as they were when it was written: at commit
+// The states in data/before_types, with their types as they were when it was written: at commit
 // 83d1344, before checkpoints knew the types of states. `fill` is what wrote it, `key_of` and the
 // rest say what is in it.
 #pragma once
