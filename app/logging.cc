@@ -28,6 +28,7 @@ bool is_json_format = false;  // set once, before any other thread runs
 bool logs_json() { return is_json_format; }
 
 void set_up_logging(const std::string& level, const std::string& format) {
+  spdlog::drop("tidemill");  // of a run before, in a process that runs several
   auto logger = spdlog::stderr_color_mt("tidemill");
   if (level == "debug") {
     logger->set_level(spdlog::level::debug);

@@ -113,6 +113,11 @@ std::vector<StateName> Backend::states() const {
   return names;
 }
 
+bool Backend::has_state(const StateName& name) const {
+  const std::lock_guard lock(registry_mutex_);
+  return registry_.contains(name);
+}
+
 std::vector<StateName> Backend::unused_states() const {
   const std::lock_guard lock(registry_mutex_);
   std::vector<StateName> names;

@@ -46,6 +46,7 @@ class Backend : public SnapshotStore {
   [[nodiscard]] MemoryBudget& budget() { return budget_; }
 
   [[nodiscard]] std::vector<StateName> states() const override;
+  [[nodiscard]] bool has_state(const StateName& name) const;
   [[nodiscard]] std::vector<StateName> unused_states() const override;
   void rename_state(const StateName& from, const StateName& to) override;
   void drop_state(const StateName& name) override;

@@ -32,7 +32,8 @@ int num_parts(Kind kind) {
     case Kind::kMap: return 2;
     case Kind::kTuple:
     case Kind::kStruct:
-    case Kind::kOwn: return -1;
+    case Kind::kOwn:
+    case Kind::kTail: return -1;
     default: return 0;
   }
 }
@@ -42,7 +43,7 @@ StoredType decode_nested(ByteReader& in, int depth) {
   StoredType type;
   const std::uint8_t kind = in.u8();
   if (kind < static_cast<std::uint8_t>(Kind::kBool) ||
-      kind > static_cast<std::uint8_t>(Kind::kSelf))
+      kind > static_cast<std::uint8_t>(Kind::kTail))
     throw damaged("unknown kind " + std::to_string(kind) + "; written by a newer version?");
   type.kind = static_cast<Kind>(kind);
   if (has_width(type.kind)) {
@@ -61,7 +62,8 @@ StoredType decode_nested(ByteReader& in, int depth) {
   if (type.kind == Kind::kOwn) type.name = std::string(in.sized());
   const int fixed = num_parts(type.kind);
   const std::uint64_t parts = fixed >= 0 ? static_cast<std::uint64_t>(fixed) : in.varint();
-  if (parts > in.size()) throw damaged(std::to_string(parts) + " parts");
+  if (parts > in.size() || (parts == 0 && type.kind == Kind::kTail))
+    throw damaged(std::to_string(parts) + " parts");
   for (std::uint64_t i = 0; i < parts; ++i) {
     StoredField& part = type.parts.emplace_back();
     if (type.kind == Kind::kStruct) part.id = std::string(in.sized());
@@ -126,6 +128,7 @@ std::string to_text(const StoredType& type) {
     case Kind::kOwn:
       return type.parts.empty() ? type.name : type.name + "<" + parts_text(type) + ">";
     case Kind::kSelf: return "itself";
+    case Kind::kTail: return to_text(type.parts[0].type) + ", perhaps with more behind it";
   }
   return "?";
 }

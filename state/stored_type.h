@@ -35,6 +35,7 @@ struct StoredType {
     kStruct = 14,
     kOwn = 15,   // with a codec of its own, known by name
     kSelf = 16,  // a struct that this one is part of: `count` structs further out
+    kTail = 17,  // a whole row: the first part, and where the row goes on, the others
   };
   using Skip = void (*)(ByteReader&);
 

@@ -67,6 +67,11 @@ class Passer {
         type.skip(in_);
         return;
       case Kind::kSelf: pass_self(type); return;
+      case Kind::kTail:
+        pass(type.parts[0].type);
+        for (std::size_t i = 1; i < type.parts.size() && !in_.empty(); ++i)
+          pass(type.parts[i].type);
+        return;
     }
   }
 
@@ -174,6 +179,8 @@ struct TypeChange::Step {
     kEach,  // tuples and arrays: parts in order, the last one again and again
     kElements,
     kStruct,
+    kTail,
+    kNoTail,  // what is behind the value goes
   };
 
   Op op = Op::kKeep;
@@ -231,6 +238,14 @@ struct TypeChange::Step {
         return;
       }
       case Op::kStruct: run_struct(in, out); return;
+      case Op::kTail:
+        for (std::size_t i = 0; i < parts.size() && (i == 0 || !in.empty()); ++i)
+          parts[i].run(in, out);
+        return;
+      case Op::kNoTail:
+        parts[0].run(in, out);
+        in.take(in.size());
+        return;
     }
   }
 
@@ -241,6 +256,15 @@ struct TypeChange::Step {
 
   void compare(const Place& place) {
     if (stored->kind != wanted->kind) {
+      if (wanted->kind == Kind::kTail) {
+        *this = make(*stored, wanted->parts[0].type, place);
+        return;
+      }
+      if (stored->kind == Kind::kTail) {
+        op = Op::kNoTail;
+        parts.push_back(make(stored->parts[0].type, *wanted, place));
+        return;
+      }
       if (wanted->kind != Kind::kOptional) fail(place, {});
       op = Op::kPresent;
       parts.push_back(make(*stored, wanted->parts[0].type, place));
@@ -258,6 +282,10 @@ struct TypeChange::Step {
       case Kind::kArray:
         if (stored->count != wanted->count) fail(place, {});
         compare_parts(place, Op::kEach);
+        return;
+      case Kind::kTail:
+        if (stored->parts.size() != wanted->parts.size()) fail(place, {});
+        compare_parts(place, Op::kTail);
         return;
       case Kind::kVector:
       case Kind::kMap:

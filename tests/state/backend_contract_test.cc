@@ -262,6 +262,8 @@ TEST_P(BackendContract, RenamesAndDropsStates) {
   renamed->rename_state({"op", "b"}, {"later", "c"});
   EXPECT_EQ(renamed->state_id({"later", "c"}, "value", kTypes), b);
   EXPECT_EQ(renamed->unused_states(), (std::vector<StateName>{{"op", "a"}}));
+  EXPECT_TRUE(renamed->has_state({"op", "a"}));
+  EXPECT_FALSE(renamed->has_state({"op", "b"}));
   renamed->drop_state({"op", "a"});
   auto again = restored(snapshot(*renamed, 2));
   EXPECT_EQ(again->states(), (std::vector<StateName>{{"later", "c"}}));

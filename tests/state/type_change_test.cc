@@ -322,6 +322,49 @@ TEST(TypeChange, TypesWithCodecsOfTheirOwnAreKeptWhole) {
             "that has a codec of its own");
 }
 
+// As a value that may have an end is written: with it, or as the value alone.
+template <class V>
+struct Ending {
+  V value{};
+  std::int64_t end = 0;  // 0: none
+};
+
+}  // namespace
+
+template <class V>
+struct Codec<Ending<V>> {
+  static void encode(Bytes& out, const Ending<V>& ending) {
+    Codec<V>::encode(out, ending.value);
+    if (ending.end != 0) Codec<std::int64_t>::encode(out, ending.end);
+  }
+  static Ending<V> decode(ByteReader& in) {
+    Ending<V> ending{Codec<V>::decode(in)};
+    if (!in.empty()) ending.end = Codec<std::int64_t>::decode(in);
+    return ending;
+  }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kTail, tidemill::stored_type<V>(),
+                      tidemill::stored_type<std::int64_t>());
+  }
+};
+
+namespace {
+
+TEST(TypeChange, WhatIsBehindAValueComesAndGoes) {
+  const v1::Place there{"Oslo", -3};
+  const v2::Place as{true, -3, "Oslo"};
+  for (const std::int64_t end : {0, 99}) {
+    const auto now = read_as<Ending<v2::Place>>(Ending<v1::Place>{there, end});
+    EXPECT_EQ(now.value, as);
+    EXPECT_EQ(now.end, end);
+    EXPECT_EQ(read_as<v2::Place>(Ending<v1::Place>{there, end}), as);
+    EXPECT_EQ(read_as<v1::Place>(Ending<v1::Place>{there, end}).floor, -3);
+  }
+  EXPECT_FALSE((is_converted<v1::Place, Ending<v1::Place>>()));
+  EXPECT_EQ(read_as<Ending<v2::Place>>(there).value, as);
+  EXPECT_EQ(read_as<Ending<v2::Place>>(there).end, 0);
+}
+
 TEST(TypeChange, DamagedRowsAreRefused) {
   const v1::Place there{"Oslo", -3};
   const v1::Seen seen{"SE",           EventTime{-7},  -5,    0.25F,          there,
