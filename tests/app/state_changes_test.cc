@@ -59,13 +59,30 @@ class Numbers final : public SourceReader<std::int64_t> {
   bool has_asked_ = false;
 };
 
+// A part that holds for all subtasks, and only the first one asks for.
+class Shared final : public Snapshotable {
+ public:
+  explicit Shared(OperatorContext& ctx) {
+    if (ctx.subtask() == 0) (void)ctx.restored("shared");
+    ctx.attach(*this);
+  }
+  void freeze(CheckpointId) override {}
+  bool drain(StageSnapshot& out, std::size_t) override {
+    out.parts.push_back({"shared", "for all"});
+    return true;
+  }
+};
+
 // Counts the records of the one key, and those of this subtask.
 class Counter final : public OneInput<std::int64_t> {
  public:
   using Out = std::int64_t;
 
   explicit Counter(OperatorContext& ctx)
-      : name_(ctx.name()), count_(ctx, script->state), total_(ctx, script->state + ".total") {
+      : name_(ctx.name()),
+        count_(ctx, script->state),
+        total_(ctx, script->state + ".total"),
+        shared_(ctx) {
     for (const std::int64_t former : total_.restored()) *total_ = std::max(*total_, former);
   }
   void process(Batch<std::int64_t>& batch) override {
@@ -80,6 +97,7 @@ class Counter final : public OneInput<std::int64_t> {
   const std::string name_;
   KeyedValue<std::string, std::int64_t> count_;
   OperatorState<std::int64_t> total_;
+  Shared shared_;
 };
 
 void build(Environment& env) {
