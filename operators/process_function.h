@@ -57,14 +57,14 @@ class ProcessContext {
   [[nodiscard]] std::uint64_t hash() const { return current_->hash; }
   // Of the record; of the event-time timer; for a processing-time timer the watermark, or before
   // the first one the clock. What is emitted without a time has this one.
-  [[nodiscard]] EventTime time() const { return time_; }
+  [[nodiscard]] EventTime time() const { return current_->time; }
   // EventTime::max() once the input has ended: what is then set in event time fires as well, so a
   // timer that sets the next one asks for this first.
   [[nodiscard]] EventTime watermark() const { return watermark_; }
   // The clock, read once for each batch and firing.
   [[nodiscard]] EventTime processing_time() const { return current_->processing_now; }
 
-  void emit(Out value) { out_->emit(std::move(value), time_); }
+  void emit(Out value) { out_->emit(std::move(value), current_->time); }
   void emit(Out value, EventTime time) { out_->emit(std::move(value), time); }
 
   // Timers of the key in progress. Those of one (time, name) are one. One whose time has passed
@@ -112,7 +112,6 @@ class ProcessContext {
   }
 
   KeyInProgress<K>* current_ = nullptr;
-  EventTime time_{};
   EventTime watermark_ = EventTime::min();
   Emitter<Out>* out_ = nullptr;
   NamedTimers<K>* event_ = nullptr;
@@ -186,8 +185,7 @@ class FunctionRunner {
       if (is_behind_ && event_timers_->fired_until(group_of(ref.hash)) < progress_->watermark)
         fire_event(*ref.key, ref.hash, progress_->watermark);
     }
-    work_on(*ref.key, ref.hash, progress_->watermark);
-    context_.time_ = time;
+    work_on(*ref.key, ref.hash, progress_->watermark, time);
     call(function_, context_);
     if constexpr (kHasTimers) {
       if (context_.passed_event_ || context_.passed_processing_) {
@@ -264,10 +262,11 @@ class FunctionRunner {
     context_.watermark_ = progress_->watermark;
     context_.event_limit_ = progress_->watermark;
   }
-  void work_on(const K& key, std::uint64_t hash, EventTime event_now) {
+  void work_on(const K& key, std::uint64_t hash, EventTime event_now, EventTime time) {
     current_.key = &key;
     current_.hash = hash;
     current_.event_now = event_now;
+    current_.time = time;
   }
 
   // Fires the event-time timers of the key before `until`.
@@ -291,17 +290,16 @@ class FunctionRunner {
   }
   void fire_event_timers(const K& key, std::uint64_t hash) {
     event_timers_->fire_key(key, hash, context_.event_limit_, [&](const NamedTimer& timer) {
-      work_on(key, hash, timer.time);
-      context_.time_ = timer.time;
+      work_on(key, hash, timer.time, timer.time);
       function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kEvent}, context_);
     });
   }
   void fire_processing_timers(const K& key, std::uint64_t hash) {
     const EventTime until = current_.processing_now + Duration(1);
     processing_timers_->fire_key(key, hash, until, [&](const NamedTimer& timer) {
-      work_on(key, hash, progress_->watermark);
-      context_.time_ =
+      const EventTime time =
           progress_->watermark.is_finite() ? progress_->watermark : current_.processing_now;
+      work_on(key, hash, progress_->watermark, time);
       function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kProcessing}, context_);
     });
   }

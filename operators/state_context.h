@@ -21,12 +21,9 @@ template <class K>
 struct KeyInProgress {
   const K* key = nullptr;
   std::uint64_t hash = 0;
+  EventTime time{};  // of the record or timer; ProcessContext::time
   EventTime event_now = EventTime::min();
   EventTime processing_now = EventTime::min();
-
-  [[nodiscard]] EventTime now(TimeDomain clock) const {
-    return clock == TimeDomain::kEvent ? event_now : processing_now;
-  }
 };
 
 // A state of a process function, as its operator drives it.
@@ -59,6 +56,11 @@ class StateContext {
   template <class T>
   [[nodiscard]] Emitter<T>& output(OutputPort<T> port) const {
     return ctx_.output(port);
+  }
+  // The first output, for callbacks that are given no ProcessContext.
+  template <class Out>
+  [[nodiscard]] Emitter<Out>& main_output() const {
+    return ctx_.output<Out>(0);
   }
   [[nodiscard]] Counter& counter(const std::string& name, Labels labels = {}) const {
     return ctx_.counter(name, std::move(labels));

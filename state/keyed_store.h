@@ -200,12 +200,17 @@ class KeyedStore final : public Snapshotable {
   // Visits the keys of a group; with a callback that takes V& each counts as a write.
   template <class F>
   void for_each(EventTime ns, KeyGroup group, F&& fn) {
+    for_each(ns, group, layout_.hashes_of(group), fn);
+  }
+  // The same for those of the group's hashes that are in a range, both ends included.
+  template <class F>
+  void for_each(EventTime ns, KeyGroup group, HashRange hashes, F&& fn) {
     constexpr bool kReads = std::is_invocable_v<F&, const K&, std::uint64_t, const V&>;
     NsTable* t = existing_table(ns);
     if (t == nullptr) return;
     if (!t->is_resident && !t->is_dropped(group)) {
       const std::size_t prefix_size = layout_.prefix(ns).size();
-      backend_.scan(layout_.range(ns, group), [&](ByteView stored_key, ByteView value) {
+      backend_.scan(layout_.range(ns, group, hashes), [&](ByteView stored_key, ByteView value) {
         ByteReader in(stored_key.substr(prefix_size));
         const std::uint64_t hash = in.u64();
         const K key = Codec<K>::decode(in);
@@ -219,7 +224,7 @@ class KeyedStore final : public Snapshotable {
         return true;
       });
     }
-    const auto [first, last] = layout_.hashes_of(group);
+    const auto [first, last] = hashes;
     typename Traits::Scratch scratch;
     t->table.for_each_in_range(first, last, [&](std::uint32_t number, Entry& e) {
       if (e.has(T::kDeleted)) return;

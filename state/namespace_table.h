@@ -19,6 +19,8 @@ namespace tidemill {
 enum class Namespaces : std::uint8_t { kNone, kByTime };
 
 // Where the rows of one subtask's share of one state are.
+using HashRange = std::pair<std::uint64_t, std::uint64_t>;  // both ends included
+
 struct StateLayout {
   StateId id = 0;
   Namespaces namespaces = Namespaces::kNone;
@@ -36,8 +38,22 @@ struct StateLayout {
   [[nodiscard]] KeyRange range(EventTime ns, KeyGroup group) const {
     return group_range(prefix(ns), group, group + 1, groups.groups);
   }
+  // Of the group's keys those with these hashes.
+  [[nodiscard]] KeyRange range(EventTime ns, KeyGroup group, const HashRange& hashes) const {
+    KeyRange rows = range(ns, group);
+    const HashRange all = hashes_of(group);
+    if (hashes.first > all.first) {
+      rows.begin = prefix(ns);
+      append_u64(rows.begin, hashes.first);
+    }
+    if (hashes.second < all.second) {
+      rows.end = prefix(ns);
+      append_u64(rows.end, hashes.second + 1);
+    }
+    return rows;
+  }
   // The hashes of a group, both included.
-  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> hashes_of(KeyGroup group) const {
+  [[nodiscard]] HashRange hashes_of(KeyGroup group) const {
     return {first_hash_of(group, groups.groups), first_hash_of(group + 1, groups.groups) - 1};
   }
 };

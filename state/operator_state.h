@@ -56,6 +56,48 @@ class OperatorState final : public Snapshotable {
   Bytes frozen_;
 };
 
+// A list per subtask, of things that belong to no key: offsets of files, buffered requests. After a
+// restore each element is in one subtask, evenly over all, whatever the parallelism was; for every
+// element in every subtask use OperatorState and its `restored`. One thread.
+template <class T>
+class OperatorList final : public Snapshotable {
+ public:
+  OperatorList(OperatorContext& ctx, std::string name) : name_(std::move(name)) {
+    std::size_t number = 0;
+    const StoredType type = stored_type<std::vector<T>>();
+    type_ = encode(type);
+    for (const StatePart* part : ctx.restored_parts(name_)) {
+      for (T& element :
+           decode<std::vector<T>>(converted_part(*part, type, ctx.name() + "/" + name_))) {
+        if (static_cast<int>(number++ % static_cast<std::size_t>(ctx.parallelism())) ==
+            ctx.subtask())
+          elements_.push_back(std::move(element));
+      }
+    }
+    ctx.attach(*this);
+  }
+  OperatorList(const OperatorList&) = delete;
+  OperatorList& operator=(const OperatorList&) = delete;
+
+  std::vector<T>& operator*() { return elements_; }
+  std::vector<T>* operator->() { return &elements_; }
+
+  void freeze(CheckpointId) override {
+    frozen_.clear();
+    Codec<std::vector<T>>::encode(frozen_, elements_);
+  }
+  bool drain(StageSnapshot& out, std::size_t) override {
+    out.parts.push_back({name_, std::exchange(frozen_, {}), type_});
+    return true;
+  }
+
+ private:
+  const std::string name_;
+  Bytes type_;
+  std::vector<T> elements_;
+  Bytes frozen_;
+};
+
 // An EventTime for each key group of this subtask; it moves with the group when the parallelism
 // changes. One thread.
 class KeyGroupClocks final : public Snapshotable {
