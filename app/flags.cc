@@ -16,6 +16,7 @@ namespace {
 struct SettingFlag {
   const char* key;
   const char* help;
+  bool is_list = false;  // may be given again and again
 };
 
 // Flags that stand for a setting: the dotted key with dashes.
@@ -26,6 +27,12 @@ constexpr SettingFlag kSettings[] = {
     {"restore", "latest (the last committed one), ID or none"},
     {"accept.loss", "TOPIC:P,…: go on although records of these partitions are gone"},
     {"assume.committed", "ID: vouch for a checkpoint whose commit record is missing"},
+    {"drop.state",
+     "NAME: forget state of an operator (or OPERATOR/STATE) that is gone (repeatable)", true},
+    {"rename.state",
+     "OLD=NEW: an operator (or OPERATOR/STATE) has another name than in the checkpoint "
+     "(repeatable)",
+     true},
     {"from.offsets",
      "earliest, latest, committed[:earliest|:latest] or TOPIC:P=N,… (first start only)"},
     {"from.time", "start at the first record at or after this time (first start only)"},
@@ -74,10 +81,14 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
       app.add_option("--inspect", inspect, "print what is in a checkpoint and exit");
   app.add_flag("--accept-duplicates", accept_duplicates, "allow a restore that repeats output");
   app.add_flag("--version", version, "print the version and exit");
-  std::map<std::string, std::string> values;
+  std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, CLI::Option*> options;
-  for (const SettingFlag& s : kSettings)
-    options[s.key] = app.add_option(Config::flag_of(s.key), values[s.key], s.help);
+  for (const SettingFlag& s : kSettings) {
+    options[s.key] = app.add_option(Config::flag_of(s.key), values[s.key], s.help)
+                         ->expected(1)
+                         ->multi_option_policy(s.is_list ? CLI::MultiOptionPolicy::TakeAll
+                                                         : CLI::MultiOptionPolicy::Throw);
+  }
   app.footer(
       "Every setting is also a key of the YAML file and a variable (--checkpoint-dir = "
       "checkpoint.dir = TIDEMILL_CHECKPOINT_DIR);\n"
@@ -113,7 +124,10 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
     flags.settings.emplace_back(set.substr(0, equals), set.substr(equals + 1));
   }
   for (const auto& [key, option] : options) {
-    if (option->count() > 0) flags.settings.emplace_back(key, values[key]);
+    if (option->count() == 0) continue;
+    std::string all;
+    for (const std::string& value : values[key]) all += (all.empty() ? "" : ",") + value;
+    flags.settings.emplace_back(key, all);
   }
   if (accept_duplicates) flags.settings.emplace_back("accept.duplicates", "true");
   return flags;

@@ -86,6 +86,18 @@ void run_checks(const Environment& env, bool print_all) {
   if (print_all) std::printf("valid: no errors\n");
 }
 
+StateChanges state_changes(const Config& config) {
+  StateChanges changes;
+  changes.dropped = config.list("drop.state");
+  for (const std::string& rename : config.list("rename.state")) {
+    const std::size_t equals = rename.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == rename.size())
+      throw Error(ErrorCode::kConfig, "--rename-state wants OLD=NEW: " + rename);
+    changes.renamed.emplace_back(rename.substr(0, equals), rename.substr(equals + 1));
+  }
+  return changes;
+}
+
 SupervisorSettings supervisor_settings(const Environment& env) {
   const Config& config = env.config();
   SupervisorSettings s;
@@ -100,6 +112,7 @@ SupervisorSettings supervisor_settings(const Environment& env) {
   s.first_backoff = config.duration("restart.backoff");
   s.max_backoff = config.duration("restart.max_backoff");
   s.restore = restore_choice(config);
+  s.state_changes = state_changes(config);
   s.backend = config.choice("state.backend", {"rocksdb", "memory"});
   if (s.checkpoint_interval < Duration(10)) {
     throw Error(ErrorCode::kConfig,
@@ -244,6 +257,8 @@ std::vector<ConfigKey> common_keys() {
       {"accept.duplicates", "", "allow a restore that repeats output"},
       {"accept.loss", "", "TOPIC:P,…: go on although records are gone"},
       {"assume.committed", "", "a checkpoint to vouch for when its commit record is missing"},
+      {"drop.state", "", "state of operators that are gone, to be forgotten"},
+      {"rename.state", "", "OLD=NEW,…: state that goes by another name now"},
       {"from.offsets", "", "start position at a first start"},
       {"from.time", "", "start time at a first start"},
       {"until.offsets", "", "stop position"},

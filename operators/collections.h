@@ -140,6 +140,10 @@ struct Codec<Multiset<T>> {
     }
     return value;
   }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kMap, tidemill::stored_type<T>(),
+                      tidemill::stored_type<std::int64_t>());
+  }
 };
 
 template <class T>

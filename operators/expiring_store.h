@@ -54,6 +54,10 @@ struct Codec<Expiring<V>> {
     kept.wake = Codec<EventTime>::decode(in);
     return kept;
   }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kTail, tidemill::stored_type<V>(),
+                      tidemill::stored_type<EventTime>(), tidemill::stored_type<EventTime>());
+  }
 };
 
 template <class V>
@@ -75,7 +79,10 @@ class ExpiringStore {
         on_expiry_(std::move(on_expiry)),
         groups_(ctx.key_groups()),
         store_(ctx, name, kind, Namespaces::kNone) {
-    if (ttl_) wakes_.emplace(ctx, name + ".expiry");
+    // Those of a former time to live are kept: the values of that time remember them.
+    const std::string wakes = name + ".expiry";
+    if (ttl_ || ctx.resources().get<Backend>().has_state({ctx.name(), wakes}))
+      wakes_.emplace(ctx, wakes);
   }
 
   template <class K>

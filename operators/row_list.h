@@ -125,6 +125,13 @@ struct Codec<RowList<T>> {
     }
     return list;
   }
+  static StoredType stored_type() {
+    using enum StoredType::Kind;
+    using tidemill::stored_type;
+    return stored::of(kTuple, stored_type<std::uint8_t>(),
+                      stored::of(kVector, stored::of(kTuple, stored_type<std::int64_t>(),
+                                                     stored_type<bool>(), stored_type<T>())));
+  }
 };
 
 template <class T>

@@ -44,13 +44,12 @@ struct KeySessions {
   }
 };
 
-// [timer][number of sessions][start, end, flags, early_at if set, content]...; times zigzag.
+// [timer][number of sessions][start, end, 0 or 1 and early_at, flags, content]...; times zigzag.
 template <class A>
 struct Codec<KeySessions<A>> {
   static constexpr std::uint8_t kHasChanged = 1;
   static constexpr std::uint8_t kIsClosed = 2;
   static constexpr std::uint8_t kHasRow = 4;
-  static constexpr std::uint8_t kHasEarly = 8;
 
   static void encode(Bytes& out, const KeySessions<A>& value) {
     append_varint(out, zigzag(value.timer.ms));
@@ -58,11 +57,11 @@ struct Codec<KeySessions<A>> {
     for (const SessionContent<A>& s : value.sessions) {
       append_varint(out, zigzag(s.window.start.ms));
       append_varint(out, zigzag(s.window.end.ms));
-      const bool has_early = s.early_at != EventTime::max();
-      append_u8(out, static_cast<std::uint8_t>(
-                         (s.has_changed ? kHasChanged : 0) | (s.is_closed ? kIsClosed : 0) |
-                         (s.has_row ? kHasRow : 0) | (has_early ? kHasEarly : 0)));
-      if (has_early) append_varint(out, zigzag(s.early_at.ms));
+      Codec<std::optional<EventTime>>::encode(
+          out, s.early_at == EventTime::max() ? std::nullopt : std::optional(s.early_at));
+      append_u8(out, static_cast<std::uint8_t>((s.has_changed ? kHasChanged : 0) |
+                                               (s.is_closed ? kIsClosed : 0) |
+                                               (s.has_row ? kHasRow : 0)));
       Codec<A>::encode(out, s.content);
     }
   }
@@ -74,15 +73,25 @@ struct Codec<KeySessions<A>> {
       SessionContent<A> s;
       s.window.start = {unzigzag(in.varint())};
       s.window.end = {unzigzag(in.varint())};
+      s.early_at = Codec<std::optional<EventTime>>::decode(in).value_or(EventTime::max());
       const std::uint8_t flags = in.u8();
       s.has_changed = (flags & kHasChanged) != 0;
       s.is_closed = (flags & kIsClosed) != 0;
       s.has_row = (flags & kHasRow) != 0;
-      if ((flags & kHasEarly) != 0) s.early_at = {unzigzag(in.varint())};
       s.content = Codec<A>::decode(in);
       value.sessions.push_back(std::move(s));
     }
     return value;
+  }
+
+  static StoredType stored_type() {
+    using enum StoredType::Kind;
+    using tidemill::stored_type;
+    return stored::of(
+        kTuple, stored_type<EventTime>(),
+        stored::of(kVector, stored::of(kTuple, stored_type<EventTime>(), stored_type<EventTime>(),
+                                       stored_type<std::optional<EventTime>>(),
+                                       stored_type<std::uint8_t>(), stored_type<A>())));
   }
 };
 

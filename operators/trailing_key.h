@@ -397,6 +397,22 @@ struct Codec<TrailingKey<A>> {
     return value;
   }
 
+  static StoredType stored_type() {
+    using enum StoredType::Kind;
+    using tidemill::stored_type;
+    const StoredType number = stored_type<std::int64_t>();
+    StoredType type = stored::of(kTuple, number, number);
+    if constexpr (HasParts<A>)
+      type.parts.push_back({{}, stored_type<typename Value::Shared>(), {}});
+    type.parts.push_back(
+        {{}, stored::of(kVector, stored::of(kTuple, number, stored_type<Slice>())), {}});
+    type.parts.push_back(
+        {{},
+         stored::of(kVector, stored::of(kTuple, number, number, number, stored_type<One>())),
+         {}});
+    return type;
+  }
+
  private:
   // Modulo 2^64, so that no pair of times overflows.
   static void append_distance(Bytes& out, EventTime from, EventTime to) {

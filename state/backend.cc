@@ -1,12 +1,18 @@
 #include "state/backend.h"
 
+#include <utility>
+
+#include "engine/base/log.h"
 #include "state/memory_backend.h"
 #include "state/rocksdb_backend.h"
 
 namespace tidemill {
 namespace {
 
-// A registry row: [0][operator][state] -> [id][kind].
+constexpr std::uint8_t kTypesFormat = 1;
+constexpr std::size_t kConvertedAtOnce = std::size_t{8} << 20;
+
+// A registry row: [0][operator][state] -> [id][kind][types].
 Bytes registry_key(StateId registry, const StateName& name) {
   Bytes key = key_prefix(registry);
   append_sized(key, name.op);
@@ -14,26 +20,90 @@ Bytes registry_key(StateId registry, const StateName& name) {
   return key;
 }
 
+Bytes encode_types(const StateTypes& types) {
+  Bytes out;
+  append_u8(out, kTypesFormat);
+  encode(out, types.key);
+  encode(out, types.value);
+  return out;
+}
+
+StateTypes decode_types(ByteView bytes) {
+  ByteReader in(bytes);
+  if (const std::uint8_t format = in.u8(); format != kTypesFormat) {
+    throw Error(ErrorCode::kCorrupt, "stored types have an unknown format: " +
+                                         std::to_string(format) + "; written by a newer version?");
+  }
+  StateTypes types;
+  types.key = decode_stored_type(in);
+  types.value = decode_stored_type(in);
+  return types;
+}
+
 }  // namespace
 
-StateId Backend::state_id(const StateName& name, std::string_view kind) {
+StateId Backend::state_id(const StateName& name, std::string_view kind, const StateTypes& types) {
   const std::lock_guard lock(registry_mutex_);
   const auto it = registry_.find(name);
   if (it != registry_.end()) {
-    if (it->second.kind != kind) {
+    Registered& state = it->second;
+    if (state.kind != kind) {
       throw Error(ErrorCode::kConfig,
                   "state has another kind than in the checkpoint; give it a new name: " + name.op +
-                      "/" + name.state + " is " + it->second.kind + ", the program wants " +
+                      "/" + name.state + " is " + state.kind + ", the program wants " +
                       std::string(kind));
     }
-    return it->second.id;
+    adopt(name, state, types);
+    state.is_used = true;
+    return state.id;
   }
   StateId next = 1;
   for (const auto& [_, r] : registry_)
     next = std::max<StateId>(next, static_cast<StateId>(r.id + 1));
   if (next == 0xFFFF) throw Error(ErrorCode::kInternal, "job has too many states: 65534 at most");
-  registry_.emplace(name, Registered{next, std::string(kind), false});
+  registry_.emplace(name, Registered{next, std::string(kind), encode_types(types), false, true});
   return next;
+}
+
+// Makes the rows of a state ones of these types.
+void Backend::adopt(const StateName& name, Registered& state, const StateTypes& types) {
+  Bytes wanted = encode_types(types);
+  if (state.types == wanted) return;
+  const std::string what = name.op + "/" + name.state;
+  if (state.is_used)
+    throw Error(ErrorCode::kConfig, "an operator has two states of one name: " + what);
+  if (!state.types.empty()) {
+    StateTypes stored = decode_types(state.types);
+    require_same_key(stored.key, types.key, what + " key");
+    const TypeChange change(std::move(stored.value), types.value, what);
+    if (change.needs_conversion()) {
+      const std::uint64_t rows = convert_rows(state.id, change);
+      log(LogLevel::kInfo, "state " + what + ": " + std::to_string(rows) +
+                               " rows converted to the type that the program has now");
+    }
+  }
+  state.types = std::move(wanted);
+  state.is_stored = false;
+}
+
+// All at once, and not when a row is read: rows that nobody touches would keep every former type
+// alive for ever. The checkpoint stays as it is; if this attempt ends before its first one, the
+// next attempt converts them again.
+std::uint64_t Backend::convert_rows(StateId id, const TypeChange& change) {
+  const Bytes prefix = key_prefix(id);
+  std::uint64_t rows = 0;
+  SortedRun run;
+  Bytes converted;
+  scan({prefix, prefix_end(prefix)}, [&](ByteView key, ByteView value) {
+    converted.clear();
+    change.convert(value, converted);
+    run.put(key, converted);
+    ++rows;
+    if (run.bytes() >= kConvertedAtOnce) spill(std::exchange(run, SortedRun{}));
+    return true;
+  });
+  if (!run.empty()) spill(run);
+  return rows;
 }
 
 std::vector<StateName> Backend::states() const {
@@ -41,6 +111,46 @@ std::vector<StateName> Backend::states() const {
   std::vector<StateName> names;
   for (const auto& [name, _] : registry_) names.push_back(name);
   return names;
+}
+
+bool Backend::has_state(const StateName& name) const {
+  const std::lock_guard lock(registry_mutex_);
+  return registry_.contains(name);
+}
+
+std::vector<StateName> Backend::unused_states() const {
+  const std::lock_guard lock(registry_mutex_);
+  std::vector<StateName> names;
+  for (const auto& [name, state] : registry_) {
+    if (!state.is_used) names.push_back(name);
+  }
+  return names;
+}
+
+void Backend::rename_state(const StateName& from, const StateName& to) {
+  const std::lock_guard lock(registry_mutex_);
+  TM_CHECK(!registry_.contains(to));
+  auto state = registry_.extract(from);
+  if (state.empty()) return;
+  SortedRun run;
+  run.erase(registry_key(kRegistry, from));
+  spill(run);
+  state.key() = to;
+  state.mapped().is_stored = false;
+  registry_.insert(std::move(state));
+}
+
+void Backend::drop_state(const StateName& name) {
+  const std::lock_guard lock(registry_mutex_);
+  const auto it = registry_.find(name);
+  if (it == registry_.end()) return;
+  TM_CHECK(!it->second.is_used);
+  const Bytes prefix = key_prefix(it->second.id);
+  SortedRun run;
+  run.erase_range({prefix, prefix_end(prefix)});
+  run.erase(registry_key(kRegistry, name));
+  spill(run);
+  registry_.erase(it);
 }
 
 void Backend::load_registry() {
@@ -53,8 +163,12 @@ void Backend::load_registry() {
     StateName name;
     name.op = std::string(k.sized());
     name.state = std::string(k.sized());
-    const auto id = static_cast<StateId>(v.varint());
-    registry_.emplace(std::move(name), Registered{id, std::string(v.sized()), true});
+    Registered state;
+    state.id = static_cast<StateId>(v.varint());
+    state.kind = std::string(v.sized());
+    if (!v.empty()) state.types = Bytes(v.sized());
+    state.is_stored = true;
+    registry_.emplace(std::move(name), std::move(state));
     return true;
   });
 }
@@ -68,6 +182,7 @@ SortedRun Backend::take_registry_changes() {
     Bytes value;
     append_varint(value, r.id);
     append_sized(value, r.kind);
+    if (!r.types.empty()) append_sized(value, r.types);
     rows.emplace(registry_key(kRegistry, name), std::move(value));
   }
   SortedRun run;

@@ -21,14 +21,10 @@
 #include "state/key_encoding.h"
 #include "state/memory_budget.h"
 #include "state/sorted_run.h"
+#include "state/stored_type.h"
+#include "state/type_change.h"
 
 namespace tidemill {
-
-struct StateName {
-  std::string op;
-  std::string state;
-  friend auto operator<=>(const StateName&, const StateName&) = default;
-};
 
 // Thread-safe. One per process and attempt; outlives every state object. Reads see what was
 // spilled, and what was staged once its checkpoint is linked, not before: who stages keeps the
@@ -43,12 +39,17 @@ class Backend : public SnapshotStore {
   using Found = std::function<void(std::size_t index, ByteView value)>;
 
   // The number of a state, the same for all subtasks and after every restore; made at the first
-  // call. Throws Error(kConfig) if the state exists with another `kind` (another class of state
-  // under the same name).
-  StateId state_id(const StateName& name, std::string_view kind);
+  // call. If the checkpoint has the state with another type that may become this one
+  // (type_change.h), the first call converts its rows. Throws Error(kConfig) if it may not, or if
+  // the state exists with another `kind` (another class of state under the same name).
+  StateId state_id(const StateName& name, std::string_view kind, const StateTypes& types);
   [[nodiscard]] MemoryBudget& budget() { return budget_; }
-  // The states of the checkpoint it was restored from, and those made since.
-  [[nodiscard]] std::vector<StateName> states() const;
+
+  [[nodiscard]] std::vector<StateName> states() const override;
+  [[nodiscard]] bool has_state(const StateName& name) const;
+  [[nodiscard]] std::vector<StateName> unused_states() const override;
+  void rename_state(const StateName& from, const StateName& to) override;
+  void drop_state(const StateName& name) override;
 
   [[nodiscard]] virtual bool get(ByteView key, Bytes& value) const = 0;
   // Calls `found` for each key that exists, in any order. Requires: keys in ascending order.
@@ -83,8 +84,13 @@ class Backend : public SnapshotStore {
   struct Registered {
     StateId id = 0;
     std::string kind;
+    Bytes types;  // of key and value; empty: not known, the checkpoint is older than types in it
     bool is_stored = false;
+    bool is_used = false;  // by the running program
   };
+  void adopt(const StateName& name, Registered& state, const StateTypes& types);
+  std::uint64_t convert_rows(StateId id, const TypeChange& change);
+
   MemoryBudget budget_;
   mutable std::mutex registry_mutex_;
   std::map<StateName, Registered> registry_;

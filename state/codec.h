@@ -1,6 +1,7 @@
 // How a value becomes bytes in state, and back. Codec<T> knows numbers, bool, enums, EventTime,
 // std::string, the usual containers, and every struct with a BOOST_DESCRIBE_STRUCT line. Decoding
-// damaged bytes throws Error(kCorrupt), never reads outside them.
+// damaged bytes throws Error(kCorrupt), never reads outside them. `stored_type` says what is
+// written, for programs whose types have changed since (type_change.h).
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -24,8 +26,26 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/time.h"
+#include "state/stored_type.h"
 
 namespace tidemill {
+
+// A field of a described struct is known by its name for ever. If the member is renamed, this keeps
+// the name that it is stored under:
+//
+//   template <>
+//   struct tidemill::StoredNames<Payment> {
+//     static constexpr StoredName kNames[] = {{.member = "country", .stored = "land"}};
+//   };
+struct StoredName {
+  std::string_view member;
+  std::string_view stored;
+};
+template <class T>
+struct StoredNames {};
+
+template <class T>
+struct Codec;
 
 namespace codec {
 
@@ -49,7 +69,41 @@ inline std::size_t read_count(ByteReader& in) {
   return static_cast<std::size_t>(count);
 }
 
+// What a described struct begins with: a layout and the number of fields, so that it may grow.
+inline constexpr std::uint8_t kStructLayout = 1;
+inline std::size_t read_fields(ByteReader& in, std::size_t known) {
+  if (const std::uint8_t layout = in.u8(); layout != kStructLayout) {
+    throw Error(ErrorCode::kCorrupt, "stored struct has an unknown layout: " +
+                                         std::to_string(layout) + "; written by a newer version?");
+  }
+  const std::uint64_t fields = in.varint();
+  if (fields > known) {
+    throw Error(ErrorCode::kCorrupt,
+                "stored struct has more fields than the program knows: " + std::to_string(fields) +
+                    "; a field was removed, or the checkpoint is from a newer version");
+  }
+  return static_cast<std::size_t>(fields);
+}
+
+template <class T>
+StoredType stored_struct();
+template <class T>
+void pass_over(ByteReader& in);
+
 }  // namespace codec
+
+// A codec of your own may say `static StoredType stored_type()` (stored::own). Without it the type
+// is known by its C++ name, or by a constant `Codec<T>::kTypeName`, and can never change.
+template <class T>
+StoredType stored_type() {
+  if constexpr (requires { Codec<T>::stored_type(); }) {
+    return Codec<T>::stored_type();
+  } else if constexpr (requires { Codec<T>::kTypeName; }) {
+    return stored::own(std::string(Codec<T>::kTypeName), codec::pass_over<T>);
+  } else {
+    return stored::own(type_name(typeid(T)), codec::pass_over<T>);
+  }
+}
 
 template <class T>
 struct Codec {
@@ -84,6 +138,10 @@ struct Codec<T> {
       return static_cast<T>(in.varint());
     }
   }
+  static StoredType stored_type() {
+    if constexpr (std::is_same_v<T, bool>) return stored::plain(StoredType::Kind::kBool);
+    return stored::number(StoredType::Kind::kNumber, sizeof(T), std::is_signed_v<T>);
+  }
 };
 
 template <class T>
@@ -94,6 +152,9 @@ struct Codec<T> {
     Codec<Number>::encode(out, static_cast<Number>(value));
   }
   static T decode(ByteReader& in) { return static_cast<T>(Codec<Number>::decode(in)); }
+  static StoredType stored_type() {
+    return stored::number(StoredType::Kind::kEnum, sizeof(T), std::is_signed_v<Number>);
+  }
 };
 
 template <>
@@ -102,6 +163,9 @@ struct Codec<double> {
     append_u64(out, std::bit_cast<std::uint64_t>(value));
   }
   static double decode(ByteReader& in) { return std::bit_cast<double>(in.u64()); }
+  static StoredType stored_type() {
+    return stored::number(StoredType::Kind::kFloat, sizeof(double), true);
+  }
 };
 
 template <>
@@ -110,6 +174,9 @@ struct Codec<float> {
     append_u32(out, std::bit_cast<std::uint32_t>(value));
   }
   static float decode(ByteReader& in) { return std::bit_cast<float>(in.u32()); }
+  static StoredType stored_type() {
+    return stored::number(StoredType::Kind::kFloat, sizeof(float), true);
+  }
 };
 
 template <>
@@ -122,6 +189,9 @@ struct Codec<unsigned __int128> {
     const unsigned __int128 high = in.u64();
     return (high << 64) | in.u64();
   }
+  static StoredType stored_type() {
+    return stored::number(StoredType::Kind::kNumber, sizeof(unsigned __int128), false);
+  }
 };
 
 template <>
@@ -132,12 +202,16 @@ struct Codec<__int128> {
   static __int128 decode(ByteReader& in) {
     return static_cast<__int128>(Codec<unsigned __int128>::decode(in));
   }
+  static StoredType stored_type() {
+    return stored::number(StoredType::Kind::kNumber, sizeof(__int128), true);
+  }
 };
 
 template <>
 struct Codec<EventTime> {
   static void encode(Bytes& out, EventTime value) { Codec<std::int64_t>::encode(out, value.ms); }
   static EventTime decode(ByteReader& in) { return {Codec<std::int64_t>::decode(in)}; }
+  static StoredType stored_type() { return stored::plain(StoredType::Kind::kEventTime); }
 };
 
 template <>
@@ -146,12 +220,14 @@ struct Codec<Duration> {
     Codec<std::int64_t>::encode(out, value.count());
   }
   static Duration decode(ByteReader& in) { return Duration(Codec<std::int64_t>::decode(in)); }
+  static StoredType stored_type() { return stored::plain(StoredType::Kind::kDuration); }
 };
 
 template <>
 struct Codec<std::string> {
   static void encode(Bytes& out, std::string_view value) { append_sized(out, value); }
   static std::string decode(ByteReader& in) { return std::string(in.sized()); }
+  static StoredType stored_type() { return stored::plain(StoredType::Kind::kText); }
 };
 
 template <class T>
@@ -163,6 +239,9 @@ struct Codec<std::optional<T>> {
   static std::optional<T> decode(ByteReader& in) {
     if (in.u8() == 0) return std::nullopt;
     return Codec<T>::decode(in);
+  }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kOptional, tidemill::stored_type<T>());
   }
 };
 
@@ -177,6 +256,10 @@ struct Codec<std::pair<A, B>> {
     B second = Codec<B>::decode(in);
     return {std::move(first), std::move(second)};
   }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kTuple, tidemill::stored_type<A>(),
+                      tidemill::stored_type<B>());
+  }
 };
 
 template <class... Ts>
@@ -187,6 +270,9 @@ struct Codec<std::tuple<Ts...>> {
   // Braces evaluate left to right.
   static std::tuple<Ts...> decode(ByteReader& in) {
     return std::tuple<Ts...>{Codec<Ts>::decode(in)...};
+  }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kTuple, tidemill::stored_type<Ts>()...);
   }
 };
 
@@ -200,6 +286,7 @@ struct Codec<std::array<T, N>> {
     for (T& element : value) element = Codec<T>::decode(in);
     return value;
   }
+  static StoredType stored_type() { return stored::array(N, tidemill::stored_type<T>()); }
 };
 
 template <class T>
@@ -214,6 +301,9 @@ struct Codec<std::vector<T>> {
     value.reserve(count);
     for (std::size_t i = 0; i < count; ++i) value.push_back(Codec<T>::decode(in));
     return value;
+  }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kVector, tidemill::stored_type<T>());
   }
 };
 
@@ -236,6 +326,10 @@ struct Codec<std::map<K, V>> {
     }
     return value;
   }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kMap, tidemill::stored_type<K>(),
+                      tidemill::stored_type<V>());
+  }
 };
 
 template <class K>
@@ -250,16 +344,16 @@ struct Codec<std::set<K>> {
     for (std::size_t i = 0; i < count; ++i) value.insert(value.end(), Codec<K>::decode(in));
     return value;
   }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kSet, tidemill::stored_type<K>());
+  }
 };
 
-// A layout version and the number of fields come first, so that a struct may grow: fields that the
-// bytes do not have keep their default.
+// Fields that the bytes do not have keep their default.
 template <codec::Described T>
 struct Codec<T> {
-  static constexpr std::uint8_t kLayout = 1;
-
   static void encode(Bytes& out, const T& value) {
-    append_u8(out, kLayout);
+    append_u8(out, codec::kStructLayout);
     append_varint(out, boost::mp11::mp_size<codec::Members<T>>::value);
     boost::mp11::mp_for_each<codec::Members<T>>([&](auto member) {
       using Field = std::remove_cvref_t<decltype(value.*member.pointer)>;
@@ -267,18 +361,7 @@ struct Codec<T> {
     });
   }
   static T decode(ByteReader& in) {
-    if (const std::uint8_t layout = in.u8(); layout != kLayout) {
-      throw Error(ErrorCode::kCorrupt,
-                  "stored struct has an unknown layout: " + std::to_string(layout) +
-                      "; written by a newer version?");
-    }
-    std::uint64_t stored = in.varint();
-    if (stored > boost::mp11::mp_size<codec::Members<T>>::value) {
-      throw Error(
-          ErrorCode::kCorrupt,
-          "stored struct has more fields than the program knows: " + std::to_string(stored) +
-              "; a field was removed, or the checkpoint is from a newer version");
-    }
+    std::size_t stored = codec::read_fields(in, boost::mp11::mp_size<codec::Members<T>>::value);
     T value{};
     boost::mp11::mp_for_each<codec::Members<T>>([&](auto member) {
       using Field = std::remove_cvref_t<decltype(value.*member.pointer)>;
@@ -288,7 +371,57 @@ struct Codec<T> {
     });
     return value;
   }
+  static StoredType stored_type() { return codec::stored_struct<T>(); }
 };
+
+namespace codec {
+
+template <class T>
+void pass_over(ByteReader& in) {
+  (void)Codec<T>::decode(in);
+}
+
+// How many structs are being described, one in another: tells a struct that is part of itself.
+inline std::uint64_t& struct_depth() {
+  thread_local std::uint64_t depth = 0;
+  return depth;
+}
+
+template <class T>
+std::string stored_name(std::string_view member) {
+  if constexpr (requires { StoredNames<T>::kNames; }) {
+    for (const StoredName& name : StoredNames<T>::kNames) {
+      if (name.member == member) return std::string(name.stored);
+    }
+  }
+  return std::string(member);
+}
+
+template <class T>
+StoredType stored_struct() {
+  thread_local std::uint64_t self = 0;  // while it is being described: its depth
+  if (self != 0) {
+    StoredType type = stored::plain(StoredType::Kind::kSelf);
+    type.count = struct_depth() - self + 1;
+    return type;
+  }
+  self = ++struct_depth();
+  StoredType type = stored::plain(StoredType::Kind::kStruct);
+  const T fresh{};
+  boost::mp11::mp_for_each<Members<T>>([&](auto member) {
+    using Field = std::remove_cvref_t<decltype(fresh.*member.pointer)>;
+    StoredField& field = type.parts.emplace_back();
+    field.id = stored_name<T>(member.name);
+    field.type = tidemill::stored_type<Field>();
+    Codec<Field>::encode(field.fallback, fresh.*member.pointer);
+  });
+  --struct_depth();
+  self = 0;
+  stored::require_distinct_fields(type, type_name(typeid(T)));
+  return type;
+}
+
+}  // namespace codec
 
 template <class T>
 void encode(Bytes& out, const T& value) {

@@ -48,7 +48,8 @@ class KeyedStore final : public Snapshotable {
   KeyedStore(OperatorContext& ctx, const std::string& name, std::string_view kind,
              Namespaces namespaces)
       : backend_(ctx.resources().get<Backend>()),
-        layout_{backend_.state_id({ctx.name(), name}, kind), namespaces, ctx.key_groups()},
+        layout_{backend_.state_id({ctx.name(), name}, kind, {stored_type<K>(), stored_type<V>()}),
+                namespaces, ctx.key_groups()},
         drain_(backend_, epochs_, layout_),
         sweep_(backend_, epochs_, layout_, tables_),
         memory_(ctx.gauge("tidemill_state_memory_bytes", {{"state", name}})),

@@ -10,6 +10,7 @@
 #include "engine/operator/context.h"
 #include "engine/operator/snapshot.h"
 #include "state/codec.h"
+#include "state/type_change.h"
 
 namespace tidemill {
 
@@ -19,8 +20,13 @@ namespace tidemill {
 template <class T>
 class OperatorState final : public Snapshotable {
  public:
+  // Throws Error(kConfig) if the checkpoint has it with a type that cannot become T
+  // (type_change.h).
   OperatorState(OperatorContext& ctx, std::string name) : name_(std::move(name)) {
-    for (const ByteView bytes : ctx.restored(name_)) restored_.push_back(decode<T>(bytes));
+    const StoredType type = stored_type<T>();
+    type_ = encode(type);
+    for (const StatePart* part : ctx.restored_parts(name_))
+      restored_.push_back(decode<T>(converted_part(*part, type, ctx.name() + "/" + name_)));
     ctx.attach(*this);
   }
   OperatorState(const OperatorState&) = delete;
@@ -37,13 +43,14 @@ class OperatorState final : public Snapshotable {
     Codec<T>::encode(frozen_, value_);
   }
   bool drain(StageSnapshot& out, std::size_t) override {
-    out.parts.push_back({name_, std::move(frozen_)});
+    out.parts.push_back({name_, std::move(frozen_), type_});
     frozen_.clear();
     return true;
   }
 
  private:
   const std::string name_;
+  Bytes type_;
   T value_{};
   std::vector<T> restored_;
   Bytes frozen_;
@@ -57,8 +64,11 @@ class OperatorList final : public Snapshotable {
  public:
   OperatorList(OperatorContext& ctx, std::string name) : name_(std::move(name)) {
     std::size_t number = 0;
-    for (const ByteView bytes : ctx.restored(name_)) {
-      for (T& element : decode<std::vector<T>>(bytes)) {
+    const StoredType type = stored_type<std::vector<T>>();
+    type_ = encode(type);
+    for (const StatePart* part : ctx.restored_parts(name_)) {
+      for (T& element :
+           decode<std::vector<T>>(converted_part(*part, type, ctx.name() + "/" + name_))) {
         if (static_cast<int>(number++ % static_cast<std::size_t>(ctx.parallelism())) ==
             ctx.subtask())
           elements_.push_back(std::move(element));
@@ -77,12 +87,13 @@ class OperatorList final : public Snapshotable {
     Codec<std::vector<T>>::encode(frozen_, elements_);
   }
   bool drain(StageSnapshot& out, std::size_t) override {
-    out.parts.push_back({name_, std::exchange(frozen_, {})});
+    out.parts.push_back({name_, std::exchange(frozen_, {}), type_});
     return true;
   }
 
  private:
   const std::string name_;
+  Bytes type_;
   std::vector<T> elements_;
   Bytes frozen_;
 };

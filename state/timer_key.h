@@ -82,6 +82,10 @@ struct Codec<TimerKey<K>> {
     timer.tag = in.varint();
     return timer;
   }
+  static StoredType stored_type() {
+    return stored::of(StoredType::Kind::kTuple, tidemill::stored_type<K>(),
+                      tidemill::stored_type<EventTime>(), tidemill::stored_type<std::uint64_t>());
+  }
 };
 
 }  // namespace tidemill

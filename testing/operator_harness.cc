@@ -76,6 +76,12 @@ void OperatorHarness::build(const RestoredOperator* restored) {
   }
 }
 
+std::vector<std::string> OperatorHarness::unused_states() const {
+  std::vector<std::string> names;
+  for (const StateName& name : backend_->unused_states()) names.push_back(name.state);
+  return names;
+}
+
 void OperatorHarness::begin_step() {
   if (options_.restarts && has_started_) restart();
   has_started_ = true;

@@ -73,6 +73,7 @@ Bytes encode(const Manifest& m) {
         auto& p = *subtask.add_parts();
         p.set_name(part.name);
         p.set_content(part.bytes);
+        p.set_type(part.type);
       }
     }
   }
@@ -142,7 +143,7 @@ Manifest decode_manifest(ByteView bytes, const std::string& where) {
       }
       RestoredOperator::Subtask restored;
       for (const auto& part : subtask.parts())
-        restored.parts.push_back({part.name(), part.content()});
+        restored.parts.push_back({part.name(), part.content(), part.type()});
       m.operators[op.name()].subtasks.push_back(std::move(restored));
     }
   }

@@ -17,6 +17,13 @@ struct StoredFile {
   std::uint64_t checksum = 0;  // XXH3-64 of the content
 };
 
+// A keyed state is known by its operator's name and its own.
+struct StateName {
+  std::string op;
+  std::string state;
+  friend auto operator<=>(const StateName&, const StateName&) = default;
+};
+
 // Thread-safe where said.
 class SnapshotStore {
  public:
@@ -34,6 +41,15 @@ class SnapshotStore {
   // missing or damaged.
   virtual void restore(const std::filesystem::path& folder,
                        const std::vector<StoredFile>& files) = 0;
+
+  // The states of the checkpoint it was restored from, and those made since. Thread-safe.
+  [[nodiscard]] virtual std::vector<StateName> states() const = 0;
+  // Those that no operator of this attempt has asked for. Thread-safe.
+  [[nodiscard]] virtual std::vector<StateName> unused_states() const = 0;
+  // Before any task is built. Requires: there is no state `to`.
+  virtual void rename_state(const StateName& from, const StateName& to) = 0;
+  // Forgets an unused state and its rows. Before the first record.
+  virtual void drop_state(const StateName& name) = 0;
 };
 
 }  // namespace tidemill

@@ -41,6 +41,7 @@ Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment depl
       num_restarts_(metrics.counter("tidemill_restarts_total", {}, "Attempts that failed")),
       clock_(clock),
       choice_(settings_.restore),
+      state_changes_(settings_.state_changes),
       sources_(std::make_shared<SourceRegistry>()) {}
 
 Supervisor::~Supervisor() = default;
@@ -155,6 +156,8 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
                       "; keep the backend, or begin under another name (--as)");
     }
     restore_state(*attempt.store, storage, *point.manifest);
+    for (const std::string& done : rename_states(state_changes_, *point.manifest, *attempt.store))
+      storage.audit(done);
     TM_CRASH_POINT("mid_restore");
     // What a committed checkpoint prepared is published, also one that a person vouches for.
     if (point.may_be_unpublished) publish_prepared(graph_, point.manifest->prepared);
@@ -210,6 +213,11 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
                                         has_news_ = true;
                                         something_happened_.notify_all();
                                       });
+  if (manifest) {
+    for (const std::string& done : drop_states(state_changes_, *manifest,
+                                               attempt.job->unused_parts(), graph_, *attempt.store))
+      storage.audit(done);
+  }
   attempt.coordinator->attach(*attempt.job);
   attempt.coordinator->attach(attempt.freshness);
   attempt.protocol->begin(attempt.point.next);
@@ -254,6 +262,7 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
       committed_in_attempt_ = true;
       attempt.control.released = true;
       choice_ = {};  // a choice counts once
+      state_changes_ = {};
       const std::lock_guard lock(mutex_);
       ++progress_.committed;
       progress_.last_commit_at = clock_.monotonic();

@@ -16,6 +16,7 @@
 #include "engine/checkpoint/commit_protocol.h"
 #include "engine/checkpoint/restore_point.h"
 #include "engine/checkpoint/snapshot_store.h"
+#include "engine/checkpoint/state_changes.h"
 #include "engine/checkpoint/storage.h"
 #include "engine/graph/graph.h"
 #include "engine/time/source_registry.h"
@@ -34,6 +35,7 @@ struct SupervisorSettings {
   Duration first_backoff{100};
   Duration max_backoff{30000};
   RestoreChoice restore;
+  StateChanges state_changes;
   std::string backend;  // a name for the manifest
 };
 
@@ -94,7 +96,9 @@ class Supervisor {
   MetricRegistry& metrics_;
   Counter& num_restarts_;
   const Clock& clock_;
+  // What holds until the first commit.
   RestoreChoice choice_;
+  StateChanges state_changes_;
   std::atomic<bool> stop_requested_{false};
   std::atomic<bool> checkpoint_requested_{false};
   bool committed_in_attempt_ = false;

@@ -2,8 +2,11 @@
 // metrics, clocks.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <string_view>
 #include <typeindex>
 #include <unordered_map>
 #include <utility>
@@ -129,15 +132,24 @@ class OperatorContext {
   // The named part of every former subtask that had it.
   [[nodiscard]] std::vector<ByteView> restored(std::string_view part) const {
     std::vector<ByteView> found;
+    for (const StatePart* p : restored_parts(part)) found.emplace_back(p->bytes);
+    return found;
+  }
+  // The same with what is known of them.
+  [[nodiscard]] std::vector<const StatePart*> restored_parts(std::string_view part) const {
+    std::vector<const StatePart*> found;
     if (restored_ == nullptr) return found;
+    asked_.emplace(part);
     for (const auto& subtask : restored_->subtasks) {
       for (const StatePart& p : subtask.parts) {
-        if (p.name == part) found.emplace_back(p.bytes);
+        if (p.name == part) found.push_back(&p);
       }
     }
     return found;
   }
   [[nodiscard]] const RestoredOperator* restored_operator() const { return restored_; }
+  // The names of the parts that have been asked for.
+  [[nodiscard]] const std::set<std::string, std::less<>>& asked_parts() const { return asked_; }
 
  private:
   Labels labels(Labels more) const {
@@ -151,6 +163,7 @@ class OperatorContext {
   MetricRegistry& metrics_;
   const Clock& clock_;
   const RestoredOperator* restored_;
+  mutable std::set<std::string, std::less<>> asked_;
   std::vector<std::unique_ptr<EmitterBase>> ports_;
   std::vector<Snapshotable*> snapshotables_;
 };

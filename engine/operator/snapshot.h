@@ -16,6 +16,7 @@ namespace tidemill {
 struct StatePart {
   std::string name;
   Bytes bytes;
+  Bytes type{};  // what the bytes are, for whoever can tell (state/stored_type.h); may be empty
 };
 
 // Where a source stands in one of its splits (a Kafka partition, a partition of a file log).

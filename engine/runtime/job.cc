@@ -86,6 +86,7 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
     OperatorContext& context =
         node.make_source ? task->source()->context() : stages.at(id)->context();
     connect_outputs(plan, node, subtask, context, *task, stages);
+    note_unused_parts(node, context);
   }
   if (!task->is_source()) {
     std::vector<InputGate::Input> inputs;
@@ -111,6 +112,16 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
                                                stages.at(c.nodes.front())->input_watermark()));
   }
   tasks_.push_back(std::move(task));
+}
+
+// A part is used if one subtask asks for it: what it says may hold for all of them.
+void Job::note_unused_parts(const Node& node, const OperatorContext& context) {
+  if (context.subtask() == 0 && context.is_restored()) {
+    for (const auto& subtask : context.restored_operator()->subtasks) {
+      for (const StatePart& part : subtask.parts) unused_parts_.emplace(node.name, part.name);
+    }
+  }
+  for (const std::string& part : context.asked_parts()) unused_parts_.erase({node.name, part});
 }
 
 void Job::connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context,

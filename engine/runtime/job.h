@@ -6,7 +6,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/clock.h"
@@ -50,6 +52,10 @@ class Job {
   [[nodiscard]] bool has_ended() const;
   // The smallest watermark that the ends of the graph have reached.
   [[nodiscard]] std::size_t num_tasks() const { return tasks_.size(); }
+  // (operator, part) of what was restored and no operator has asked for.
+  [[nodiscard]] const std::set<std::pair<std::string, std::string>>& unused_parts() const {
+    return unused_parts_;
+  }
 
  private:
   struct Link {
@@ -68,6 +74,7 @@ class Job {
                                                 int parallelism, const RestoredOperators* restored,
                                                 Resources& resources, MetricRegistry& metrics,
                                                 const Clock& clock);
+  void note_unused_parts(const Node& node, const OperatorContext& context);
   void connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context,
                        Task& task, const std::map<NodeId, Stage*>& stages);
 
@@ -77,6 +84,7 @@ class Job {
   std::vector<std::size_t> first_task_;  // by chain
   std::vector<std::size_t> subtask_of_task_;
   std::vector<std::unique_ptr<Task>> tasks_;
+  std::set<std::pair<std::string, std::string>> unused_parts_;
   Task::Acknowledge acknowledge_;
 };
 

@@ -234,6 +234,7 @@ TEST(FunctionState, TimeToLiveMayBeGivenAndTakenAway) {
       {{{"b", Do::kSet, 2}, {5}}, {{"c", Do::kSet, 3}, {5}}, {{"d", Do::kSet, 4}, {5}}});
   ttl = std::nullopt;
   h.restart();
+  EXPECT_THAT(h.unused_states(), IsEmpty());
   h.push<Command>({{{"c", Do::kSet, 3}, {6}}});
   h.watermark({12});
   EXPECT_THAT(rows(h), IsEmpty());

@@ -225,25 +225,53 @@ TEST_P(BackendContract, SnapshotsShareUnchangedFilesAndStayAsTheyWere) {
   }
 }
 
+const StateTypes kTypes{stored_type<std::string>(), stored_type<std::int64_t>()};
+
 TEST_P(BackendContract, KeepsStateNumbersOverRestores) {
   auto backend = started();
-  const StateId a = backend->state_id({"op", "a"}, "value");
-  const StateId b = backend->state_id({"op", "b"}, "value");
+  const StateId a = backend->state_id({"op", "a"}, "value", kTypes);
+  const StateId b = backend->state_id({"op", "b"}, "value", kTypes);
   EXPECT_NE(a, b);
-  EXPECT_EQ(backend->state_id({"op", "a"}, "value"), a);
+  EXPECT_EQ(backend->state_id({"op", "a"}, "value", kTypes), a);
   const auto taken = snapshot(*backend, 1);
   auto again = restored(taken);
   EXPECT_EQ(again->states(), (std::vector<StateName>{{"op", "a"}, {"op", "b"}}));
-  EXPECT_NE(again->state_id({"aa", "first"}, "value"), a);
-  EXPECT_EQ(again->state_id({"op", "b"}, "value"), b);
-  EXPECT_EQ(again->state_id({"op", "a"}, "value"), a);
+  EXPECT_NE(again->state_id({"aa", "first"}, "value", kTypes), a);
+  EXPECT_EQ(again->state_id({"op", "b"}, "value", kTypes), b);
+  EXPECT_EQ(again->state_id({"op", "a"}, "value", kTypes), a);
   try {
-    again->state_id({"op", "a"}, "list");
+    again->state_id({"op", "a"}, "list", kTypes);
     FAIL() << "another kind of state under the same name was accepted";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::kConfig);
     EXPECT_NE(std::string(e.what()).find("op/a"), std::string::npos);
   }
+}
+
+TEST_P(BackendContract, RenamesAndDropsStates) {
+  auto backend = started();
+  const StateId a = backend->state_id({"op", "a"}, "value", kTypes);
+  const StateId b = backend->state_id({"op", "b"}, "value", kTypes);
+  SortedRun rows;
+  rows.put(key_prefix(a) + "row", "of a");
+  rows.put(key_prefix(b) + "row", "of b");
+  backend->spill(rows);
+  EXPECT_TRUE(backend->unused_states().empty());
+  auto renamed = restored(snapshot(*backend, 1));
+  EXPECT_EQ(renamed->unused_states(), (std::vector<StateName>{{"op", "a"}, {"op", "b"}}));
+  renamed->rename_state({"op", "b"}, {"later", "c"});
+  EXPECT_EQ(renamed->state_id({"later", "c"}, "value", kTypes), b);
+  EXPECT_EQ(renamed->unused_states(), (std::vector<StateName>{{"op", "a"}}));
+  EXPECT_TRUE(renamed->has_state({"op", "a"}));
+  EXPECT_FALSE(renamed->has_state({"op", "b"}));
+  renamed->drop_state({"op", "a"});
+  auto again = restored(snapshot(*renamed, 2));
+  EXPECT_EQ(again->states(), (std::vector<StateName>{{"later", "c"}}));
+  EXPECT_EQ(again->state_id({"later", "c"}, "value", kTypes), b);
+  Bytes value;
+  EXPECT_FALSE(again->get(key_prefix(a) + "row", value));
+  EXPECT_TRUE(again->get(key_prefix(b) + "row", value));
+  EXPECT_EQ(value, "of b");
 }
 
 TEST_P(BackendContract, RefusesADamagedCheckpointAndNamesTheFile) {

@@ -1,0 +1,39 @@
+// What a person says about state when the operators of a job have changed: which of the
+// checkpoint's state goes by another name now, and which is to be forgotten. Nothing is forgotten
+// unsaid.
+#pragma once
+
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/checkpoint/manifest.h"
+#include "engine/checkpoint/snapshot_store.h"
+#include "engine/graph/graph.h"
+
+namespace tidemill {
+
+// A name is an operator's, or "operator/state". A state's name means those that begin with it and a
+// dot too: they belong to it ("timers" and "timers.fired").
+struct StateChanges {
+  std::vector<std::pair<std::string, std::string>> renamed;  // former, present
+  std::vector<std::string> dropped;
+};
+
+// Both return what to write into the audit trail; a name that means nothing here is warned of.
+
+// Before any operator is built, and before anything prepared is published. Throws Error(kConfig) if
+// both names are in the checkpoint, or one is no name of a state.
+std::vector<std::string> rename_states(const StateChanges& changes, Manifest& manifest,
+                                       SnapshotStore& store);
+
+// After all operators are built, before the first record. `unused_parts`: (operator, part) of the
+// manifest that no operator has asked for. Throws Error(kRefused) naming all state that the
+// checkpoint has, the job has not, and nobody has dropped.
+std::vector<std::string> drop_states(
+    const StateChanges& changes, const Manifest& manifest,
+    const std::set<std::pair<std::string, std::string>>& unused_parts, const Graph& graph,
+    SnapshotStore& store);
+
+}  // namespace tidemill

@@ -1,0 +1,222 @@
+// A job whose operators have changed goes on from its checkpoint: state that is gone is named until
+// it is dropped, and what has another name now is found (--drop-state, --rename-state).
+#include <csignal>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include "app/run.h"
+#include "operators/keyed_stream.h"
+#include "operators/source.h"
+#include "operators/stream.h"
+#include "state/keyed_value.h"
+#include "state/operator_state.h"
+
+namespace tidemill {
+namespace {
+
+// What the test asks of the next run, and what it has seen.
+struct Script {
+  std::int64_t until = 0;  // this number of records in all, then the job is stopped
+  std::vector<std::string> counters;
+  std::string state = "count";
+  std::mutex mutex;
+  std::map<std::string, std::int64_t> last;  // by counter: the last record's count and total
+  std::map<std::string, std::int64_t> total;
+};
+Script* script = nullptr;
+
+class Numbers final : public SourceReader<std::int64_t> {
+ public:
+  Numbers(OperatorContext& ctx, const std::vector<SplitPosition>& positions) {
+    if (ctx.subtask() != 0) return;
+    SplitStatus split;
+    split.name = "numbers";
+    split.source = "numbers";
+    for (const SplitPosition& p : positions) split.next_offset = p.offset;
+    splits_.push_back(split);
+  }
+  void poll(SourceBatch<std::int64_t>& out, std::size_t max_records) override {
+    if (splits_.empty()) return;
+    std::int64_t& next = splits_.front().next_offset;
+    for (std::size_t n = 0; n < max_records && next < script->until; ++n, ++next)
+      out.append(next, {0, 0, next, EventTime::min()});
+    if (next == script->until && !has_asked_) {
+      has_asked_ = true;
+      ::kill(::getpid(), SIGTERM);
+    }
+  }
+  std::vector<SplitStatus>& splits() override { return splits_; }
+
+ private:
+  std::vector<SplitStatus> splits_;
+  bool has_asked_ = false;
+};
+
+// A part that holds for all subtasks, and only the first one asks for.
+class Shared final : public Snapshotable {
+ public:
+  explicit Shared(OperatorContext& ctx) {
+    if (ctx.subtask() == 0) (void)ctx.restored("shared");
+    ctx.attach(*this);
+  }
+  void freeze(CheckpointId) override {}
+  bool drain(StageSnapshot& out, std::size_t) override {
+    out.parts.push_back({"shared", "for all"});
+    return true;
+  }
+};
+
+// Counts the records of the one key, and those of this subtask.
+class Counter final : public OneInput<std::int64_t> {
+ public:
+  using Out = std::int64_t;
+
+  explicit Counter(OperatorContext& ctx)
+      : name_(ctx.name()),
+        count_(ctx, script->state),
+        total_(ctx, script->state + ".total"),
+        shared_(ctx) {
+    for (const std::int64_t former : total_.restored()) *total_ = std::max(*total_, former);
+  }
+  void process(Batch<std::int64_t>& batch) override {
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const std::lock_guard lock(script->mutex);
+      script->last[name_] = ++count_["key"];
+      script->total[name_] = ++*total_;
+    }
+  }
+
+ private:
+  const std::string name_;
+  KeyedValue<std::string, std::int64_t> count_;
+  OperatorState<std::int64_t> total_;
+  Shared shared_;
+};
+
+void build(Environment& env) {
+  const SourceSpec<std::int64_t> spec{
+      "numbers", [](OperatorContext& ctx, const std::vector<SplitPosition>& positions) {
+        return std::make_unique<Numbers>(ctx, positions);
+      }};
+  const auto numbers = read_events(
+      env.graph(), "numbers", spec, [](std::int64_t n) { return EventTime{n}; }, Duration(0));
+  const auto keyed = numbers.key_by([](std::int64_t) { return std::string("key"); });
+  for (const std::string& name : script->counters) keyed.process<Counter>(name);
+}
+
+class StateChanges : public ::testing::TestWithParam<const char*> {
+ protected:
+  StateChanges() {
+    script = &script_;
+    folder_ = ::testing::TempDir() + "tidemill-state-changes-" + std::to_string(::getpid()) + "-" +
+              GetParam();
+    std::filesystem::remove_all(folder_);
+  }
+  ~StateChanges() override { std::filesystem::remove_all(folder_); }
+
+  // Runs the job for ten records more; its exit code. `said` is what it wrote to stderr.
+  int run(std::vector<std::string> counters, const std::vector<std::string>& flags = {}) {
+    script_.counters = std::move(counters);
+    script_.until += 10;
+    std::vector<std::string> words = {"job",
+                                      "--checkpoint-dir",
+                                      folder_,
+                                      "--http",
+                                      "none",
+                                      "--parallelism",
+                                      "2",
+                                      "--set",
+                                      std::string("state.backend=") + GetParam()};
+    words.insert(words.end(), flags.begin(), flags.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    ::testing::internal::CaptureStderr();
+    const int code =
+        run_job(static_cast<int>(argv.size()), argv.data(),
+                {.name = "counters", .description = "Counts.", .keys = {}, .build = build});
+    said_ = ::testing::internal::GetCapturedStderr();
+    if (code != 0) script_.until -= 10;
+    return code;
+  }
+  std::string audit() const {
+    std::ostringstream text;
+    text << std::ifstream(folder_ + "/counters/audit.log").rdbuf();
+    return text.str();
+  }
+  bool says(const std::string& text) const { return said_.find(text) != std::string::npos; }
+
+  Script script_;
+  std::string folder_;
+  std::string said_;
+};
+
+TEST_P(StateChanges, ARemovedOperatorsStateIsNamedUntilItIsDropped) {
+  ASSERT_EQ(run({"a", "b", "c"}), 0) << said_;
+  EXPECT_EQ(run({"a"}), 3);
+  EXPECT_TRUE(says("with --rename-state OLD=NEW, or let it go with --drop-state NAME: b, c"))
+      << said_;
+  EXPECT_EQ(run({"a"}, {"--drop-state", "b"}), 3);
+  EXPECT_TRUE(says("--drop-state NAME: c")) << said_;
+  ASSERT_EQ(run({"a"}, {"--drop-state", "b", "--drop-state", "c"}), 0) << said_;
+  EXPECT_EQ(script_.last["a"], 20);
+  EXPECT_NE(audit().find("state of b dropped (--drop-state)"), std::string::npos) << audit();
+  // It is gone: nothing is asked any more, one of its name starts empty, and the flag, left where
+  // it was, takes nothing from it.
+  ASSERT_EQ(run({"a", "b"}), 0) << said_;
+  EXPECT_EQ(script_.last["b"], 10);
+  ASSERT_EQ(run({"a", "b"}, {"--drop-state", "b"}), 0) << said_;
+  EXPECT_TRUE(says("--drop-state b: ignored")) << said_;
+  EXPECT_EQ(script_.last["b"], 20);
+  EXPECT_EQ(script_.total["b"], 20);
+}
+
+TEST_P(StateChanges, ARenamedOperatorFindsItsState) {
+  ASSERT_EQ(run({"a"}), 0) << said_;
+  EXPECT_EQ(run({"later"}), 3);
+  EXPECT_TRUE(says("--drop-state NAME: a")) << said_;
+  ASSERT_EQ(run({"later"}, {"--rename-state", "a=later"}), 0) << said_;
+  EXPECT_EQ(script_.last["later"], 20);
+  EXPECT_EQ(script_.total["later"], 20);
+  EXPECT_NE(audit().find("state of a goes to later (--rename-state)"), std::string::npos);
+  ASSERT_EQ(run({"later"}, {"--rename-state", "a=later"}), 0) << said_;
+  EXPECT_TRUE(says("--rename-state a=later: ignored")) << said_;
+  EXPECT_EQ(script_.last["later"], 30);
+}
+
+TEST_P(StateChanges, ARenamedStateIsFound) {
+  ASSERT_EQ(run({"a"}), 0) << said_;
+  script_.state = "number";
+  EXPECT_EQ(run({"a"}), 3);
+  EXPECT_TRUE(says("--drop-state NAME: a/count, a/count.total")) << said_;
+  ASSERT_EQ(run({"a"}, {"--rename-state", "a/count=a/number"}), 0) << said_;
+  EXPECT_EQ(script_.last["a"], 20);
+  EXPECT_EQ(script_.total["a"], 20);
+  script_.state = "again";
+  ASSERT_EQ(run({"a"}, {"--drop-state", "a/number"}), 0) << said_;
+  EXPECT_EQ(script_.last["a"], 10);
+  EXPECT_EQ(script_.total["a"], 10);
+}
+
+TEST_P(StateChanges, WhatCannotBeMeantIsRefused) {
+  ASSERT_EQ(run({"a", "b"}), 0) << said_;
+  EXPECT_EQ(run({"a", "b"}, {"--rename-state", "a=b"}), 2);
+  EXPECT_TRUE(says("a name that the checkpoint has already")) << said_;
+  EXPECT_EQ(run({"a", "b"}, {"--rename-state", "a"}), 2);
+  EXPECT_TRUE(says("--rename-state wants OLD=NEW: a")) << said_;
+  EXPECT_EQ(run({"a", "b"}, {"--rename-state", "a/count=number"}), 2);
+  EXPECT_TRUE(says("OPERATOR/STATE=OPERATOR/STATE")) << said_;
+  ASSERT_EQ(run({"a", "b"}), 0) << said_;
+  EXPECT_EQ(script_.last["a"], 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, StateChanges, ::testing::Values("memory", "rocksdb"));
+
+}  // namespace
+}  // namespace tidemill
