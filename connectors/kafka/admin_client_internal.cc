@@ -48,7 +48,8 @@ rd_kafka_t* Admin::Client::uncommitted() {
 
 Error Admin::Client::failed(const std::string& what, rd_kafka_resp_err_t error) const {
   return {is_login_refused() ? ErrorCode::kConfig : error_code_of(error),
-          "Kafka did not answer a question: " + what + ": " + describe(error) + last_error_text()};
+          "Kafka (" + settings_.brokers + ") did not answer a question: " + what + ": " +
+              describe(error) + last_error_text()};
 }
 
 void Admin::Client::until_answered(const std::string& what, const Ask& ask) const {

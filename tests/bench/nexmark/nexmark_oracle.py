@@ -1,6 +1,6 @@
 """Nexmark's queries in SQL over dumped events: what `nexmark --verify` must say for any events, rate and group.
 
-    oracle.py EVENTS          prints query, number of rows and checksum (`nexmark --dump-input EVENTS` wrote the events)
+    nexmark_oracle.py EVENTS          prints query, number of rows and checksum (`nexmark --dump-input EVENTS` wrote the events)
 
 Needs DuckDB. Shares nothing with the program but the lines of the events.
 """
