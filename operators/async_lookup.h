@@ -104,8 +104,10 @@ class LookupCache {
 // Port 0: rows at the record's time. Port 1: records without an answer (kSkip), as they came.
 //
 // A watermark is forwarded when all records before it have their answers; until then nothing more
-// is taken. State: the records that wait. After a restore, also with another parallelism, they are
-// asked for again, each by one subtask.
+// is taken, barriers behind it included: a checkpoint is held up for at most attempts x (timeout +
+// pause), times the rounds of `in_flight` requests that the waiting records need. State: the
+// records that wait. After a restore, also with another parallelism, they are asked for again, each
+// by one subtask.
 template <class In, class K, class V, class KeyOf, class F>
 class AsyncLookup final : public OneInput<In> {
  public:
