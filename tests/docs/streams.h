@@ -11,7 +11,9 @@
 
 #include "connectors/generator/generator.h"
 #include "connectors/print/print_sink.h"
+#include "connectors/redis/lookup.h"
 #include "operators/aggregates.h"
+#include "operators/async_lookup.h"
 #include "operators/changelog_io.h"
 #include "operators/collections.h"
 #include "operators/combined.h"

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <string>
 
+#include "connectors/redis/lookup.h"
 #include "connectors/redis/writer.h"
 #include "tests/connectors/redis/writer_harness.h"
 
@@ -89,6 +90,19 @@ TEST_F(RedisTls, ComesBackAfterTheServer) {
   server.start();
   ASSERT_TRUE(flush(writer));
   EXPECT_EQ(number_of(PlainClient(server.port()).get("k")), 2);
+}
+
+TEST_F(RedisTls, LooksUpAtAServerItTrusts) {
+  RedisServer server(server_arguments("server", "no"));
+  PlainClient(server.port()).ask({"SET", "k", "v"});
+  const auto client = redis_lookup({.server = settings("127.0.0.1", "ca").server})(kClock);
+  client->request(1, "k");
+  std::vector<LookupAnswer<std::string>> answers;
+  ASSERT_TRUE(eventually([&] {
+    client->poll(answers);
+    return !answers.empty();
+  }));
+  EXPECT_EQ(answers[0].value, "v");
 }
 
 TEST_F(RedisTls, RefusesACertificateOfAnotherAuthority) {
