@@ -117,7 +117,8 @@ class EquiJoin final : public TwoInput<L, R> {
     const auto time_of = [&](std::size_t i) { return batch[i].time; };
     mine.rows.prefetch(refs, time_of, time_of);
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      auto& [value, time] = batch[i];
+      T& value = batch[i].value;
+      const EventTime time = batch[i].time;
       const auto& [key, hash] = refs[i];
       bool has_partner = false;
       bool has_new_partner = false;

@@ -170,7 +170,8 @@ class IntervalJoin final : public TwoInput<L, R> {
     mine.rows.prefetch(refs, time_of, time_of);
     alone_.clear();
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      auto& [value, time] = batch[i];
+      T& value = batch[i].value;
+      const EventTime time = batch[i].time;
       const auto& [key, hash] = refs[i];
       bool has_partner = false;
       bool has_new_partner = false;

@@ -249,10 +249,12 @@ class WindowCoGroup final : public TwoInput<L, R> {
       collect(left_, *it, group, &Contents::left);
       collect(right_, *it, group, &Contents::right);
     }
-    for (const auto& [key, contents] : contents_) {
-      f_(CoGroup<Key, L, R>{key.key, window, contents.left, contents.right}, [&](Row row) {
+    for (const auto& entry : contents_) {
+      const Key& key = entry.first.key;
+      const auto& contents = entry.second;
+      f_(CoGroup<Key, L, R>{key, window, contents.left, contents.right}, [&](Row row) {
         ++given_out_;
-        out_.emit(Out{key.key, window, std::move(row)}, window.last());
+        out_.emit(Out{key, window, std::move(row)}, window.last());
       });
     }
     contents_.clear();

@@ -64,7 +64,7 @@ std::size_t budget_of(const StagePlace& place) {
 // late left KEY@TIME=VALUE
 std::vector<Stream<std::string>> late_of_both(const StageSite& site, NodeId node) {
   std::vector<Stream<std::string>> late;
-  for (const std::size_t side : {0, 1}) {
+  for (std::size_t side = 0; side < 2; ++side) {
     late.push_back(
         site.port<ScenarioRecord>(node, 1 + side).map([side](const ScenarioRecord& record) {
           return (side == 0 ? "late left " : "late right ") +

@@ -30,9 +30,9 @@ struct RankValueOf {
 
 using KeyOf = std::string ScenarioRecord::*;
 using ShownOf = Value ScenarioRecord::*;
-using Stage = TopNPerKey<ScenarioRecord, KeyOf, RankValueOf, ShownOf>;
+using TopNStage = TopNPerKey<ScenarioRecord, KeyOf, RankValueOf, ShownOf>;
 
-ResultRow row_of(const Stage::Out& change) {
+ResultRow row_of(const TopNStage::Out& change) {
   const auto& ranked = change.row;
   return {ranked.key + "#" + std::to_string(ranked.rank) + "=" + print(ranked.row), ranked.key,
           ranked.row};
@@ -45,10 +45,10 @@ StageRows add_topn_stage(const StageSite& site) {
   const RankOrder order =
       site.spec.choice("order", "desc") == "asc" ? RankOrder::kAscending : RankOrder::kDescending;
   const NodeId id = site.add_by_key([n, order](OperatorContext& ctx) {
-    return std::make_unique<Stage>(ctx, n, order, &ScenarioRecord::key, RankValueOf{},
-                                   &ScenarioRecord::value);
+    return std::make_unique<TopNStage>(ctx, n, order, &ScenarioRecord::key, RankValueOf{},
+                                       &ScenarioRecord::value);
   });
-  return {site.port<Stage::Out>(id, 0).map(&row_of)};
+  return {site.port<TopNStage::Out>(id, 0).map(&row_of)};
 }
 
 }  // namespace tidemill::scenario
