@@ -24,6 +24,7 @@
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
 #include "operators/pre_aggregate.h"
+#include "operators/running_windows.h"
 #include "operators/window.h"
 #include "state/operator_state.h"
 #include "state/windowed_value.h"
@@ -107,7 +108,12 @@ class AlignedWindow final : public Operator {
       slice_ends_.insert(slice.end);
       slices_.update(slice.end, slice.refs,
                      [&](std::size_t i, A& a) { add_row(a, batch[slice.rows[i]]); });
-      if (needs_touches() || slice.first_end <= progress_->watermark) touch_windows(slice);
+      const bool is_behind = slice.first_end <= progress_->watermark;
+      if (is_behind) {
+        for (const KeyRef<Key>& ref : slice.refs)
+          running_.forget(key_group_of(ref.hash, groups_.groups));
+      }
+      if (needs_touches() || is_behind) touch_windows(slice);
     }
     rows_of_touched_windows();
     rows_.clear();
@@ -155,6 +161,8 @@ class AlignedWindow final : public Operator {
     std::optional<A> last;     // what the last row was made of; for changes_only
     BOOST_DESCRIBE_CLASS(Mark, (), (has_changed, last), (), ())
   };
+
+  static constexpr std::int64_t kManySlices = 4;  // in a window: fewer are merged as soon
 
   static WindowOptions check(const WindowOptions& options) {
     check_options(options, std::equality_comparable<Result>);
@@ -333,6 +341,7 @@ class AlignedWindow final : public Operator {
         marks_->drop(end);
       }
     }
+    slices_.charge_besides(running_.memory());
     return Progress::kDone;
   }
 
@@ -344,10 +353,23 @@ class AlignedWindow final : public Operator {
       });
       return;
     }
+    if constexpr (Evictable<A>) {
+      if (windows_.size() / windows_.slice() >= kManySlices) {
+        running_.close(
+            group, windows_.window_ending(end), windows_.slide(),
+            [&](EventTime after, EventTime until, auto&& fn) {
+              for (auto it = slice_ends_.upper_bound(after);
+                   it != slice_ends_.end() && *it <= until; ++it)
+                slices_.for_each(*it, group, fn);
+            },
+            [&](const Key& key, std::uint64_t hash, const A& a) { give_out(end, key, hash, a); });
+        return;
+      }
+    }
     const EventTime start = end - windows_.size();
     for (auto it = slice_ends_.upper_bound(start); it != slice_ends_.end() && *it <= end; ++it) {
       slices_.for_each(*it, group, [&](const Key& key, std::uint64_t hash, const A& a) {
-        const auto [entry, is_new] = merged_.try_emplace(HashedKey{key, hash}, a);
+        const auto [entry, is_new] = merged_.try_emplace(HashedKey<Key>{key, hash}, a);
         if (!is_new) entry->second.merge(a);
       });
     }
@@ -391,7 +413,7 @@ class AlignedWindow final : public Operator {
     marks_->for_each(end, group, [&](const Key& key, std::uint64_t hash, const Mark& mark) {
       if (mark.has_changed) changed_.push_back({key, hash});
     });
-    for (const HashedKey& key : changed_)
+    for (const HashedKey<Key>& key : changed_)
       give_out(end, key.key, key.hash, content(end, key.key, key.hash));
     changed_.clear();
   }
@@ -424,19 +446,6 @@ class AlignedWindow final : public Operator {
            *options_.early_processing;
   }
 
-  struct HashedKey {
-    Key key;
-    std::uint64_t hash;
-    friend bool operator==(const HashedKey& x, const HashedKey& y) {
-      return x.hash == y.hash && x.key == y.key;
-    }
-  };
-  struct HashOf {
-    std::size_t operator()(const HashedKey& key) const {
-      return static_cast<std::size_t>(key.hash);
-    }
-  };
-
   const AlignedWindows windows_;
   const WindowOptions options_;
   const Finish finish_;
@@ -453,13 +462,14 @@ class AlignedWindow final : public Operator {
   Counter& late_count_;
   Counter& windowless_count_;
 
-  std::set<EventTime> slice_ends_;  // derived: the namespaces of slices_
+  std::set<EventTime> slice_ends_;           // derived: the namespaces of slices_
+  RunningWindows<Key, A> running_{groups_};  // derived from slices_
   EventTime next_early_processing_ = EventTime::max();
   // Empty between calls.
   std::vector<SliceRows> rows_;
   std::vector<Touched> touched_;
-  std::vector<HashedKey> changed_;
-  boost::unordered_flat_map<HashedKey, A, HashOf> merged_;
+  std::vector<HashedKey<Key>> changed_;
+  boost::unordered_flat_map<HashedKey<Key>, A, typename HashedKey<Key>::Hash> merged_;
   std::size_t given_out_ = 0;
 };
 

@@ -45,6 +45,9 @@ class WindowedValue {
     store_.for_each(ns, group, fn);
   }
 
+  // What its owner holds in memory besides, charged as if it were here.
+  void charge_besides(std::size_t bytes) { store_.charge_besides(bytes); }
+
   // Forgets everything in `ns`, or the keys of one group in it.
   void drop(EventTime ns) { store_.drop(ns); }
   void drop(EventTime ns, KeyGroup group) { store_.drop(ns, group); }
