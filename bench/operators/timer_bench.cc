@@ -1,7 +1,7 @@
 // How long a barrier waits while timers fire: many timers of a process function fall due at one
 // watermark, and data lies between the watermark and the barrier.
 //
-//   timer_bench [TIMERS]     10,000,000 by default, one for each key
+//   timer_bench [TIMERS] [BACKEND]     10,000,000 by default, one for each key; memory or rocksdb
 //
 // Prints the time to set and to fire a timer, and the longest time that a piece of the firing, a
 // batch of records for keys that owe timers, and the barrier behind it took together, in CPU time.
@@ -61,8 +61,8 @@ double milliseconds_of(auto&& work) {
 
 constexpr std::uint64_t kBatch = 1000;
 
-void run(std::uint64_t timers, const std::filesystem::path& folder) {
-  const auto backend = make_backend("memory", {.dir = folder / "work"});
+void run(std::uint64_t timers, const char* kind, const std::filesystem::path& folder) {
+  const auto backend = make_backend(kind, {.dir = folder / "work"});
   backend->restore({}, {});
   Resources resources;
   resources.lend<Backend>(*backend);
@@ -125,7 +125,7 @@ int main(int argc, char** argv) {
                       ("tidemill-timer-bench-" + std::to_string(std::random_device{}()));
   std::filesystem::create_directories(folder);
   try {
-    tidemill::run(timers, folder);
+    tidemill::run(timers, argc > 2 ? argv[2] : "memory", folder);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     std::filesystem::remove_all(folder);
