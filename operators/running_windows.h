@@ -23,9 +23,7 @@ struct HashedKey {
     return x.hash == y.hash && x.key == y.key;
   }
   struct Hash {
-    std::size_t operator()(const HashedKey& key) const {
-      return static_cast<std::size_t>(key.hash);
-    }
+    std::size_t operator()(const HashedKey& of) const { return static_cast<std::size_t>(of.hash); }
   };
 };
 

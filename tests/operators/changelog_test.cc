@@ -89,7 +89,6 @@ TEST(ChangelogTest, OthersTakeThem) {
 struct Balance {
   std::string account;
   std::string amount;
-  friend bool operator==(const Balance&, const Balance&) = default;
 };
 
 TEST(ChangelogTest, ACompactedTopicIsOne) {

@@ -35,7 +35,7 @@ std::vector<std::string> rows(OperatorHarness& h, std::size_t port = 0) {
 }
 
 TEST(EventTimeSort, GivesOutInOrderWhatHasPassed) {
-  for (const std::size_t budget : {1, 1000}) {
+  for (const std::size_t budget : std::vector<std::size_t>{1, 1000}) {
     OperatorHarness::run(sorting(budget), [](OperatorHarness& h) {
       SCOPED_TRACE(h.mode());
       h.push<Event>({{"ax", {50}}, {"bx", {30}}, {"ay", {40}}, {"cx", {40}}, {"az", {40}}});

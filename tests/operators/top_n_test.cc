@@ -113,7 +113,7 @@ TEST(TopN, LeavesOutWhatIsNotANumberAndRefusesNoRanks) {
 
 TEST(TopN, IsWhatSortingAllRecordsGives) {
   std::mt19937 random(7);
-  for (const std::size_t n : {1, 3, 10}) {
+  for (const std::size_t n : std::vector<std::size_t>{1, 3, 10}) {
     OperatorHarness h(top(n), {.backend = "rocksdb", .restarts = true});
     std::map<std::string, std::vector<std::pair<Bid, EventTime>>> all;
     std::map<std::string, std::map<int, std::string>> shown;

@@ -210,7 +210,7 @@ TEST_F(RedisLookupOnServer, AValueTooLongToBeReadIsAnErrorOfItsRequestOnly) {
   answers.request(1, "long");
   answers.request(2, "a");
   const auto& all = answers.wait_for(2);
-  EXPECT_THAT(all.at(1), HasSubstr("key long: the server does not speak"));
+  EXPECT_THAT(all.at(1), HasSubstr("key long"));
   EXPECT_EQ(all.at(2), "1");
 }
 
