@@ -255,7 +255,8 @@ class AlignedWindow final : public Operator {
   void catch_up(const SliceRows& slice, std::uint64_t hash) {
     if (slice.first_end > progress_->watermark && !options_.early) return;
     const KeyGroup group = key_group_of(hash, groups_.groups);
-    while (done_[group] < progress_->watermark) fire_next(group, next_end(done_[group]));
+    while (done_[group] < progress_->watermark)
+      fire_next(group, windows_.next_end(slice_ends_, done_[group]));
   }
 
   void touch_windows(const SliceRows& slice) {
@@ -287,19 +288,6 @@ class AlignedWindow final : public Operator {
     touched_.clear();
   }
 
-  // The first window end after `after` of a window that holds a slice; EventTime::max() + 1 step is
-  // never reached: none is nullopt.
-  [[nodiscard]] std::optional<EventTime> next_end(EventTime after) const {
-    for (const EventTime slice_end : slice_ends_) {
-      const EventTime last = windows_.last_window_of(slice_end)->end;
-      if (last <= after) continue;
-      const EventTime first = windows_.first_end_of(slice_end);
-      if (first > after) return first;
-      return ceil_to(after + Duration(1), windows_.slide(), windows_.offset() + windows_.size());
-    }
-    return std::nullopt;
-  }
-
   // Window after window, group after group, until the watermark or the budget is reached.
   Progress fire() {
     const EventTime watermark = progress_->watermark;
@@ -307,7 +295,7 @@ class AlignedWindow final : public Operator {
     while (true) {
       const EventTime from = done_.min();
       if (from >= watermark) break;
-      const std::optional<EventTime> end = next_end(from);
+      const std::optional<EventTime> end = windows_.next_end(slice_ends_, from);
       const EventTime goal = end && *end <= watermark ? *end : watermark;
       for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
         if (done_[group] >= goal) continue;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <string>
 
 #include <boost/describe.hpp>
@@ -170,6 +171,17 @@ class AlignedWindows {
     return ceil_to(slice_end, slide_, offset_ + size_);
   }
   [[nodiscard]] Window window_ending(EventTime end) const { return {end - size_, end}; }
+  // The first end after `after` of a window that holds one of these slices, given by their ends;
+  // none: no such window.
+  [[nodiscard]] std::optional<EventTime> next_end(const std::set<EventTime>& slice_ends,
+                                                  EventTime after) const {
+    for (const EventTime slice_end : slice_ends) {
+      if (last_window_of(slice_end)->end <= after) continue;
+      const EventTime first = first_end_of(slice_end);
+      return first > after ? first : ceil_to(after + Duration(1), slide_, offset_ + size_);
+    }
+    return std::nullopt;
+  }
 
  private:
   static void require_positive(const char* what, Duration d) {

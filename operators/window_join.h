@@ -198,19 +198,8 @@ class WindowCoGroup final : public TwoInput<L, R> {
   // record.
   void catch_up(std::uint64_t hash) {
     const KeyGroup group = key_group_of(hash, groups_.groups);
-    while (done_[group] < progress_->watermark) fire_next(group, next_end(done_[group]));
-  }
-
-  // The first end after `after` of a window that holds a slice.
-  [[nodiscard]] std::optional<EventTime> next_end(EventTime after) const {
-    for (const EventTime slice_end : slice_ends_) {
-      const EventTime last = windows_.last_window_of(slice_end)->end;
-      if (last <= after) continue;
-      const EventTime first = windows_.first_end_of(slice_end);
-      if (first > after) return first;
-      return ceil_to(after + Duration(1), windows_.slide(), windows_.offset() + windows_.size());
-    }
-    return std::nullopt;
+    while (done_[group] < progress_->watermark)
+      fire_next(group, windows_.next_end(slice_ends_, done_[group]));
   }
 
   // Window after window, group after group, until the watermark or the budget is reached.
@@ -218,7 +207,7 @@ class WindowCoGroup final : public TwoInput<L, R> {
     const EventTime watermark = progress_->watermark;
     given_out_ = 0;
     for (EventTime from = done_.min(); from < watermark; from = done_.min()) {
-      const std::optional<EventTime> end = next_end(from);
+      const std::optional<EventTime> end = windows_.next_end(slice_ends_, from);
       const EventTime goal = end && *end <= watermark ? *end : watermark;
       for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
         if (done_[group] >= goal) continue;
