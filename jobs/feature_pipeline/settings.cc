@@ -36,6 +36,8 @@ std::vector<ConfigKey> keys() {
       {"features.emit_interval", "", "coalesced: at most one row a key and interval of event time"},
       {"features.changes_only", "false", "no row equal to the key's last one"},
       {"sinks.file.dir", "", "directory of a file log to write"},
+      {"sinks.file.bucket", "",
+       "a folder for each part of event time, such as day=%Y-%m-%d/%H:%M; default: none"},
       {"sinks.file.partitions", "", "its partitions; default: as many as the source has"},
       {"sinks.redis.url", "", "redis://[user@]host:port/db, rediss:// for TLS"},
       {"sinks.redis.ttl", "auto",
