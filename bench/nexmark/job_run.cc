@@ -109,14 +109,9 @@ JobRunResult run_as_job(const Query& query, const Options& o) {
   steady_clock::time_point begin;
   double cpu_begin = 0;
 
+  const fs::path log = fs::path(o.dir) / log_name(o);
   const auto lines = [&](Environment& env) {
-    if (o.source == "kafka") {
-      if (result.has_run) make_topic(env.config(), o.generator, o.events);
-      return features::kafka_events(env);
-    }
-    const fs::path log = fs::path(o.dir) / log_name(o);
-    if (result.has_run) make_file_log(log, o.generator, o.events);
-    return file_lines(env, log);
+    return o.source == "kafka" ? features::kafka_events(env) : file_lines(env, log);
   };
   const auto outputs = [&](Environment& env) {
     if (o.sink == "file") {
@@ -124,7 +119,7 @@ JobRunResult run_as_job(const Query& query, const Options& o) {
           env.output_name((fs::path(o.dir) / (std::string(query.name) + "-rows")).string());
       env.claim_folder(dir, Environment::Use::kWrite);
       read_committed = [&committed, dir] { committed.read_files(dir); };
-      return Outputs(file_sink({.dir = dir, .partitions = kLogPartitions}));
+      return Outputs(file_sink({.dir = dir, .partitions = kLogPartitions, .bucket = query.bucket}));
     }
     if (o.sink == "kafka") {
       const std::string topic = env.config().required("sinks.kafka.topic");
@@ -143,6 +138,8 @@ JobRunResult run_as_job(const Query& query, const Options& o) {
     if (o.source == "kafka" || o.sink == "kafka")
       features::commit_with_kafka(
           env, o.source == "kafka" ? std::optional<std::string>(kLinesOperator) : std::nullopt);
+    if (result.has_run && o.source == "kafka") make_topic(env.config(), o.generator, o.events);
+    if (result.has_run && o.source == "file") make_file_log(log, o.generator, o.events);
     begin = steady_clock::now();
     cpu_begin = cpu_seconds();
   };
