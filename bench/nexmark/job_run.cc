@@ -95,83 +95,107 @@ class StdoutToStderr {
   int stdout_;
 };
 
-}  // namespace
+class JobRun {
+ public:
+  JobRun(const Query& query, const Options& o)
+      : query_(query),
+        o_(o),
+        log_(fs::path(o.dir) / log_name(o)),
+        committed_(query.name == "q12" ? std::optional(kCountOfQ12) : std::nullopt) {
+    result_.has_run = !asks_only(o);
+  }
 
-JobRunResult run_as_job(const Query& query, const Options& o) {
-  using std::chrono::steady_clock;
-  const Duration disorder = o.disorder.value_or(Generator(o.generator).disorder(o.events));
-  JobRunResult result;
-  result.has_run = !asks_only(o);
-  CommittedRows committed(query.name == "q12" ? std::optional(kCountOfQ12) : std::nullopt);
-  std::function<void()> read_committed;  // empty: rows are counted as they come
-  std::atomic<std::int64_t> num_read{0};
-  Tally tally;
-  steady_clock::time_point begin;
-  double cpu_begin = 0;
+  JobRunResult run() {
+    std::vector<std::string> words = {"nexmark"};
+    words.insert(words.end(), o_.job_settings.begin(), o_.job_settings.end());
+    words.insert(words.end(), o_.job_flags.begin(), o_.job_flags.end());
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    std::optional<StdoutToStderr> talk;
+    if (result_.has_run) talk.emplace();
+    result_.exit_code = run_job(static_cast<int>(arguments.size()), arguments.data(),
+                                {.name = "nexmark-" + std::string(query_.name),
+                                 .description = "A Nexmark query over a log of events.",
+                                 .keys = settings_of(query_, o_),
+                                 .build = [this](Environment& env) { build(env); }});
+    result_.cpu_s = cpu_seconds() - cpu_begin_;
+    result_.wall_s = std::chrono::duration<double>(steady_clock::now() - begin_).count();
+    talk.reset();
+    result_.events = num_read_;
+    if (result_.exit_code == 0 && result_.has_run) add_up();
+    return result_;
+  }
 
-  const fs::path log = fs::path(o.dir) / log_name(o);
-  const auto lines = [&](Environment& env) {
-    return o.source == "kafka" ? features::kafka_events(env) : file_lines(env, log);
-  };
-  const auto outputs = [&](Environment& env) {
-    if (o.sink == "file") {
+ private:
+  using steady_clock = std::chrono::steady_clock;
+
+  // Writes events last: what is wrong with the settings has been told by then.
+  void build(Environment& env) {
+    refuse_shared(env.config(), o_);
+    result_.parallelism = env.parallelism();
+    result_.backend = env.config().text("state.backend");
+    const bool is_from_kafka = o_.source == "kafka";
+    const Duration disorder = o_.disorder.value_or(Generator(o_.generator).disorder(o_.events));
+    const Events events =
+        read_lines(env, is_from_kafka ? features::kafka_events(env) : file_lines(env, log_),
+                   disorder, num_read_);
+    query_.build(events, outputs(env));
+    if (is_from_kafka || o_.sink == "kafka")
+      features::commit_with_kafka(
+          env, is_from_kafka ? std::optional<std::string>(kLinesOperator) : std::nullopt);
+    if (result_.has_run && is_from_kafka) make_topic(env.config(), o_.generator, o_.events);
+    if (result_.has_run && !is_from_kafka) make_file_log(log_, o_.generator, o_.events);
+    begin_ = steady_clock::now();
+    cpu_begin_ = cpu_seconds();
+  }
+
+  Outputs outputs(Environment& env) {
+    if (o_.sink == "file") {
       const fs::path dir =
-          env.output_name((fs::path(o.dir) / (std::string(query.name) + "-rows")).string());
+          env.output_name((fs::path(o_.dir) / (std::string(query_.name) + "-rows")).string());
       env.claim_folder(dir, Environment::Use::kWrite);
-      read_committed = [&committed, dir] { committed.read_files(dir); };
-      return Outputs(file_sink({.dir = dir, .partitions = kLogPartitions, .bucket = query.bucket}));
+      read_committed_ = [this, dir] { committed_.read_files(dir); };
+      return Outputs(
+          file_sink({.dir = dir, .partitions = kLogPartitions, .bucket = query_.bucket}));
     }
-    if (o.sink == "kafka") {
+    if (o_.sink == "kafka") {
       const std::string topic = env.config().required("sinks.kafka.topic");
-      read_committed = [&committed, client = features::sink_client_of(env.config()),
-                        own = env.output_name(topic)] { committed.read_topic(client, own); };
+      read_committed_ = [this, client = features::sink_client_of(env.config()),
+                         own = env.output_name(topic)] { committed_.read_topic(client, own); };
       return Outputs(features::kafka_sink(env, topic));
     }
-    return Outputs(o.verify ? Outputs::Kind::kChecksum : Outputs::Kind::kCount, tally);
-  };
-  const auto build = [&](Environment& env) {
-    refuse_shared(env.config(), o);
-    result.parallelism = env.parallelism();
-    result.backend = env.config().text("state.backend");
-    const Events events = read_lines(env, lines(env), disorder, num_read);
-    query.build(events, outputs(env));
-    if (o.source == "kafka" || o.sink == "kafka")
-      features::commit_with_kafka(
-          env, o.source == "kafka" ? std::optional<std::string>(kLinesOperator) : std::nullopt);
-    if (result.has_run && o.source == "kafka") make_topic(env.config(), o.generator, o.events);
-    if (result.has_run && o.source == "file") make_file_log(log, o.generator, o.events);
-    begin = steady_clock::now();
-    cpu_begin = cpu_seconds();
-  };
-
-  std::vector<std::string> words = {"nexmark"};
-  words.insert(words.end(), o.job_settings.begin(), o.job_settings.end());
-  words.insert(words.end(), o.job_flags.begin(), o.job_flags.end());
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  std::optional<StdoutToStderr> talk;
-  if (result.has_run) talk.emplace();
-  result.exit_code = run_job(static_cast<int>(arguments.size()), arguments.data(),
-                             {.name = "nexmark-" + std::string(query.name),
-                              .description = "A Nexmark query over a log of events.",
-                              .keys = settings_of(query, o),
-                              .build = build});
-  result.cpu_s = cpu_seconds() - cpu_begin;
-  result.wall_s = std::chrono::duration<double>(steady_clock::now() - begin).count();
-  talk.reset();
-  result.events = num_read;
-  if (result.exit_code != 0 || !result.has_run) return result;
-  if (read_committed) {
-    read_committed();
-    result.rows = committed.rows();
-    result.checksum = committed.checksum();
-    result.weight = committed.weight();
-  } else {
-    result.rows = tally.rows();
-    result.checksum = tally.checksum();
-    result.weight = tally.weight();
+    return Outputs(o_.verify ? Outputs::Kind::kChecksum : Outputs::Kind::kCount, tally_);
   }
-  return result;
+
+  void add_up() {
+    if (read_committed_) {
+      read_committed_();
+      result_.rows = committed_.rows();
+      result_.checksum = committed_.checksum();
+      result_.weight = committed_.weight();
+    } else {
+      result_.rows = tally_.rows();
+      result_.checksum = tally_.checksum();
+      result_.weight = tally_.weight();
+    }
+  }
+
+  const Query& query_;
+  const Options& o_;
+  const fs::path log_;
+  JobRunResult result_;
+  std::atomic<std::int64_t> num_read_{0};
+  Tally tally_;              // where rows are counted as they come …
+  CommittedRows committed_;  // … or in the end, by this:
+  std::function<void()> read_committed_;
+  steady_clock::time_point begin_;
+  double cpu_begin_ = 0;
+};
+
+}  // namespace
+
+JobRunResult run_as_job(const Query& query, const Options& options) {
+  return JobRun(query, options).run();
 }
 
 }  // namespace tidemill::nexmark

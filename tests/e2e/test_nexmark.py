@@ -1,5 +1,6 @@
 """Nexmark: published rows over both backends, an oracle for other events, kills in the middle, wrong flags."""
 import json
+import os
 import random
 import signal
 import subprocess
@@ -129,6 +130,19 @@ def test_a_wrong_flag_is_named(flags, text):
     assert done.returncode == 2
     assert text in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("flags, environment, text", [
+    ([], {}, "parallelism: 1  # default"),
+    ([], {"TIDEMILL_PARALLELISM": "3"}, "parallelism: 3  # TIDEMILL_PARALLELISM"),
+    (["--parallelism", "2"], {"TIDEMILL_PARALLELISM": "3"}, "parallelism: 2  # command line"),
+])
+def test_a_job_has_defaults_of_its_own_that_others_beat(flags, environment, text):
+    done = subprocess.run([NEXMARK, "--query", "q0", "--source", "file", "--print-config", *flags], env=os.environ | environment, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "http: none  # default" in done.stdout
+    assert text in done.stdout
 
 
 def test_the_hash_of_the_input():
