@@ -1,5 +1,6 @@
 #include "app/run.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <thread>
@@ -27,7 +28,15 @@ Config read_config(const Flags& flags, const JobDefinition& definition) {
   for (ConfigKey& key : keys) {
     if (key.name == "job") key.fallback = definition.name;
   }
-  keys.insert(keys.end(), definition.keys.begin(), definition.keys.end());
+  for (const ConfigKey& own : definition.keys) {
+    const auto former = std::find_if(keys.begin(), keys.end(),
+                                     [&](const ConfigKey& key) { return key.name == own.name; });
+    if (former == keys.end()) {
+      keys.push_back(own);
+    } else {
+      former->fallback = own.fallback;
+    }
+  }
   Config config(std::move(keys));
   if (!flags.config_file.empty()) config.read_file(flags.config_file);
   config.read_environment(environ);

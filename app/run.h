@@ -12,9 +12,10 @@
 namespace tidemill {
 
 struct JobDefinition {
-  std::string name;                  // default of the setting `job`
-  std::string description;           // for --help
-  std::vector<ConfigKey> keys = {};  // besides those every job has
+  std::string name;         // default of the setting `job`
+  std::string description;  // for --help
+  // Besides those every job has; one of the same name gives the job another default of it.
+  std::vector<ConfigKey> keys = {};
   std::function<void(Environment&)> build;
 };
 

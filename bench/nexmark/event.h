@@ -10,10 +10,12 @@
 
 namespace tidemill::nexmark {
 
-// A view of at most 65,535 bytes in one word, so that a bid with its time is a cache line: the
+// A view of at most kMaxSize bytes in one word, so that a bid with its time is a cache line: the
 // length above 48 bits of address, which is what user space has on x86-64 and aarch64.
 class Text {
  public:
+  static constexpr std::size_t kMaxSize = 65'535;
+
   Text() = default;
   Text(const char* data, std::size_t size)  // NOLINT(bugprone-easily-swappable-parameters)
       : bits_(reinterpret_cast<std::uintptr_t>(data) | (std::uint64_t{size} << kAddressBits)) {}

@@ -25,8 +25,8 @@ Runs Nexmark's queries q0 to q22 and prints what they cost, one line or JSON obj
   --group G           so many events are out of order among themselves (1)
   --base-time MS      event time of the first event (1436918400000)
   --disorder MS       watermark = greatest time - MS (what the group size needs)
-  --source KIND       memory or file (memory)
-  --sink KIND         count, discard or file (count)
+  --source KIND       memory, file or kafka (memory)
+  --sink KIND         count, discard, file or kafka (count)
   --backend KIND      memory or rocksdb (memory)
   --memory SIZE       state that rocksdb keeps in memory (1GiB)
   --parallelism N     worker threads (1)
@@ -35,12 +35,20 @@ Runs Nexmark's queries q0 to q22 and prints what they cost, one line or JSON obj
   --verify            prints rows and checksum and compares them with the published ones
   --hash-input        prints the FNV-1a 64 of the events
   --dump-input FILE   writes the events as lines of text and ends; - is stdout
-  --dir DIR           where file logs and checkpoints of --source file are (data/nexmark)
+  --dir DIR           where file logs and checkpoints are (data/nexmark)
   --format KIND       table or json (table)
 
-The input is made before the clock starts. With --source file the flags of a job hold as well
-(docs/operations.md).
-Exit codes: 0 done and, with --verify, equal; 1 failed or different; 2 wrong usage.
+The input is made before the clock starts. With --source file or kafka each query
+is a job nexmark-qN with the flags and settings of the main job as well
+(docs/operations.md), among them
+  --checkpoint-interval 1s   --checkpoint-dir DIR   --as NAME   --explain   --validate
+  --rate 50MB/s|20000/s      limits the source; a number alone is the generator's rate
+  --set source.kafka.brokers=HOST:PORT     (127.0.0.1:9092), also the sink's
+  --set source.kafka.topic=TOPIC           (nexmark-events-EVENTS-RATE-GROUP-BASE); is
+                                           filled first if it is empty
+  --set sinks.kafka.topic=TOPIC            (nexmark-qN-rows)
+Exit codes: 0 done and, with --verify, equal; 1 failed or different; 2 wrong usage;
+3 refused, because it would lose or double rows.
 )";
 
 [[noreturn]] void refuse(const std::string& what) {
@@ -88,6 +96,12 @@ std::vector<std::string> query_names(const std::string& text) {
 
 using Take = std::function<void(const std::string& flag, const std::string& value)>;
 
+// What a flag of this program sets in a job as well, before the environment and files.
+void set_for_job(Options& o, const std::string& setting) {
+  o.job_settings.emplace_back("--set");
+  o.job_settings.push_back(setting);
+}
+
 // Flags with a value.
 std::map<std::string, Take> valued(Options& o) {
   constexpr std::int64_t kMostEvents = 2'000'000'000;
@@ -111,15 +125,20 @@ std::map<std::string, Take> valued(Options& o) {
       {"--backend",
        [&o](auto& f, auto& v) {
          o.backend = choice(f, v, {"memory", "rocksdb"});
+         set_for_job(o, "state.backend=" + v);
        }},
       {"--memory",
        [&o](auto& f, auto& v) {
          const auto bytes = parse_bytes(v);
          if (!bytes) refuse(f + " wants a size such as 256MiB: " + v);
          o.memory = *bytes;
+         set_for_job(o, "memory=" + v);
        }},
       {"--parallelism",
-       [&o](auto& f, auto& v) { o.parallelism = static_cast<int>(number(f, v, 1, 1024)); }},
+       [&o](auto& f, auto& v) {
+         o.parallelism = static_cast<int>(number(f, v, 1, 1024));
+         set_for_job(o, "parallelism=" + v);
+       }},
       {"--repeat", [&o](auto& f, auto& v) { o.repeat = static_cast<int>(number(f, v, 1, 1000)); }},
       {"--dump-input", [&o](auto&, auto& v) { o.dump_input = v; }},
       {"--dir", [&o](auto&, auto& v) { o.dir = v; }},
@@ -139,20 +158,34 @@ bool is_rate_limit(const std::string& flag, const std::string& value) {
   return flag == "--rate" && value.ends_with("/s");
 }
 
+void check_in_memory(const Options& o, const std::vector<std::string>& flags) {
+  if (o.sink == "file" || o.sink == "kafka")
+    refuse("--sink " + o.sink +
+           " needs --source file or kafka, whose positions a checkpoint holds");
+  if (o.job_flags.empty()) return;
+  const std::string flag = o.job_flags.front().substr(0, o.job_flags.front().find('='));
+  if (flag == "--rate")
+    refuse(o.job_flags.front() + " limits the source of a job: it needs --source file or kafka");
+  refuse("unknown argument: " + o.job_flags.front() + "; did you mean " + nearest(flag, flags) +
+         "? Flags of a job need --source file or kafka");
+}
+
 void check(const Options& o, const std::vector<std::string>& flags) {
-  if (o.source == "memory") {
-    if (!o.job_flags.empty())
-      refuse("unknown argument: " + o.job_flags.front() + "; did you mean " +
-             nearest(o.job_flags.front().substr(0, o.job_flags.front().find('=')), flags) + "?");
-    if (o.sink == "file" || o.sink == "kafka")
-      refuse("--sink " + o.sink + " needs --source file, whose positions a checkpoint holds");
+  if (o.source == "memory") check_in_memory(o, flags);
+  if (o.hash_input || !o.dump_input.empty()) {
+    if (o.hash_input && !o.dump_input.empty())
+      refuse("--hash-input and --dump-input exclude each other");
+    if (!o.queries.empty())
+      refuse("--hash-input and --dump-input make the events and run no --query");
+    return;
   }
-  if (o.source == "kafka" || o.sink == "kafka")
-    refuse("kafka is not among the sources and sinks of this program yet; use file");
-  if (o.hash_input || !o.dump_input.empty()) return;
   if (o.queries.empty()) refuse("--query is missing: a query, some (q5,q7), or all");
   if (o.hand && (o.generator.group != 1 || o.source != "memory"))
     refuse("--hand: the loops by hand want events in order (--group 1) in memory");
+  if (o.hand && o.verify) refuse("--hand measures and --verify checks: one at a time");
+  if (o.repeat > 1 && o.verify) refuse("--repeat measures and --verify checks: one at a time");
+  if (o.repeat > 1 && o.source != "memory")
+    refuse("--repeat: a job that has finished is not run again; --as NAME does, or another --dir");
 }
 
 }  // namespace

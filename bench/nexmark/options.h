@@ -27,8 +27,10 @@ struct Options {
   bool hash_input = false;
   std::string dump_input;            // a file for the events as lines, or `-`
   std::string dir = "data/nexmark";  // of file logs and their checkpoints
-  // What a job binary understands (--source file or kafka).
+  // Of a job (--source file or kafka): flags that are not this program's, and what the given ones
+  // of this program set.
   std::vector<std::string> job_flags;
+  std::vector<std::string> job_settings;
 };
 
 // Nothing: help or version was printed. Throws Error(kConfig) naming the wrong flag and what it may

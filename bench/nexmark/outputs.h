@@ -119,10 +119,6 @@ struct RowLine {
   void operator()(const Row& row, EventTime at, OutputBatch& out) const {
     out.begin_row();
     out.set_time(at);
-    if constexpr (requires { row.part(); }) {
-      out.buffer() += row.part();
-      out.end_key();
-    }
     append_row(out.buffer(), row);
     out.end_row();
   }

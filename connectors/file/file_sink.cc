@@ -1,10 +1,6 @@
 #include "connectors/file/file_sink.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstdio>
-#include <cstring>
 #include <fcntl.h>
 #include <fstream>
 #include <memory>
@@ -15,36 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "connectors/file/bucketed_sink_internal.h"
+#include "connectors/file/part_files_internal.h"
 #include "connectors/formats/murmur2.h"
 #include "engine/base/bytes.h"
 #include "engine/base/error.h"
-#include "engine/base/files.h"
-#include "engine/base/log.h"
 
 namespace tidemill {
 namespace fs = std::filesystem;
+using namespace file_internal;  // NOLINT(google-build-using-namespace)
 namespace {
 
-constexpr std::size_t kWriteBytes = 256 * 1024;
-constexpr const char* kPartSuffix = ".part";
-// What a checkpoint published that a restore by choice has given up; the restored one's successor's
-// number follows.
-constexpr const char* kGivenUpSuffix = ".given-up-";
 constexpr std::string_view kEndsPart = "ends";
-
-[[noreturn]] void fail(const std::string& what, const fs::path& path, int error = errno) {
-  throw Error(ErrorCode::kIo, what + ": " + path.string() + ": " + std::strerror(error));
-}
-
-fs::path partition_folder(const fs::path& dir, std::int32_t partition) {
-  return dir / ("partition-" + std::to_string(partition));
-}
-
-std::string file_name(std::int64_t first_offset) {
-  char name[32];
-  std::snprintf(name, sizeof name, "%020lld.jsonl", static_cast<long long>(first_offset));
-  return name;
-}
 
 // Names of the visible files, in order.
 std::set<std::string> visible_files(const fs::path& folder) {
@@ -52,7 +30,7 @@ std::set<std::string> visible_files(const fs::path& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.ends_with(".jsonl") && !name.starts_with(".")) names.insert(name);
+    if (is_visible(name)) names.insert(name);
   }
   return names;
 }
@@ -62,13 +40,7 @@ std::int64_t visible_end(const fs::path& folder) {
   const std::set<std::string> names = visible_files(folder);
   if (names.empty()) return 0;
   const std::string& last = *names.rbegin();
-  std::int64_t first = 0;
-  const auto [at, parse_error] = std::from_chars(last.data(), last.data() + last.size(), first);
-  if (parse_error != std::errc() || file_name(first) != last) {
-    throw Error(ErrorCode::kConfig, "the sink's directory holds files that it did not write: " +
-                                        (folder / last).string() +
-                                        "; choose another sinks.file.dir");
-  }
+  const std::int64_t first = number_of(folder / last);
   std::ifstream in(folder / last, std::ios::binary);
   std::vector<char> buffer(kWriteBytes);
   std::int64_t lines = 0;
@@ -84,7 +56,7 @@ class FileSink final : public Sink, private Snapshotable {
   FileSink(OperatorContext& ctx, const FileSinkSettings& settings) : settings_(settings) {
     for (std::int32_t p = 0; p < settings.partitions; ++p) {
       Partition partition;
-      partition.folder = partition_folder(settings.dir, p);
+      partition.folder = settings.dir / partition_name(p);
       std::error_code error;
       fs::create_directories(partition.folder, error);
       if (error)
@@ -149,49 +121,19 @@ class FileSink final : public Sink, private Snapshotable {
         for (const std::string& name : visible_files(p.folder)) {
           if (name < file_name(p.next_offset)) continue;
           if (!first_of_choice) refuse_published(p.folder / name);
-          give_up(p, name, name + kGivenUpSuffix + std::to_string(*first_of_choice));
+          give_up(prepared_, settings_.dir, p.folder.filename().string(), name, *first_of_choice);
         }
       }
     }
   }
 
-  // Row E where the manifest is the commit record: only its output still tells of a checkpoint
-  // whose folder is gone.
-  [[noreturn]] static void refuse_published(const fs::path& file) {
-    throw Error(ErrorCode::kRefused,
-                "the committed checkpoint is missing: " + file.string() +
-                    " was published by a newer one than those in the checkpoint folder; bring its "
-                    "folder back; or give up what it published with --restore ID "
-                    "--accept-duplicates (--list-checkpoints shows them)");
-  }
-
-  // Out of sight with the first commit of the new lineage, until which it counts.
-  void give_up(const Partition& p, const std::string& name, const std::string& hidden) {
-    append_sized(prepared_, p.folder.filename().string());
-    append_sized(prepared_, name);
-    append_sized(prepared_, hidden);
-    log(LogLevel::kWarn,
-        "file sink: rows of a checkpoint that this restore gives up go out of sight: " +
-            (p.folder / hidden).string());
-  }
-
   static void open(Partition& p) {
     p.first_offset = p.next_offset;
-    p.part = p.folder / ("." + file_name(p.first_offset) + kPartSuffix);
+    p.part = p.folder / part_name(p.first_offset);
     p.fd = ::open(p.part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (p.fd < 0) fail("cannot create an output file", p.part);
   }
 
-  static void write_all(int fd, std::string& bytes, const fs::path& path) {
-    std::string_view rest(bytes);
-    while (!rest.empty()) {
-      const ssize_t n = ::write(fd, rest.data(), rest.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) fail("cannot write an output file", path);
-      rest.remove_prefix(static_cast<std::size_t>(n));
-    }
-    bytes.clear();
-  }
   static void flush(Partition& p) { write_all(p.fd, p.buffer, p.part); }
 
   void freeze(CheckpointId) override {
@@ -221,9 +163,7 @@ class FileSink final : public Sink, private Snapshotable {
     write_all(c.fd, c.rest, c.part);
     if (settings_.is_durable && ::fsync(c.fd) != 0) fail("cannot fsync an output file", c.part);
     ::close(c.fd);
-    append_sized(prepared_, c.folder);
-    append_sized(prepared_, c.part_name);
-    append_sized(prepared_, c.final_name);
+    append_rename(prepared_, c.folder, c.part_name, c.final_name);
     closing_.pop_back();
     return false;
   }
@@ -235,40 +175,12 @@ class FileSink final : public Sink, private Snapshotable {
   Bytes ends_;  // offset behind the last row before the barrier, by partition
 };
 
-void publish(const FileSinkSettings& settings, ByteView prepared) {
-  ByteReader in(prepared);
-  std::set<fs::path> folders;
-  while (!in.empty()) {
-    const fs::path folder = settings.dir / in.sized();
-    const fs::path part = folder / in.sized();
-    const fs::path final = folder / in.sized();
-    // Never twice: another file may have the first one's name by now.
-    if (final.filename().string().find(kGivenUpSuffix) != std::string::npos &&
-        (fs::exists(final) || !fs::exists(part))) {
-      continue;
-    }
-    if (::rename(part.c_str(), final.c_str()) != 0) {
-      if (errno != ENOENT || !fs::exists(final)) {
-        throw Error(ErrorCode::kRefused,
-                    "a committed output file is missing: " + part.string() +
-                        "; it was removed after it was written: bring it back, or "
-                        "begin under another name (--as)");
-      }
-      continue;  // published before a crash
-    }
-    folders.insert(folder);
-  }
-  if (!settings.is_durable) return;
-  for (const fs::path& folder : folders) sync_folder(folder);
-}
-
 void discard_unpublished(const FileSinkSettings& settings) {
   std::error_code ignored;
   for (std::int32_t p = 0; p < settings.partitions; ++p) {
     std::vector<fs::path> left_over;
-    for (const auto& entry : fs::directory_iterator(partition_folder(settings.dir, p), ignored)) {
-      if (entry.path().filename().string().ends_with(kPartSuffix))
-        left_over.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator(settings.dir / partition_name(p), ignored)) {
+      if (is_part(entry.path().filename().string())) left_over.push_back(entry.path());
     }
     for (const fs::path& path : left_over) fs::remove(path, ignored);
   }
@@ -277,6 +189,7 @@ void discard_unpublished(const FileSinkSettings& settings) {
 }  // namespace
 
 SinkSpec file_sink(FileSinkSettings settings) {
+  if (!settings.bucket.empty()) return bucketed_sink(settings);
   SinkSpec spec;
   spec.kind = "file sink";
   spec.is_append_only = true;

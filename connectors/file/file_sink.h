@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "engine/operator/sink.h"
 
@@ -12,11 +13,15 @@ namespace tidemill {
 struct FileSinkSettings {
   std::filesystem::path dir;
   std::int32_t partitions = 1;
+  // A folder of its own for each part of event time, in UTC: "day=%Y-%m-%d/%H:%M"; of %Y %m %d %H
+  // %M, in the order of time, with / between folders (time_buckets_internal.h). Empty: one for all.
+  std::string bucket = {};
   bool is_durable = true;  // false leaves out fsync (simulations only)
 };
 
-// Rows of one key go to one partition, in order; rows without a key to partition 0. One subtask
-// writes all partitions. Throws Error(kConfig) if the directory cannot be made.
+// Rows of one key go to one partition (of a bucket), in order; rows without a key to partition 0.
+// One subtask writes all partitions. Throws Error(kConfig) for a bucket that is none; its subtask
+// if the directory cannot be made.
 SinkSpec file_sink(FileSinkSettings settings);
 
 }  // namespace tidemill

@@ -113,7 +113,10 @@ void add_sinks(Environment& env, const Stream<FeatureRow>& rows, const Stream<Re
     rows.sink_to("rows_to_kafka", kafka_sink(env, config.required("sinks.kafka.topic")), row_json);
   }
   if (has_files) {
-    rows.sink_to("rows_to_files", file_sink_at(env, config.required("sinks.file.dir")), row_json);
+    rows.sink_to(
+        "rows_to_files",
+        file_sink_at(env, config.required("sinks.file.dir"), config.text("sinks.file.bucket")),
+        row_json);
   }
   if (has_redis) add_redis_sink(env, rows, windows);
 

@@ -53,11 +53,11 @@ SourceSpec<RawRecord> file_events(Environment& env) {
   return {"file source", file_source(settings)};
 }
 
-SinkSpec file_sink_at(Environment& env, const fs::path& dir) {
+SinkSpec file_sink_at(Environment& env, const fs::path& dir, const std::string& bucket) {
   const fs::path clean = dir.filename().empty() ? dir.parent_path() : dir;
   const fs::path own = env.output_name(clean.string());
   env.claim_folder(own, Environment::Use::kWrite);
-  return file_sink({.dir = own, .partitions = num_partitions(env.config())});
+  return file_sink({.dir = own, .partitions = num_partitions(env.config()), .bucket = bucket});
 }
 
 fs::path side_directory(const Config& config, const std::string& key) {

@@ -25,30 +25,10 @@ kafka::ClientSettings client_of(const Config& config, const std::string& section
   return client;
 }
 
-// The outputs' cluster is the inputs', with its settings, unless it has brokers of its own. What
-// else is set for the outputs comes on top.
-kafka::ClientSettings output_client_of(const Config& config) {
-  kafka::ClientSettings own = client_of(config, "sinks.kafka");
-  if (!own.brokers.empty()) return own;
-  (void)config.required("source.kafka.brokers");
-  kafka::ClientSettings client = client_of(config, "source.kafka");
-  for (const auto& [name, value] : own.properties) client.properties[name] = value;
-  if (!own.password_file.empty() || !own.password_env.empty()) {
-    client.password_file = own.password_file;
-    client.password_env = own.password_env;
-  }
-  if (!own.key_password_file.empty() || !own.key_password_env.empty()) {
-    client.key_password_file = own.key_password_file;
-    client.key_password_env = own.key_password_env;
-  }
-  return client;
-}
-
 kafka::SourceSettings source_settings(const Environment& env) {
   const Config& config = env.config();
-  (void)config.required("source.kafka.brokers");
   kafka::SourceSettings settings;
-  settings.client = client_of(config, "source.kafka");
+  settings.client = source_client_of(config);
   settings.job = env.job();
   settings.topics = config.list("source.kafka.topic");
   settings.topic_pattern = config.text("source.kafka.topic_pattern");
@@ -78,7 +58,7 @@ kafka::SinkSettings sink_settings(const Environment& env, const std::string& top
   settings.topic = env.output_name(topic);
   settings.is_wall_clock =
       config.choice("sinks.kafka.timestamp", {"event_time", "wall_clock"}) == "wall_clock";
-  if (config.has("sinks.kafka.create.partitions")) {
+  if (!config.text("sinks.kafka.create.partitions").empty()) {
     settings.create.partitions =
         static_cast<std::int32_t>(config.integer("sinks.kafka.create.partitions", 1, 100'000));
   }
@@ -93,6 +73,58 @@ Finding as_finding(const kafka::StartFinding& found) {
 
 }  // namespace
 
+std::vector<ConfigKey> kafka_keys() {
+  return {
+      {"source.kafka.brokers", "", "bootstrap servers"},
+      {"source.kafka.topic", "", "topic to read; several separated by commas"},
+      {"source.kafka.topic_pattern", "", "regular expression of topics to read"},
+      {"source.kafka.start", "earliest",
+       "earliest, latest, committed[:earliest|:latest] or TOPIC:P=N,…"},
+      {"source.kafka.group", "",
+       "consumer group whose offsets `committed` means and lag tools see; default: the job's name"},
+      {"source.kafka.password_file", "", "file with the SASL password"},
+      {"source.kafka.password_env", "", "variable with the SASL password"},
+      {"source.kafka.key_password_file", "", "file with the TLS key's password"},
+      {"source.kafka.key_password_env", "", "variable with the TLS key's password"},
+      {"source.kafka.discovery_interval", "60s", "how often new partitions are looked for"},
+      {"source.kafka.properties.*", "", "passed through to librdkafka"},
+      {"sinks.kafka.brokers", "", "bootstrap servers; default: the source's"},
+      {"sinks.kafka.topic", "", "topic of the rows"},
+      {"sinks.kafka.create.partitions", "",
+       "make output topics that do not exist, with so many partitions"},
+      {"sinks.kafka.delivery", "exactly_once", "exactly_once or at_least_once"},
+      {"sinks.kafka.timestamp", "event_time",
+       "timestamp of output records: event_time or wall_clock"},
+      {"sinks.kafka.transaction_timeout", "0s", "0s: from the checkpoint interval"},
+      {"sinks.kafka.password_file", "", "file with the SASL password"},
+      {"sinks.kafka.password_env", "", "variable with the SASL password"},
+      {"sinks.kafka.key_password_file", "", "file with the TLS key's password"},
+      {"sinks.kafka.key_password_env", "", "variable with the TLS key's password"},
+      {"sinks.kafka.properties.*", "", "passed through to librdkafka"},
+  };
+}
+
+kafka::ClientSettings source_client_of(const Config& config) {
+  (void)config.required("source.kafka.brokers");
+  return client_of(config, "source.kafka");
+}
+
+kafka::ClientSettings sink_client_of(const Config& config) {
+  kafka::ClientSettings own = client_of(config, "sinks.kafka");
+  if (!own.brokers.empty()) return own;
+  kafka::ClientSettings client = source_client_of(config);
+  for (const auto& [name, value] : own.properties) client.properties[name] = value;
+  if (!own.password_file.empty() || !own.password_env.empty()) {
+    client.password_file = own.password_file;
+    client.password_env = own.password_env;
+  }
+  if (!own.key_password_file.empty() || !own.key_password_env.empty()) {
+    client.key_password_file = own.key_password_file;
+    client.key_password_env = own.key_password_env;
+  }
+  return client;
+}
+
 SourceSpec<RawRecord> kafka_events(const Environment& env) {
   return {"kafka source", kafka::source(source_settings(env))};
 }
@@ -104,9 +136,15 @@ SinkSpec kafka_sink(Environment& env, const std::string& topic) {
 
 void commit_with_kafka_if_used(Environment& env) {
   const Config& config = env.config();
-  if (!config.has("source.kafka") && !config.has("sinks.kafka")) return;
+  const bool has_source = config.has("source.kafka");
+  if (has_source || config.has("sinks.kafka"))
+    commit_with_kafka(env, has_source ? std::optional<std::string>("user_events") : std::nullopt);
+}
+
+void commit_with_kafka(Environment& env, const std::optional<std::string>& source) {
+  const Config& config = env.config();
   kafka::CommitSettings settings;
-  settings.client = output_client_of(config);
+  settings.client = sink_client_of(config);
   settings.job = env.job();
   settings.guarantee =
       config.choice("sinks.kafka.delivery", {"exactly_once", "at_least_once"}) == "exactly_once"
@@ -114,9 +152,7 @@ void commit_with_kafka_if_used(Environment& env) {
           : kafka::Guarantee::kAtLeastOnce;
   settings.checkpoint_interval = config.duration("checkpoint.interval");
   settings.transaction_timeout = config.duration("sinks.kafka.transaction_timeout");
-  if (config.has("source.kafka")) {
-    settings.sources = {{"user_events", client_of(config, "source.kafka")}};
-  }
+  if (source) settings.sources = {{*source, source_client_of(config)}};
   settings.accept_duplicates = config.boolean("accept.duplicates");
   env.commit_with(kafka::commit_protocol(settings, env.metrics()));
 
@@ -125,7 +161,7 @@ void commit_with_kafka_if_used(Environment& env) {
     sinks.push_back(sink_settings(env, topic));
   }
   std::map<std::string, kafka::SourceSettings> sources;
-  if (config.has("source.kafka")) sources.emplace("user_events", source_settings(env));
+  if (source) sources.emplace(*source, source_settings(env));
   env.check([settings, sinks, sources](std::vector<Finding>& findings) {
     try {
       for (const auto& found : kafka::check_start(settings, sinks, sources)) {

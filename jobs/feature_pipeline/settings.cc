@@ -4,45 +4,21 @@
 #include <memory>
 #include <set>
 
+#include "app/source_rate.h"
 #include "engine/base/error.h"
+#include "jobs/feature_pipeline/kafka_endpoints.h"
 
 namespace tidemill::features {
 namespace {
 
 Error wrong(const std::string& message) { return Error(ErrorCode::kConfig, message); }
 
-// "50MB/s" or "20000/s", of all subtasks together.
-void apply_rate(const std::string& text, SourceSettings& settings) {
-  if (text.empty()) return;
-  const bool has_unit = text.ends_with("/s");
-  const std::string number = has_unit ? text.substr(0, text.size() - 2) : text;
-  const auto amount = parse_bytes(number);
-  if (!has_unit || !amount || *amount == 0)
-    throw wrong("--rate is neither bytes such as 50MB/s nor records such as 20000/s: " + text);
-  const bool is_plain = number.find_first_not_of("0123456789.") == std::string::npos;
-  (is_plain ? settings.records_limit : settings.bytes_limit) =
-      std::make_shared<RateLimit>(static_cast<double>(*amount));
-}
-
 }  // namespace
 
 std::vector<ConfigKey> keys() {
-  return {
+  std::vector<ConfigKey> keys = {
       {"source.file.dir", "", "directory of a file log to read"},
       {"source.file.follow", "false", "wait for growth instead of ending with the files"},
-      {"source.kafka.brokers", "", "bootstrap servers"},
-      {"source.kafka.topic", "", "topic to read; several separated by commas"},
-      {"source.kafka.topic_pattern", "", "regular expression of topics to read"},
-      {"source.kafka.start", "earliest",
-       "earliest, latest, committed[:earliest|:latest] or TOPIC:P=N,…"},
-      {"source.kafka.group", "",
-       "consumer group whose offsets `committed` means and lag tools see; default: the job's name"},
-      {"source.kafka.password_file", "", "file with the SASL password"},
-      {"source.kafka.password_env", "", "variable with the SASL password"},
-      {"source.kafka.key_password_file", "", "file with the TLS key's password"},
-      {"source.kafka.key_password_env", "", "variable with the TLS key's password"},
-      {"source.kafka.discovery_interval", "60s", "how often new partitions are looked for"},
-      {"source.kafka.properties.*", "", "passed through to librdkafka"},
       {"event_time.field", "timestamp", "input field of the event time"},
       {"event_time.disorder", "",
        "how far behind the greatest time of its partition a record may be"},
@@ -60,20 +36,9 @@ std::vector<ConfigKey> keys() {
       {"features.emit_interval", "", "coalesced: at most one row a key and interval of event time"},
       {"features.changes_only", "false", "no row equal to the key's last one"},
       {"sinks.file.dir", "", "directory of a file log to write"},
+      {"sinks.file.bucket", "",
+       "a folder for each part of event time, such as day=%Y-%m-%d/%H:%M; default: none"},
       {"sinks.file.partitions", "", "its partitions; default: as many as the source has"},
-      {"sinks.kafka.brokers", "", "bootstrap servers; default: the source's"},
-      {"sinks.kafka.topic", "", "topic of the rows"},
-      {"sinks.kafka.create.partitions", "",
-       "make output topics that do not exist, with so many partitions"},
-      {"sinks.kafka.delivery", "exactly_once", "exactly_once or at_least_once"},
-      {"sinks.kafka.timestamp", "event_time",
-       "timestamp of output records: event_time or wall_clock"},
-      {"sinks.kafka.transaction_timeout", "0s", "0s: from the checkpoint interval"},
-      {"sinks.kafka.password_file", "", "file with the SASL password"},
-      {"sinks.kafka.password_env", "", "variable with the SASL password"},
-      {"sinks.kafka.key_password_file", "", "file with the TLS key's password"},
-      {"sinks.kafka.key_password_env", "", "variable with the TLS key's password"},
-      {"sinks.kafka.properties.*", "", "passed through to librdkafka"},
       {"sinks.redis.url", "", "redis://[user@]host:port/db, rediss:// for TLS"},
       {"sinks.redis.ttl", "auto",
        "of each key: auto (largest window and its resolution) or a duration"},
@@ -91,6 +56,9 @@ std::vector<ConfigKey> keys() {
       {"bad_data.topic", "user-events-dlq", "topic of bad records; of the directory too"},
       {"bad_data.dir", "", "directory of bad records; default: beside sinks.file.dir"},
   };
+  const std::vector<ConfigKey> kafka = kafka_keys();
+  keys.insert(keys.end(), kafka.begin(), kafka.end());
+  return keys;
 }
 
 FeatureWindows windows_of(const Config& config) {
@@ -162,7 +130,7 @@ SourceSettings source_settings_of(const Config& config) {
         "bad_data.error_percent needs bad_data.errors_per_minute: a number of them that is "
         "always tolerated");
   }
-  apply_rate(config.text("rate"), settings);
+  limit_rate(config, settings);
   return settings;
 }
 

@@ -1,12 +1,11 @@
-// q10: every bid, for files by the minute.
+// q10: every bid, in files by the minute of its time (kQ10Bucket of the file sink).
 #pragma once
 
-#include <string>
-
-#include "bench/nexmark/day.h"
 #include "bench/nexmark/queries/events.h"
 
 namespace tidemill::nexmark {
+
+inline constexpr const char* kQ10Bucket = "day=%Y-%m-%d/%H:%M";
 
 struct LoggedBid {
   std::int64_t auction;
@@ -14,10 +13,6 @@ struct LoggedBid {
   std::int64_t price;
   EventTime at;
   Text extra;
-  // The part of the output it belongs to, day/HH:mm: the key by which sinks place it.
-  [[nodiscard]] std::string part() const {
-    return day_text(at) + "/" + minute_text(minute_of_day(at));
-  }
 };
 BOOST_DESCRIBE_STRUCT(LoggedBid, (), (auction, bidder, price, at, extra))
 

@@ -12,6 +12,7 @@ namespace tidemill::nexmark {
 struct Query {
   std::string_view name;
   void (*build)(const Events& in, const Outputs& out);
+  const char* bucket = "";  // of a file sink (connectors/file/README.md)
 };
 
 // In the order of their numbers.

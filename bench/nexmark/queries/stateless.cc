@@ -17,7 +17,7 @@ std::span<const Query> stateless_queries() {
       Query{"q0", [](const Events& in, const Outputs& out) { out.write(q0(in)); }},
       Query{"q1", [](const Events& in, const Outputs& out) { out.write(q1(in)); }},
       Query{"q2", [](const Events& in, const Outputs& out) { out.write(q2(in)); }},
-      Query{"q10", [](const Events& in, const Outputs& out) { out.write(q10(in)); }},
+      Query{"q10", [](const Events& in, const Outputs& out) { out.write(q10(in)); }, kQ10Bucket},
       Query{"q13", [](const Events& in, const Outputs& out) { out.write(q13(in)); }},
       Query{"q14", [](const Events& in, const Outputs& out) { out.write(q14(in)); }},
       Query{"q21", [](const Events& in, const Outputs& out) { out.write(q21(in)); }},
