@@ -23,6 +23,7 @@
 #include "engine/operator/operator.h"
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
+#include "operators/late_records.h"
 #include "operators/pre_aggregate.h"
 #include "operators/running_windows.h"
 #include "operators/window.h"
@@ -61,8 +62,7 @@ class AlignedWindow final : public Operator {
         done_(ctx, "done"),
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)),
-        late_(ctx.output<In>(1)),
-        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
+        late_(ctx, OutputPort<In>{1}),
         windowless_count_(ctx.counter("tidemill_records_in_no_window_total")) {
     if (needs_marks()) marks_.emplace(ctx, "marks");
     restore(ctx.name());
@@ -129,10 +129,12 @@ class AlignedWindow final : public Operator {
       a.merge(partial.value.content);
     }
   }
-  void give_late(Record<In>& record) { late_.emit(std::move(record.value), record.time); }
+  void give_late(Record<In>& record) {
+    late_.give(std::move(record.value), record.time, progress_->watermark, batch_keys_);
+  }
   void give_late(Record<PartialRow>& partial) {
     TM_CHECK(partial.value.record.has_value());  // what was added up was in time
-    late_.emit(std::move(*partial.value.record), partial.time);
+    late_.give(std::move(*partial.value.record), partial.time, progress_->watermark, batch_keys_);
   }
 
   // The rows of a batch that fall in one slice.
@@ -227,7 +229,6 @@ class AlignedWindow final : public Operator {
         continue;
       }
       if (is_over(slice->last_end)) {
-        late_count_.add();
         give_late(batch[i]);
         continue;
       }
@@ -446,8 +447,7 @@ class AlignedWindow final : public Operator {
   KeyGroupClocks done_;
   OperatorState<OperatorProgress> progress_;
   Emitter<Out>& out_;
-  Emitter<In>& late_;
-  Counter& late_count_;
+  LateRecords<In> late_;
   Counter& windowless_count_;
 
   std::set<EventTime> slice_ends_;           // derived: the namespaces of slices_
