@@ -27,7 +27,7 @@ class LateRecords {
   void give(T&& value, EventTime time, EventTime watermark, const Keys& keys) {
     count_.add();
     sample_.offer(clock_.monotonic(), [&] {
-      const typename Keys::Key key = keys.key_of(value);
+      const typename Keys::Key key = keys.extract(value);
       return LateRecord{time, watermark, key_text(key, key_hash(key)), {}};
     });
     out_.emit(std::move(value), time);
