@@ -62,11 +62,14 @@ Response answer(const http::request<http::empty_body>& request, const Answers& a
     response.body() = is_ready
                           ? "ready\n"
                           : "not ready: no checkpoint committed yet, or restarting or stopping\n";
+  } else if (path == "/late") {
+    response.set(http::field::content_type, "application/json");
+    response.body() = late_records_json(answers.metrics);
   } else if (path == "/") {
-    response.body() = "tidemill job " + answers.job + "\n/metrics /healthz /readyz\n";
+    response.body() = "tidemill job " + answers.job + "\n/metrics /healthz /readyz /late\n";
   } else {
     response.result(http::status::not_found);
-    response.body() = "not found; there are /metrics, /healthz, /readyz\n";
+    response.body() = "not found; there are /metrics, /healthz, /readyz, /late\n";
   }
   response.prepare_payload();
   if (request.method() == http::verb::head) response.body().clear();

@@ -1,4 +1,4 @@
-// A running job's own HTTP port: /metrics (Prometheus text), /healthz, /readyz.
+// A running job's own HTTP port: /metrics (Prometheus text), /healthz, /readyz, /late (JSON).
 #pragma once
 
 #include <map>
@@ -33,5 +33,9 @@ using EventTimeOfSources = std::map<std::string, std::shared_ptr<SourceWatermark
 // format.
 std::string prometheus_text(const MetricRegistry& metrics, const EventTimeOfSources& event_time,
                             const Clock& clock);
+
+// The latest late records of every operator as an array of objects; of each subtask the oldest
+// first.
+std::string late_records_json(const MetricRegistry& metrics);
 
 }  // namespace tidemill

@@ -18,10 +18,13 @@
 //   add(value, stamp)   instead of add(value): where time or order of arrival matter
 //   result() const      what goes into the output row; without it the accumulator itself does
 //   subtract(other)     undoes merge(other)
+//   kIsBounded = true   its heap memory does not grow with the number of values, so that sliding
+//                       windows may keep many of it; not needed where it owns none
 //   evict(oldest)       undoes merge(oldest), where every record in `oldest` is older than every
-//   other one. Sliding and trailing
-//                       windows drop slices by it; without it (or subtract) they merge again what
-//                       is left
+//                       other one. Sliding and trailing windows drop slices by it; without it (or
+//                       subtract) trailing windows merge again what is left, sliding ones keep two
+//                       stacks of what is of bounded size (operators/running_windows.h), and merge
+//                       again else
 #pragma once
 
 #include <compare>
@@ -33,6 +36,7 @@
 #include <boost/describe.hpp>
 
 #include "engine/base/time.h"
+#include "state/memory_size.h"
 
 namespace tidemill {
 
@@ -70,6 +74,12 @@ concept Subtractable = requires(A a, const A& other) {
 template <class A>
 concept Evictable = Subtractable<A> || requires(A a, const A& oldest) {
   a.evict(oldest);
+};
+
+// However many values it takes, it stays as large.
+template <class A>
+concept BoundedSize = !kHasHeap<A> || requires {
+  requires A::kIsBounded;
 };
 
 // An accumulator of values of type V.

@@ -172,6 +172,7 @@ constexpr bool is_nan(const T& value) {
 // The least value by `<`; none of nothing.
 template <class T>
 struct Min {
+  static constexpr bool kIsBounded = true;
   std::optional<T> least;
 
   void add(const T& value) {
@@ -188,6 +189,7 @@ struct Min {
 // The greatest value by `<`; none of nothing.
 template <class T>
 struct Max {
+  static constexpr bool kIsBounded = true;
   std::optional<T> greatest;
 
   void add(const T& value) {
@@ -204,6 +206,7 @@ struct Max {
 // The value of the earliest record: the first to arrive of those of the smallest time.
 template <class T>
 struct First {
+  static constexpr bool kIsBounded = true;
   std::optional<T> value;
   std::int64_t time = 0;
   std::int32_t partition = 0;
@@ -266,6 +269,7 @@ struct Last {
 // earliest, ties by arrival. By and What: member pointers or anything std::invoke takes of a V.
 template <class V, auto By, auto What, bool kGreatest>
 struct ArgBest {
+  static constexpr bool kIsBounded = true;
   using Key = std::decay_t<std::invoke_result_t<decltype(By), const V&>>;
   using Value = std::decay_t<std::invoke_result_t<decltype(What), const V&>>;
 

@@ -23,6 +23,7 @@
 #include "engine/operator/operator.h"
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
+#include "operators/late_records.h"
 #include "operators/pre_aggregate.h"
 #include "operators/running_windows.h"
 #include "operators/window.h"
@@ -61,10 +62,11 @@ class AlignedWindow final : public Operator {
         done_(ctx, "done"),
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)),
-        late_(ctx.output<In>(1)),
-        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
+        late_(ctx, OutputPort<In>{1}),
         windowless_count_(ctx.counter("tidemill_records_in_no_window_total")) {
-    if (needs_marks()) marks_.emplace(ctx, "marks");
+    // Those of former options leave with their windows; nothing is lost with them.
+    if (needs_marks() || ctx.resources().get<Backend>().has_state({ctx.name(), "marks"}))
+      marks_.emplace(ctx, "marks");
     restore(ctx.name());
     const std::vector<EventTime> ends = slices_.namespaces();
     slice_ends_ = std::set<EventTime>(ends.begin(), ends.end());
@@ -111,7 +113,7 @@ class AlignedWindow final : public Operator {
       const bool is_behind = slice.first_end <= progress_->watermark;
       if (is_behind) {
         for (const KeyRef<Key>& ref : slice.refs)
-          running_.forget(key_group_of(ref.hash, groups_.groups));
+          running_.forget(key_group_of(ref.hash, groups_.groups), slice.end);
       }
       if (needs_touches() || is_behind) touch_windows(slice);
     }
@@ -129,10 +131,12 @@ class AlignedWindow final : public Operator {
       a.merge(partial.value.content);
     }
   }
-  void give_late(Record<In>& record) { late_.emit(std::move(record.value), record.time); }
+  void give_late(Record<In>& record) {
+    late_.give(std::move(record.value), record.time, progress_->watermark, batch_keys_);
+  }
   void give_late(Record<PartialRow>& partial) {
     TM_CHECK(partial.value.record.has_value());  // what was added up was in time
-    late_.emit(std::move(*partial.value.record), partial.time);
+    late_.give(std::move(*partial.value.record), partial.time, progress_->watermark, batch_keys_);
   }
 
   // The rows of a batch that fall in one slice.
@@ -227,7 +231,6 @@ class AlignedWindow final : public Operator {
         continue;
       }
       if (is_over(slice->last_end)) {
-        late_count_.add();
         give_late(batch[i]);
         continue;
       }
@@ -341,14 +344,16 @@ class AlignedWindow final : public Operator {
       });
       return;
     }
-    if constexpr (Evictable<A>) {
+    if constexpr (kCanCarryWindows<A>) {
       if (windows_.size() / windows_.slice() >= kManySlices) {
         running_.close(
             group, windows_.window_ending(end), windows_.slide(),
             [&](EventTime after, EventTime until, auto&& fn) {
               for (auto it = slice_ends_.upper_bound(after);
                    it != slice_ends_.end() && *it <= until; ++it)
-                slices_.for_each(*it, group, fn);
+                slices_.for_each(*it, group, [&](const Key& key, std::uint64_t hash, const A& a) {
+                  fn(*it, key, hash, a);
+                });
             },
             [&](const Key& key, std::uint64_t hash, const A& a) { give_out(end, key, hash, a); });
         return;
@@ -409,7 +414,7 @@ class AlignedWindow final : public Operator {
   void give_out(EventTime end, const Key& key, std::uint64_t hash, const A& a) {
     ++given_out_;
     Result result = finish_(a);
-    if (marks_ && !take_mark(end, key, hash, a, result)) return;
+    if (needs_marks() && !take_mark(end, key, hash, a, result)) return;
     const Window window = windows_.window_ending(end);
     out_.emit(Out{key, window, std::move(result)}, window.last());
   }
@@ -446,8 +451,7 @@ class AlignedWindow final : public Operator {
   KeyGroupClocks done_;
   OperatorState<OperatorProgress> progress_;
   Emitter<Out>& out_;
-  Emitter<In>& late_;
-  Counter& late_count_;
+  LateRecords<In> late_;
   Counter& windowless_count_;
 
   std::set<EventTime> slice_ends_;           // derived: the namespaces of slices_

@@ -19,6 +19,7 @@
 #include "engine/operator/operator.h"
 #include "operators/batch_keys.h"
 #include "operators/join.h"
+#include "operators/late_records.h"
 #include "operators/row_list.h"
 #include "state/keyed_value.h"
 #include "state/operator_state.h"
@@ -77,10 +78,8 @@ class AsofJoin final : public TwoInput<L, R> {
         timers_(ctx, "timers"),
         watermark_(ctx, "watermark"),
         out_(ctx.output<Out>(0)),
-        late_left_(ctx.output(kLateLeft)),
-        late_right_(ctx.output(kLateRight)),
-        late_left_count_(late_counter(ctx, "left")),
-        late_right_count_(late_counter(ctx, "right")) {
+        late_left_(ctx, kLateLeft, "left"),
+        late_right_(ctx, kLateRight, "right") {
     *watermark_ = EventTime::min();
     for (const EventTime before : watermark_.restored())
       *watermark_ = std::max(*watermark_, before);
@@ -89,8 +88,7 @@ class AsofJoin final : public TwoInput<L, R> {
   void process_left(Batch<L>& batch) override {
     batch.erase_if([&](Record<L>& record) {
       if (record.time >= *watermark_) return false;
-      late_left_count_.add();
-      late_left_.emit(std::move(record.value), record.time);
+      late_left_.give(std::move(record.value), record.time, *watermark_, left_keys_);
       return true;
     });
     const std::span<const KeyRef<Key>> refs = left_keys_.read(batch);
@@ -112,8 +110,7 @@ class AsofJoin final : public TwoInput<L, R> {
       const auto& [key, hash] = refs[i];
       if (time < *watermark_) {
         if (!is_newest_behind(*key, hash, time)) {
-          late_right_count_.add();
-          late_right_.emit(std::move(version), time);
+          late_right_.give(std::move(version), time, *watermark_, right_keys_);
           continue;
         }
         // A firing is not finished: what it still owes must not see the version.
@@ -148,9 +145,6 @@ class AsofJoin final : public TwoInput<L, R> {
     if (pads_right(options.type))
       throw Error(ErrorCode::kConfig, "an as-of join is inner or left: its right side is versions");
     return options;
-  }
-  static Counter& late_counter(OperatorContext& ctx, const std::string& side) {
-    return ctx.counter("tidemill_late_records_total", {{"reason", "late"}, {"side", side}});
   }
 
   // Whether no version is newer among those at or behind the watermark.
@@ -223,10 +217,8 @@ class AsofJoin final : public TwoInput<L, R> {
   Timers<Key> timers_;
   OperatorState<EventTime> watermark_;
   Emitter<Out>& out_;
-  Emitter<L>& late_left_;
-  Emitter<R>& late_right_;
-  Counter& late_left_count_;
-  Counter& late_right_count_;
+  LateRecords<L> late_left_;
+  LateRecords<R> late_right_;
 };
 
 }  // namespace tidemill

@@ -42,6 +42,8 @@ class BatchKeys {
     return refs_;
   }
 
+  [[nodiscard]] Extracted extract(const In& record) const { return std::invoke(key_of_, record); }
+
  private:
   static constexpr bool kByReference = std::is_lvalue_reference_v<Extracted>;
 

@@ -235,6 +235,7 @@ struct Collect {
 template <class T, std::size_t N>
 struct TopN {
   static_assert(N > 0);
+  static constexpr bool kIsBounded = true;
   std::vector<T> values;
 
   void add(const T& value) {

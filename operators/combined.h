@@ -19,6 +19,7 @@ namespace tidemill {
 // An accumulator of one part of the record: what std::invoke(Part, record) gives.
 template <auto Part, class A>
 struct Of {
+  static constexpr bool kIsBounded = BoundedSize<A>;
   A of;
 
   template <class V>
@@ -35,6 +36,7 @@ struct Of {
 // Adds each record to all of As. Takes records that each of them takes.
 template <class... As>
 struct Combined {
+  static constexpr bool kIsBounded = (BoundedSize<As> && ...);
   std::tuple<As...> parts;
 
   template <class V>

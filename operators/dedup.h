@@ -16,6 +16,7 @@
 #include "engine/operator/operator.h"
 #include "operators/batch_keys.h"
 #include "operators/changelog.h"
+#include "operators/late_records.h"
 #include "state/keyed_value.h"
 #include "state/operator_state.h"
 #include "state/timers.h"
@@ -50,8 +51,7 @@ class DedupFirst final : public OneInput<In> {
         timers_(ctx, "timers"),
         progress_(ctx, "progress"),
         out_(ctx.output<In>(0)),
-        late_(ctx.output<In>(1)),
-        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
+        late_(ctx, OutputPort<In>{1}),
         duplicate_count_(ctx.counter("tidemill_duplicate_records_total")) {
     for (const OperatorProgress& former : progress_.restored())
       progress_->watermark = std::max(progress_->watermark, former.watermark);
@@ -105,8 +105,7 @@ class DedupFirst final : public OneInput<In> {
 
   void take(Record<In>& record, const Key& key, std::uint64_t hash) {
     if (record.time < progress_->watermark) {
-      late_count_.add();
-      late_.emit(std::move(record.value), record.time);
+      late_.give(std::move(record.value), record.time, progress_->watermark, batch_keys_);
       return;
     }
     const OfKey* known = keys_.find(key, hash);
@@ -191,8 +190,7 @@ class DedupFirst final : public OneInput<In> {
   Timers<Key> timers_;
   OperatorState<OperatorProgress> progress_;
   Emitter<In>& out_;
-  Emitter<In>& late_;
-  Counter& late_count_;
+  LateRecords<In> late_;
   Counter& duplicate_count_;
 };
 

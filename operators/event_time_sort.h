@@ -17,6 +17,7 @@
 #include "engine/operator/key_group.h"
 #include "engine/operator/operator.h"
 #include "operators/batch_keys.h"
+#include "operators/late_records.h"
 #include "state/keyed_value.h"
 #include "state/operator_state.h"
 #include "state/timers.h"
@@ -54,8 +55,7 @@ class EventTimeSort final : public OneInput<In> {
         timers_(ctx, "timers"),
         progress_(ctx, "progress"),
         out_(ctx.output<In>(0)),
-        late_(ctx.output<In>(1)),
-        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})) {
+        late_(ctx, OutputPort<In>{1}) {
     for (const OperatorProgress& former : progress_.restored()) {
       progress_->watermark = std::max(progress_->watermark, former.watermark);
       progress_->next = std::max(progress_->next, former.next);
@@ -67,8 +67,7 @@ class EventTimeSort final : public OneInput<In> {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Record<In>& record = batch[i];
       if (record.time < progress_->watermark) {
-        late_count_.add();
-        late_.emit(std::move(record.value), record.time);
+        late_.give(std::move(record.value), record.time, progress_->watermark, keys_);
         continue;
       }
       const std::uint64_t number = progress_->next++;
@@ -134,8 +133,7 @@ class EventTimeSort final : public OneInput<In> {
   Timers<ArrivalPlace> timers_;
   OperatorState<OperatorProgress> progress_;
   Emitter<In>& out_;
-  Emitter<In>& late_;
-  Counter& late_count_;
+  LateRecords<In> late_;
 };
 
 }  // namespace tidemill

@@ -18,6 +18,7 @@
 #include "engine/operator/operator.h"
 #include "operators/batch_keys.h"
 #include "operators/join.h"
+#include "operators/late_records.h"
 #include "operators/row_buckets.h"
 #include "state/operator_state.h"
 #include "state/timers.h"
@@ -105,9 +106,7 @@ class IntervalJoin final : public TwoInput<L, R> {
           to(to_),
           keys(std::move(key_of)),
           rows(ctx, name, width),
-          late(ctx.output(late_port)),
-          late_count(
-              ctx.counter("tidemill_late_records_total", {{"reason", "late"}, {"side", name}})) {
+          late(ctx, late_port, name) {
       if (pads) unmatched.emplace(ctx, name + ".unmatched");
     }
 
@@ -117,8 +116,7 @@ class IntervalJoin final : public TwoInput<L, R> {
     BatchKeys<T, KeyOf> keys;
     RowBuckets<Key, T> rows;               // marked: has had a partner
     std::optional<Timers<Key>> unmatched;  // at the time of the row; only if the side is padded
-    Emitter<T>& late;
-    Counter& late_count;
+    LateRecords<T> late;
   };
   struct OperatorProgress {
     EventTime watermark = EventTime::min();
@@ -196,8 +194,7 @@ class IntervalJoin final : public TwoInput<L, R> {
   std::span<const KeyRef<Key>> on_time(Mine& mine, Batch<T>& batch) {
     batch.erase_if([&](Record<T>& record) {
       if (record.time >= progress_->watermark) return false;
-      mine.late_count.add();
-      mine.late.emit(std::move(record.value), record.time);
+      mine.late.give(std::move(record.value), record.time, progress_->watermark, mine.keys);
       return true;
     });
     return mine.keys.read(batch);

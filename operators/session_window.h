@@ -21,6 +21,7 @@
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
 #include "operators/changelog.h"
+#include "operators/late_records.h"
 #include "operators/session_key.h"
 #include "operators/window.h"
 #include "state/keyed_table.h"
@@ -72,8 +73,7 @@ class SessionWindow final : public OneInput<In> {
         done_(ctx, "done"),
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)),
-        late_(ctx.output<In>(1)),
-        late_count_(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
+        late_(ctx, OutputPort<In>{1}),
         wake_(groups_.size(), EventTime::min()) {
     if (options_.changes_only) last_.emplace(ctx, "last");
     if (options_.early_processing) changed_.emplace(ctx, "changed");
@@ -174,8 +174,7 @@ class SessionWindow final : public OneInput<In> {
     auto [first, last] = state.touching(window);
     if (first == last) {
       if (is_passed(window.end + options_.allowed_lateness)) {
-        late_count_.add();
-        late_.emit(std::move(record.value), record.time);
+        late_.give(std::move(record.value), record.time, progress_->watermark, batch_keys_);
         if (state.sessions.empty()) emptied_.push_back(ref);
         return;
       }
@@ -397,8 +396,7 @@ class SessionWindow final : public OneInput<In> {
   KeyGroupClocks done_;
   OperatorState<OperatorProgress> progress_;
   Emitter<Out>& out_;
-  Emitter<In>& late_;
-  Counter& late_count_;
+  LateRecords<In> late_;
   EventTime next_early_processing_ = EventTime::max();
   std::vector<EventTime> wake_;  // of each group: none of its timers is due before this
   std::uint32_t firings_ = 0;

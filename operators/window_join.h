@@ -20,6 +20,7 @@
 #include "engine/operator/context.h"
 #include "engine/operator/operator.h"
 #include "operators/batch_keys.h"
+#include "operators/late_records.h"
 #include "operators/row_list.h"
 #include "operators/window.h"
 #include "state/operator_state.h"
@@ -85,16 +86,11 @@ class WindowCoGroup final : public TwoInput<L, R> {
   struct Side {
     using Value = T;
     Side(OperatorContext& ctx, const std::string& name, KeyOf key_of, OutputPort<T> late_port)
-        : keys(std::move(key_of)),
-          slices(ctx, name),
-          late(ctx.output(late_port)),
-          late_count(
-              ctx.counter("tidemill_late_records_total", {{"reason", "late"}, {"side", name}})) {}
+        : keys(std::move(key_of)), slices(ctx, name), late(ctx, late_port, name) {}
 
     BatchKeys<T, KeyOf> keys;
     WindowedValue<Key, RowList<T>> slices;  // by the end of the slice
-    Emitter<T>& late;
-    Counter& late_count;
+    LateRecords<T> late;
   };
   struct OperatorProgress {
     EventTime watermark = EventTime::min();
@@ -172,8 +168,7 @@ class WindowCoGroup final : public TwoInput<L, R> {
         continue;
       }
       if (progress_->watermark >= slice->last_end) {
-        side.late_count.add();
-        side.late.emit(std::move(batch[i].value), time);
+        side.late.give(std::move(batch[i].value), time, progress_->watermark, side.keys);
         continue;
       }
       if (is_behind && slice->first_end <= progress_->watermark) catch_up(refs[i].hash);

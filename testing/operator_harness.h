@@ -112,6 +112,7 @@ class OperatorHarness {
   [[nodiscard]] std::size_t memory_used() const { return backend_->budget().used(); }
   // A counter of the operator, over all subtasks.
   [[nodiscard]] std::uint64_t count(const std::string& counter) const;
+  [[nodiscard]] const MetricRegistry& metrics() const { return metrics_; }
   // Keyed state of the former program that this one has not asked for: a job would be refused until
   // --drop-state.
   [[nodiscard]] std::vector<std::string> unused_states() const;

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/late_sample.h"
+
 namespace tidemill {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
@@ -105,6 +107,7 @@ class MetricRegistry {
                    const std::string& help = "") {
     return find(rankings_, name, labels, help);
   }
+  LateSample& late_sample(const Labels& labels) { return find(late_, "", labels, ""); }
 
   struct Visitor {
     std::function<void(const std::string& name, const Labels&, const std::string& help,
@@ -128,6 +131,10 @@ class MetricRegistry {
       visitor.histogram(id.first, id.second, m->help, m->metric);
     if (!visitor.ranking) return;
     for (const auto& [id, m] : rankings_) visitor.ranking(id.first, id.second, m->help, m->metric);
+  }
+  void visit_late(const std::function<void(const Labels&, const LateSample&)>& visitor) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, m] : late_) visitor(id.second, m->metric);
   }
 
  private:
@@ -156,6 +163,7 @@ class MetricRegistry {
   Family<Gauge> gauges_;
   Family<Histogram> histograms_;
   Family<Ranking> rankings_;
+  Family<LateSample> late_;
 };
 
 }  // namespace tidemill

@@ -121,6 +121,9 @@ class OperatorContext {
   Histogram& histogram(const std::string& name, Labels more = {}) {
     return metrics_.histogram(name, labels(std::move(more)));
   }
+  LateSample& late_sample(Labels more = {}) {
+    return metrics_.late_sample(labels(std::move(more)));
+  }
   [[nodiscard]] MetricRegistry& metrics() { return metrics_; }
 
   // Joins every later checkpoint, in the order of the calls. `part` outlives the operator's stage.

@@ -2,16 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "engine/base/key_text.h"
 #include "engine/base/metrics.h"
 
 namespace tidemill {
@@ -74,7 +70,7 @@ class HotKeys {
     for (const Place& p : places_) {
       const double share = static_cast<double>(certain(p)) / static_cast<double>(total_);
       if (ranking.size() == kShown || share < kLeastShare) break;
-      ranking.push_back({text_of(p), share});
+      ranking.push_back({key_text(p.key, p.hash), share});
     }
     shown_.set(std::move(ranking));
     total_ /= 2;
@@ -83,19 +79,6 @@ class HotKeys {
       p.error /= 2;
     }
     std::erase_if(places_, [](const Place& p) { return p.count == 0; });
-  }
-
-  static std::string text_of(const Place& p) {
-    constexpr std::size_t kMostText = 64;
-    if constexpr (std::integral<K>) {
-      return std::to_string(p.key);
-    } else if constexpr (std::convertible_to<const K&, std::string_view>) {
-      return std::string(std::string_view(p.key).substr(0, kMostText));
-    } else {
-      std::array<char, 18> hex{};
-      std::snprintf(hex.data(), hex.size(), "#%016llx", static_cast<unsigned long long>(p.hash));
-      return hex.data();
-    }
   }
 
   Ranking& shown_;

@@ -17,6 +17,7 @@ class SourceMeter {
       : records(ctx.counter("tidemill_source_records_total")),
         bytes(ctx.counter("tidemill_source_bytes_total")),
         late(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
+        late_sample(ctx.late_sample({{"reason", "late"}})),
         watermark(ctx.gauge("tidemill_watermark_milliseconds")),
         context_(ctx) {}
 
@@ -58,6 +59,7 @@ class SourceMeter {
   Counter& records;
   Counter& bytes;
   Counter& late;
+  LateSample& late_sample;
   Gauge& watermark;
 
  private:

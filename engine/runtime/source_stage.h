@@ -244,7 +244,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     if (settings_.lateness &&
         time < std::max(split.base, split.generator.watermark()) - *settings_.lateness &&
         !TM_BROKEN("accept_late")) {
-      meter_.late.add();
+      note_late(split, raw, origin, time);
       reject_late(raw, origin, time, value);
       return;
     }
@@ -365,6 +365,18 @@ class SourceStage final : public SourceDriver, private Snapshotable {
                                          why.detail + ") at " + status.source + "/" +
                                          std::to_string(status.partition) + " offset " +
                                          std::to_string(origin.offset) + "; " + next);
+  }
+
+  void note_late(const Split& split, const Raw& raw, const Origin& origin, EventTime time) {
+    meter_.late.add();
+    meter_.late_sample.offer(clock_.monotonic(), [&] {
+      LateRecord record{time, std::max(split.base, split.generator.watermark()), {}, {}};
+      if constexpr (std::is_same_v<Raw, RawRecord>) record.key = raw.key;
+      const SplitStatus& status = reader_->splits()[origin.split];
+      record.origin = status.source + "/" + std::to_string(origin.partition) + " offset " +
+                      std::to_string(origin.offset);
+      return record;
+    });
   }
 
   void reject_late(const Raw& raw, const Origin& origin, EventTime time, const T&) {

@@ -68,6 +68,11 @@ def test_what_has_gone_through_is_counted(job):
     assert scrape.sum("tidemill_operator_records_out_total", operator="features") == 2
     assert scrape.sum("tidemill_bytes_out_total") > 100
     assert scrape.all("tidemill_restarts_total") == [0], "there before the first, for alerts"
+    status, body = job.get("/late")
+    assert status == 200
+    (late,) = json.loads(body)
+    assert late["reason"] == "late" and late["behind_ms"] > 60_000
+    assert late["operator"] == "user_events" and late["origin"].endswith("/0 offset 1")
 
 
 def test_the_watermark_and_who_holds_it_back(job):

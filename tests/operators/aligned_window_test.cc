@@ -224,6 +224,27 @@ TEST(AlignedWindowTest, ABatchDuringAFiringDoesNotShowInIt) {
                        });
 }
 
+TEST(AlignedWindowTest, OptionsThatRememberRowsMayBeGivenAndTakenAway) {
+  WindowOptions options{.early = 3s, .changes_only = true};
+  OperatorHarness h([&](OperatorContext& ctx) { return tumbling(10s, options)(ctx); },
+                    {.backend = "rocksdb"});
+  h.push({event("a", 1)});
+  h.watermark(at(4));
+  EXPECT_THAT(rows(h), ElementsAre("a[0,10000)=1"));
+  h.push({event("b", 5)});
+  options = {};
+  h.restart();
+  EXPECT_THAT(h.unused_states(), IsEmpty()) << "no --drop-state for what is not lost";
+  h.watermark(at(10));
+  EXPECT_THAT(rows(h), UnorderedElementsAre("a[0,10000)=1", "b[0,10000)=1"));
+  options = {.early = 3s};
+  h.restart();
+  EXPECT_THAT(h.unused_states(), IsEmpty());
+  h.push({event("a", 11)});
+  h.watermark(at(13));
+  EXPECT_THAT(rows(h), ElementsAre("a[10000,20000)=1"));
+}
+
 TEST(AlignedWindowTest, RefusesImpossibleWindows) {
   EXPECT_THROW(AlignedWindows(Tumbling{0s}), Error);
   EXPECT_THROW(AlignedWindows(Sliding{10s, -1s}), Error);

@@ -167,6 +167,96 @@ TEST(RunningAggregateTest, AnUnfinishedFiringDoesNotShow) {
   });
 }
 
+TEST(RunningAggregateTest, AKeyThatIsSilentForItsTimeBeginsAnew) {
+  for (const std::size_t budget : std::vector<std::size_t>{1, 4096}) {
+    OperatorHarness::run(running({.ttl = 10s, .firing_budget = budget}), [](OperatorHarness& h) {
+      SCOPED_TRACE(h.mode());
+      h.push({event("a", 5, 1), event("b", 9, 2), event("c", 1, 4)});
+      h.watermark(seconds(15));
+      EXPECT_THAT(rows<RunningRow>(h), ElementsAre("+a=1@5", "+b=2@9", "+c=4@1"));
+      h.push({event("a", 2, 8), event("c", 15, 8)});
+      EXPECT_THAT(rows<RunningRow>(h), ElementsAre("~a=9@5", "+c=8@15")) << "a: not passed";
+      h.begin_watermark({15001});
+      h.push({event("a", 16, 16), event("b", 16, 16)});
+      h.finish_watermark();
+      EXPECT_THAT(rows<RunningRow>(h), ElementsAre("+a=16@16", "~b=18@16"));
+      h.watermark(seconds(40));
+      h.push({event("a", 1, 1), event("a", 1, 2)});
+      EXPECT_THAT(rows<RunningRow>(h), ElementsAre("+a=2@1"))
+          << "each one is at its end when it comes";
+    });
+  }
+}
+
+TEST(RunningAggregateTest, AKeyIsNotDroppedBeforeItHasHadItsRow) {
+  OperatorHarness::run(
+      running({.every = 60s, .ttl = 10s, .firing_budget = 1}), [](OperatorHarness& h) {
+        SCOPED_TRACE(h.mode());
+        h.watermark(seconds(1));
+        h.push({event("a", 5, 1), event("b", 6, 1)});
+        h.watermark(seconds(50));
+        h.push({event("a", 51, 2)});
+        EXPECT_THAT(rows<RunningRow>(h), IsEmpty());
+        h.begin_watermark(seconds(70));
+        h.push({event("b", 71, 4), event("a", 71, 4)});
+        h.finish_watermark();
+        EXPECT_THAT(rows<RunningRow>(h), UnorderedElementsAre("+a=3@51", "+b=1@6"));
+        h.end();
+        EXPECT_THAT(rows<RunningRow>(h), UnorderedElementsAre("+a=4@71", "+b=4@71"));
+      });
+}
+
+TEST(RunningAggregateTest, SilentKeysLeaveTheMemory) {
+  OperatorHarness h(running({.ttl = 10s}), {.backend = "memory"});
+  const auto fill = [&](int second) {
+    Batch<Event> batch;
+    for (int i = 0; i < 10'000; ++i)
+      batch.append(event("key " + std::to_string(second) + std::to_string(i), second).value,
+                   seconds(second));
+    h.push(std::move(batch));
+    (void)rows<RunningRow>(h);
+  };
+  fill(0);
+  h.watermark(seconds(1));
+  const std::size_t once = h.memory_used();
+  for (int second = 20; second < 200; second += 20) {
+    h.watermark(seconds(second));
+    fill(second);
+  }
+  EXPECT_LT(h.memory_used(), 3 * once) << "of ten times as many keys";
+}
+
+TEST(RunningAggregateTest, OptionsMayBeGivenAndTakenAway) {
+  RunningOptions options{.every = 10s};
+  OperatorHarness h([&](OperatorContext& ctx) { return running(options)(ctx); },
+                    {.backend = "rocksdb"});
+  h.watermark(seconds(1));
+  h.push({event("a", 1, 1), event("b", 2, 2)});
+  options = {.ttl = 10s};
+  h.restart();
+  h.push({event("b", 3, 4)});
+  EXPECT_THAT(rows<RunningRow>(h), ElementsAre("+b=6@3"));
+  h.watermark(seconds(12));
+  EXPECT_THAT(rows<RunningRow>(h), ElementsAre("+a=1@1")) << "owed from before";
+  options = {};
+  h.restart();
+  EXPECT_THAT(h.unused_states(), IsEmpty());
+  h.watermark(seconds(30));
+  h.push({event("a", 30, 1), event("b", 30, 1)});
+  EXPECT_THAT(rows<RunningRow>(h), UnorderedElementsAre("~a=2@30", "~b=7@30"));
+  options = {.every = 10s, .ttl = 10s};
+  h.restart();
+  EXPECT_THAT(h.unused_states(), IsEmpty());
+  h.push({event("a", 35, 1)});
+  h.watermark(seconds(60));
+  h.push({event("a", 60, 1), event("b", 60, 1)});
+  h.end();
+  EXPECT_THAT(rows<RunningRow>(h), UnorderedElementsAre("~a=3@35", "+a=1@60", "~b=8@60"))
+      << "b was written without an end";
+  options = {.ttl = 0s};
+  EXPECT_THROW(h.restart(), Error);
+}
+
 OperatorHarness::Make by_clock(std::size_t budget = 100, Duration size = 10s) {
   return [=](OperatorContext& ctx) {
     return std::make_unique<ProcessingWindow<Event, Total, KeyOf>>(ctx, ProcessingTumbling{size},

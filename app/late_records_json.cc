@@ -1,0 +1,28 @@
+#include <string>
+
+#include "app/http_status.h"
+#include "connectors/formats/json_writer.h"
+
+namespace tidemill {
+
+std::string late_records_json(const MetricRegistry& metrics) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_array();
+  metrics.visit_late([&](const Labels& labels, const LateSample& sample) {
+    for (const LateRecord& record : sample.records()) {
+      json.begin_object();
+      for (const auto& [name, value] : labels) json.field(name, value);
+      json.field("time", record.time).field("watermark", record.watermark);
+      json.field("behind_ms", (record.watermark - record.time).count());
+      json.field("key", record.key);
+      if (!record.origin.empty()) json.field("origin", record.origin);
+      json.end_object();
+    }
+  });
+  json.end_array();
+  text += '\n';
+  return text;
+}
+
+}  // namespace tidemill
