@@ -16,12 +16,6 @@ constexpr std::uint32_t kMostSlots = 1U << 15;
 // Leaves 12 bits of the tag to order a segment by.
 constexpr std::uint32_t kMostDepth = 20;
 
-// A subtask's keys are a slice of all hashes, so a segment may be used in a part only. Entries
-// fewer than these are near enough to their homes in any case.
-constexpr std::uint32_t kFewest = 32;
-// Deeper than that it is not the slice, but hashes that agree: 1,024 parts of the hashes.
-constexpr std::uint32_t kMostNarrow = 10;
-
 // Slots behind the last home, for what overflows there and for the tail that stays empty.
 constexpr std::uint32_t spare(std::uint32_t num_slots) {
   return std::clamp<std::uint32_t>(num_slots / 4, 8, 64);
@@ -32,15 +26,6 @@ struct Old {
   std::uint64_t* begin;
   std::uint32_t num_slots;
 };
-
-constexpr std::uint32_t homes_of(std::uint32_t num_slots) { return num_slots - spare(num_slots); }
-
-// So many that half of the homes are left.
-constexpr std::uint32_t slots_for(std::uint32_t count) {
-  std::uint32_t num_slots = kFirstSlots;
-  while (count > homes_of(num_slots) / 2) num_slots *= 2;
-  return num_slots;
-}
 
 bool is_crowded(const HashIndex::Segment& s) { return s.count + 1 > s.slots.num_homes / 4 * 3; }
 
@@ -76,7 +61,7 @@ void HashIndex::clear() {
   segments_.clear();
   depth_ = 0;
   segments_.push_back(std::make_unique<Segment>());
-  allocate_slots(*segments_.back(), kFirstSlots, homes_of(kFirstSlots));
+  allocate_slots(*segments_.back(), kFirstSlots, kFirstSlots - spare(kFirstSlots));
   slots_.resize(1);
   directory_.resize(1);
   enter(*segments_.back());
@@ -134,45 +119,13 @@ void HashIndex::erase(std::uint64_t hash, std::uint32_t number) {
   --s.count;
 }
 
-std::uint64_t HashIndex::first_right_of(const Segment& s) {
-  const std::uint64_t hash = s.first_hash + (std::uint64_t{1} << (63 - s.slots.depth));
-  return static_cast<std::uint64_t>(tag_of(hash)) << 32;
-}
-
-// As if it were about to grow: entries would lie far from their homes, because the homes that the
-// hashes fall on are too few for them, while others stay empty.
-bool HashIndex::is_uneven(const Segment& s) {
-  constexpr std::uint64_t kFar = 4;  // evenly spread it is 1.5 in the mean
-  if (s.count < kFewest || s.slots.depth >= kMostNarrow) return false;
-  const std::uint64_t num_homes = std::uint64_t{s.count} * 4 / 3;
-  std::uint64_t next = 0;
-  std::uint64_t distance = 0;
-  for (const std::uint64_t* slot = s.slots.begin; slot != s.slots.begin + s.num_slots; ++slot) {
-    if (*slot == kEmpty) continue;
-    const auto tag = static_cast<std::uint32_t>(*slot >> 32);
-    const std::uint64_t home = (static_cast<std::uint64_t>(tag << s.slots.depth) * num_homes) >> 32;
-    next = std::max(next, home);
-    distance += next++ - home;
-  }
-  return distance > kFar * s.count;
-}
-
-bool HashIndex::split_uneven(Segment& s) {
-  if (!is_uneven(s)) return false;
-  Segment& right = split(s);
-  split_uneven(s);
-  split_uneven(right);
-  return true;
-}
-
 void HashIndex::make_room(Segment& s) {
-  if (split_uneven(s)) return;
   // Few entries and yet no room: many hashes agree in all the bits we order by. Longer runs are all
   // that helps.
   if (s.count < s.slots.num_homes / 4) {
     rebuild(s, s.num_slots * 2, s.slots.num_homes);
   } else if (s.num_slots < kMostSlots || s.slots.depth >= kMostDepth) {
-    rebuild(s, s.num_slots * 2, homes_of(s.num_slots * 2));
+    rebuild(s, s.num_slots * 2, s.num_slots * 2 - spare(s.num_slots * 2));
   } else {
     split(s);
   }
@@ -185,7 +138,7 @@ void HashIndex::rebuild(Segment& s, std::uint32_t num_slots, std::uint32_t num_h
   release_slots(old.begin, old.num_slots);
 }
 
-HashIndex::Segment& HashIndex::split(Segment& s) {
+void HashIndex::split(Segment& s) {
   if (s.slots.depth == depth_) {
     ++depth_;
     slots_.resize(slots_.size() * 2);
@@ -193,28 +146,20 @@ HashIndex::Segment& HashIndex::split(Segment& s) {
     for (const auto& each : segments_) enter(*each);
   }
   const Old old{s.slots.begin, s.num_slots};
-  const std::uint32_t num_entries = s.count;
-  const std::uint64_t first_right = first_right_of(s);
+  const std::uint32_t num_homes = s.slots.num_homes;
   segments_.push_back(std::make_unique<Segment>());
   Segment& right = *segments_.back();
   right.slots.depth = ++s.slots.depth;
   right.first_hash = s.first_hash + (std::uint64_t{1} << (64 - s.slots.depth));
+  const std::uint64_t first_right = static_cast<std::uint64_t>(tag_of(right.first_hash)) << 32;
   const auto is_left = [first_right](std::uint64_t slot) { return slot < first_right; };
 
   // The halves are found by the order of the slots, empty ones left aside.
   const std::uint64_t* const end = old.begin + old.num_slots;
   const std::uint64_t* middle = old.begin;
-  std::uint32_t num_left = 0;
-  for (; middle != end && (*middle == kEmpty || is_left(*middle)); ++middle)
-    num_left += static_cast<std::uint32_t>(*middle != kEmpty);
-  const auto fill_half = [&](Segment& half, std::uint32_t count, const std::uint64_t* from,
-                             const std::uint64_t* to) {
-    const std::uint32_t most = std::max(kMostSlots, old.num_slots);
-    const std::uint32_t num_slots = std::min(slots_for(count), most);
-    allocate_and_fill(half, num_slots, homes_of(num_slots), from, to);
-  };
-  fill_half(s, num_left, old.begin, middle);
-  fill_half(right, num_entries - num_left, middle, end);
+  while (middle != end && (*middle == kEmpty || is_left(*middle))) ++middle;
+  allocate_and_fill(s, old.num_slots, num_homes, old.begin, middle);
+  allocate_and_fill(right, old.num_slots, num_homes, middle, end);
   enter(s);
   enter(right);
   for (auto list : {&ChangeList::changed, &ChangeList::frozen}) {
@@ -225,7 +170,6 @@ HashIndex::Segment& HashIndex::split(Segment& s) {
   }
   right.changes.epoch = s.changes.epoch;
   release_slots(old.begin, old.num_slots);
-  return right;
 }
 
 void HashIndex::allocate_and_fill(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes,

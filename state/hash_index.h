@@ -139,14 +139,8 @@ class HashIndex {
   }
   // Tells the directory where a segment is.
   void enter(Segment& s);
-  // The first slot that would belong to the right half.
-  static std::uint64_t first_right_of(const Segment& s);
-  static bool is_uneven(const Segment& s);
-  // Until its parts are even; false: it is already.
-  bool split_uneven(Segment& s);
   void make_room(Segment& s);
-  // The right half.
-  Segment& split(Segment& s);
+  void split(Segment& s);
   void rebuild(Segment& s, std::uint32_t num_slots, std::uint32_t num_homes);
   // Fills empty `s` with sorted slots; false if they do not fit.
   static bool fill(Segment& s, const std::uint64_t* begin, const std::uint64_t* end);

@@ -7,7 +7,6 @@
 #include <map>
 #include <random>
 #include <set>
-#include <vector>
 
 #include "engine/base/hash.h"
 
@@ -75,42 +74,6 @@ TEST(HashIndex, UsesAThirdOfTheHashesAsWellAsAll) {
     index.insert(mix64(n + 1) / 3 + (std::uint64_t{1} << 62), n);
   index.expect_all_found();
   EXPECT_LT(index.index().bytes(), std::size_t{100'000} * 40);
-}
-
-// How many slots from its home an entry lies, in the mean.
-double mean_distance(const HashIndex& index, const std::vector<std::uint64_t>& hashes) {
-  std::uint64_t distance = 0;
-  for (std::uint32_t n = 0; n < hashes.size(); ++n) {
-    const std::uint32_t tag = HashIndex::tag_of(hashes[n]);
-    const std::uint64_t* home = index.segment(hashes[n]).slots.home(tag);
-    const std::uint64_t* at = home;
-    while (*at != ((static_cast<std::uint64_t>(tag) << 32) | n)) ++at;
-    distance += static_cast<std::uint64_t>(at - home);
-  }
-  return static_cast<double>(distance) / static_cast<double>(hashes.size());
-}
-
-TEST(HashIndex, KeepsTheKeysOfASubtaskNearTheirHomes) {
-  for (const int parallelism : {1, 2, 3, 4, 7, 16}) {
-    for (const int subtask : {0, parallelism / 2, parallelism - 1}) {
-      BlockPool pool;
-      HashIndex index(pool);
-      const std::uint64_t width = ~std::uint64_t{0} / static_cast<std::uint64_t>(parallelism);
-      std::vector<std::uint64_t> hashes;
-      // Looked at on the way, because an index that has just grown is near to empty.
-      for (std::uint32_t size = 100; size < 30'000; size += size / 5) {
-        while (hashes.size() < size) {
-          const auto n = static_cast<std::uint32_t>(hashes.size());
-          hashes.push_back(mix64(n + 1) / static_cast<std::uint64_t>(parallelism) +
-                           static_cast<std::uint64_t>(subtask) * width);
-          index.insert(hashes.back(), n);
-        }
-        EXPECT_LT(mean_distance(index, hashes), 8)
-            << size << " keys of subtask " << subtask << " of " << parallelism;
-        EXPECT_LT(index.bytes(), std::size_t{size} * 48);
-      }
-    }
-  }
 }
 
 TEST(HashIndex, ForgetsWhatIsErased) {
