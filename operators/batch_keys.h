@@ -25,19 +25,20 @@ class BatchKeys {
 
   // Reads the keys of `batch`. What is returned is valid until the batch changes or the next call.
   std::span<const KeyRef<Key>> read(const Batch<In>& batch) {
-    refs_.clear();
-    if constexpr (!kByReference) {
+    const std::size_t size = batch.size();
+    refs_.resize(size);
+    if constexpr (kByReference) {
+      for (std::size_t i = 0; i < size; ++i) refs_[i].key = &std::invoke(key_of_, batch[i].value);
+    } else {
       keys_.clear();
-      keys_.reserve(batch.size());
+      keys_.reserve(size);
+      for (std::size_t i = 0; i < size; ++i)
+        refs_[i].key = &keys_.emplace_back(std::invoke(key_of_, batch[i].value));
     }
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const Key* key = nullptr;
-      if constexpr (kByReference) {
-        key = &std::invoke(key_of_, batch[i].value);
-      } else {
-        key = &keys_.emplace_back(std::invoke(key_of_, batch[i].value));
-      }
-      refs_.push_back({key, batch.is_hashed() ? batch.hash(i) : key_hash(*key)});
+    if (batch.is_hashed()) {
+      for (std::size_t i = 0; i < size; ++i) refs_[i].hash = batch.hash(i);
+    } else {
+      for (KeyRef<Key>& ref : refs_) ref.hash = key_hash(*ref.key);
     }
     return refs_;
   }

@@ -25,6 +25,10 @@ namespace tidemill {
 struct EquiJoinOptions {
   // How long after its time a row is kept, in event time; none: for ever.
   std::optional<Duration> ttl = std::nullopt;
+  // No key has more than one row of this side, ever: a row of the other side is forgotten once it
+  // has met it. A second one would not meet those rows. May be changed from run to run.
+  bool left_is_unique = false;
+  bool right_is_unique = false;
 };
 
 // F: see JoinRows. Port 0: the rows of an inner join; of the others a changelog, Change<Row>, in
@@ -34,7 +38,8 @@ struct EquiJoinOptions {
 //
 // State: each side's rows. With a TTL a row is kept until the watermark has passed its time + ttl;
 // it meets no later row then, whatever its bucket (a quarter of the TTL) still holds. What it has
-// caused stays as it is. A row that is too old to be kept still meets those that are.
+// caused stays as it is. A row that is too old to be kept still meets those that are. A row that
+// has met the only partner it can have is not kept.
 template <JoinType Type, class L, class R, class LeftKey, class RightKey, class F = MakeJoined>
 class EquiJoin final : public TwoInput<L, R> {
  public:
@@ -48,8 +53,8 @@ class EquiJoin final : public TwoInput<L, R> {
            RightKey right_key, F f = {})
       : options_(check(options)),
         rows_(std::move(f), Type),
-        left_(ctx, "left", std::move(left_key), bucket_width()),
-        right_(ctx, "right", std::move(right_key), bucket_width()),
+        left_(ctx, "left", std::move(left_key), bucket_width(), options.left_is_unique),
+        right_(ctx, "right", std::move(right_key), bucket_width(), options.right_is_unique),
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)) {
     progress_->ttl = options_.ttl;
@@ -85,8 +90,9 @@ class EquiJoin final : public TwoInput<L, R> {
  private:
   template <class T, class KeyOf>
   struct Side {
-    Side(OperatorContext& ctx, const std::string& name, KeyOf key_of, Duration width)
-        : keys(std::move(key_of)), rows(ctx, name, width) {}
+    Side(OperatorContext& ctx, const std::string& name, KeyOf key_of, Duration width, bool unique)
+        : is_unique(unique), keys(std::move(key_of)), rows(ctx, name, width) {}
+    const bool is_unique;
     BatchKeys<T, KeyOf> keys;
     RowBuckets<Key, T> rows;  // marked: has had a partner; only where the side is padded
   };
@@ -133,11 +139,16 @@ class EquiJoin final : public TwoInput<L, R> {
         }
         insert(row_of(&value, &row.value), at);
       });
-      if (has_new_partner) other.rows.mark(*key, hash, from, EventTime::max());
+      if (mine.is_unique) {
+        if (has_partner) other.rows.erase(*key, hash);
+      } else if (has_new_partner) {
+        other.rows.mark(*key, hash, from, EventTime::max());
+      }
       if constexpr (kPadsMine) {
         if (!has_partner) insert(row_of(&value, nullptr), time);
       }
-      if (time >= from) mine.rows.insert(*key, hash, time, has_partner, std::move(value));
+      if (time >= from && !(other.is_unique && has_partner))
+        mine.rows.insert(*key, hash, time, has_partner, std::move(value));
     }
   }
   void insert(Row row, EventTime time) {

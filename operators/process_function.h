@@ -121,8 +121,8 @@ class ProcessContext {
   // Timers that were due already have been set since this was last asked.
   bool passed_event_ = false;
   bool passed_processing_ = false;
-  // Timers have been set in this batch: the next one is likely to set some.
-  bool sets_event_ = true;
+  // Timers have been set since this was last asked.
+  bool sets_event_ = false;
   bool sets_processing_ = false;
 };
 
@@ -167,14 +167,21 @@ class FunctionRunner {
   FunctionRunner(const FunctionRunner&) = delete;
   FunctionRunner& operator=(const FunctionRunner&) = delete;
 
+  // Whether the last batch of an input has set timers: its next one is likely to set some.
+  struct SetsTimers {
+    bool event = true;
+    bool processing = false;
+  };
+
   // A batch of these keys: begin, take for each record, finish. The keys stay where they are
   // meanwhile.
-  void begin(std::span<const KeyRef<K>> keys) {
+  void begin(std::span<const KeyRef<K>> keys, const SetsTimers& sets) {
     read_clock();
     for (FunctionState<K>* state : states_) state->prefetch(keys);
     if constexpr (kHasTimers) {
-      if (std::exchange(context_.sets_event_, false)) event_timers_->prefetch(keys);
-      if (std::exchange(context_.sets_processing_, false)) processing_timers_->prefetch(keys);
+      if (sets.event) event_timers_->prefetch(keys);
+      if (sets.processing) processing_timers_->prefetch(keys);
+      context_.sets_event_ = context_.sets_processing_ = false;
       is_behind_ = event_timers_->fired_until() < progress_->watermark;
     }
   }
@@ -194,8 +201,9 @@ class FunctionRunner {
       }
     }
   }
-  void finish() {
+  void finish(SetsTimers& sets) {
     if constexpr (kHasTimers) {
+      sets = {context_.sets_event_, context_.sets_processing_};
       for (const KeyRef<K>& ref : overdue_) {
         fire_event(*ref.key, ref.hash, progress_->watermark);
         fire_processing(*ref.key, ref.hash);
@@ -210,8 +218,10 @@ class FunctionRunner {
     read_clock();
     std::size_t left = options_.firing_budget;
     if constexpr (kHasTimers) {
+      KeyGroup loaded = groups_.begin;
       for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
         if (event_timers_->fired_until(group) >= progress_->watermark) continue;
+        if (group >= loaded) loaded = load_due(group, left);
         const Progress progress = event_timers_->fire_due(
             group, progress_->watermark, left, [&](const K& key, std::uint64_t hash, EventTime t) {
               --left;
@@ -269,6 +279,25 @@ class FunctionRunner {
     current_.time = time;
   }
 
+  // Loads what the timers that are due need, of several groups together, from `group` on; returns
+  // the first one of the others.
+  KeyGroup load_due(KeyGroup group, std::size_t most) {
+    most = std::min(most, kMostLoaded);
+    due_keys_.clear();
+    for (; group < groups_.end && due_keys_.size() < most; ++group) {
+      event_timers_->for_each_due(
+          group, progress_->watermark, most - due_keys_.size(),
+          [&](const K& key, std::uint64_t hash) { due_keys_.emplace_back(key, hash); });
+    }
+    due_refs_.clear();
+    for (const auto& [key, hash] : due_keys_) due_refs_.push_back({&key, hash});
+    if (!due_refs_.empty()) {
+      event_timers_->prefetch(due_refs_);
+      for (FunctionState<K>* state : states_) state->prefetch(due_refs_);
+    }
+    return group;
+  }
+
   // Fires the event-time timers of the key before `until`.
   void fire_event(const K& key, std::uint64_t hash, EventTime until) {
     context_.event_limit_ = until;
@@ -311,6 +340,8 @@ class FunctionRunner {
     return Progress::kDone;
   }
 
+  static constexpr std::size_t kMostLoaded = 4096;  // timers
+
   const ProcessOptions options_;
   const KeyGroupRange groups_;
   const Clock& clock_;
@@ -324,6 +355,9 @@ class FunctionRunner {
   // Of the batch in progress.
   bool is_behind_ = false;
   std::vector<KeyRef<K>> overdue_;
+  // Of a firing.
+  std::vector<std::pair<K, std::uint64_t>> due_keys_;
+  std::vector<KeyRef<K>> due_refs_;
 };
 
 // F: built from (StateContext<K>&, args...), `using Out`, process(const In&, ProcessContext<K,
@@ -342,13 +376,13 @@ class KeyedProcess final : public OneInput<In> {
 
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = keys_.read(batch);
-    runner_.begin(refs);
+    runner_.begin(refs, sets_timers_);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       runner_.take(refs[i], batch[i].time, [&](F& function, auto& ctx) {
         function.process(std::as_const(batch[i].value), ctx);
       });
     }
-    runner_.finish();
+    runner_.finish(sets_timers_);
   }
   Progress on_watermark(EventTime watermark) override { return runner_.on_watermark(watermark); }
   Progress on_end() override { return on_watermark(EventTime::max()); }
@@ -357,6 +391,7 @@ class KeyedProcess final : public OneInput<In> {
  private:
   BatchKeys<In, KeyOf> keys_;
   FunctionRunner<F, Key> runner_;
+  typename FunctionRunner<F, Key>::SetsTimers sets_timers_;
 };
 
 // The same with two inputs over shared keyed state: F has process_left and process_right.
@@ -371,7 +406,9 @@ class KeyedCoProcess final : public TwoInput<Left, Right> {
   template <class... Args>
   KeyedCoProcess(OperatorContext& ctx, ProcessOptions options, LeftKey left, RightKey right,
                  const Args&... args)
-      : left_(std::move(left)), right_(std::move(right)), runner_(ctx, options, args...) {}
+      : left_{BatchKeys<Left, LeftKey>(std::move(left)), {}},
+        right_{BatchKeys<Right, RightKey>(std::move(right)), {}},
+        runner_(ctx, options, args...) {}
 
   void process_left(Batch<Left>& batch) override {
     take_all(batch, left_, [](F& f, const Left& value, auto& ctx) { f.process_left(value, ctx); });
@@ -385,19 +422,25 @@ class KeyedCoProcess final : public TwoInput<Left, Right> {
   void on_tick() override { runner_.on_tick(); }
 
  private:
-  template <class B, class Keys, class Call>
-  void take_all(B& batch, Keys& keys, Call call) {
-    const std::span<const KeyRef<Key>> refs = keys.read(batch);
-    runner_.begin(refs);
+  template <class B, class S, class Call>
+  void take_all(B& batch, S& side, Call call) {
+    const std::span<const KeyRef<Key>> refs = side.keys.read(batch);
+    runner_.begin(refs, side.sets_timers);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       runner_.take(refs[i], batch[i].time,
                    [&](F& function, auto& ctx) { call(function, batch[i].value, ctx); });
     }
-    runner_.finish();
+    runner_.finish(side.sets_timers);
   }
 
-  BatchKeys<Left, LeftKey> left_;
-  BatchKeys<Right, RightKey> right_;
+  template <class T, class KeyOf>
+  struct Side {
+    BatchKeys<T, KeyOf> keys;
+    typename FunctionRunner<F, Key>::SetsTimers sets_timers;
+  };
+
+  Side<Left, LeftKey> left_;
+  Side<Right, RightKey> right_;
   FunctionRunner<F, Key> runner_;
 };
 

@@ -52,6 +52,11 @@ class RowBuckets {
     });
   }
 
+  // Forgets all rows of the key.
+  void erase(const K& key, std::uint64_t hash) {
+    for (const EventTime start : starts_) lists_.erase(start, key, hash);
+  }
+
   // Loads what a batch is about to look at, together: the i-th key's rows with
   // first(i) <= time <= last(i).
   template <class First, class Last>

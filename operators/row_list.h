@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
+
 #include "engine/base/bytes.h"
 #include "engine/base/error.h"
 #include "engine/base/time.h"
@@ -31,12 +33,12 @@ class RowList {
   void insert(EventTime time, bool is_marked, T value) {
     if constexpr (kHasHeap<T>) heap_ += memory_size(value);
     if (rows_.empty() || rows_.back().time <= time) {
-      rows_.push_back({time, is_marked, std::move(value)});
+      rows_.push_back(StoredRow<T>{time, is_marked, std::move(value)});
       return;
     }
     const auto at = std::upper_bound(first_row(), rows_.end(), time,
                                      [](EventTime t, const auto& row) { return t < row.time; });
-    rows_.insert(at, {time, is_marked, std::move(value)});
+    rows_.insert(at, StoredRow<T>{time, is_marked, std::move(value)});
   }
   // Forgets the first `count` rows. Their places are kept until they are half of all.
   void erase_first(std::size_t count) {
@@ -51,13 +53,11 @@ class RowList {
 
   [[nodiscard]] bool empty() const { return size() == 0; }
   [[nodiscard]] std::size_t size() const { return rows_.size() - gone_; }
-  [[nodiscard]] std::span<const StoredRow<T>> rows() const {
-    return std::span(rows_).subspan(gone_);
-  }
+  [[nodiscard]] std::span<const StoredRow<T>> rows() const { return all().subspan(gone_); }
   // Those with first <= time <= last.
   [[nodiscard]] std::span<const StoredRow<T>> between(EventTime first, EventTime last) const {
     const auto [begin, end] = range(first, last);
-    return std::span(rows_).subspan(begin, end - begin);
+    return all().subspan(begin, end - begin);
   }
   void mark(EventTime first, EventTime last) {
     const auto [begin, end] = range(first, last);
@@ -65,12 +65,14 @@ class RowList {
   }
 
   [[nodiscard]] std::size_t heap_size() const {
+    if (rows_.capacity() <= kInline) return heap_;
     return rows_.capacity() * sizeof(StoredRow<T>) + heap_ + codec::kAllocationOverhead;
   }
 
  private:
   friend struct Codec<RowList<T>>;
 
+  [[nodiscard]] std::span<const StoredRow<T>> all() const { return {rows_.data(), rows_.size()}; }
   [[nodiscard]] auto first_row() { return rows_.begin() + static_cast<std::ptrdiff_t>(gone_); }
   [[nodiscard]] std::pair<std::size_t, std::size_t> range(EventTime first, EventTime last) const {
     const auto by_time = [](const StoredRow<T>& row, EventTime t) { return row.time < t; };
@@ -85,7 +87,10 @@ class RowList {
             static_cast<std::size_t>(end - rows_.begin())};
   }
 
-  std::vector<StoredRow<T>> rows_;
+  // Many keys have one row; a large one is not worth the place in lists of more.
+  static constexpr std::size_t kInline = sizeof(StoredRow<T>) <= 64 ? 1 : 0;
+
+  boost::container::small_vector<StoredRow<T>, kInline> rows_;
   std::size_t gone_ = 0;  // rows at the front that are erased
   std::size_t heap_ = 0;  // of the values
 };
@@ -120,7 +125,7 @@ struct Codec<RowList<T>> {
       before += static_cast<std::uint64_t>(unzigzag(in.varint()));
       const EventTime time{static_cast<std::int64_t>(before)};
       const bool is_marked = in.u8() != 0;
-      list.rows_.push_back({time, is_marked, Codec<T>::decode(in)});
+      list.rows_.push_back(StoredRow<T>{time, is_marked, Codec<T>::decode(in)});
       if constexpr (kHasHeap<T>) list.heap_ += memory_size(list.rows_.back().value);
     }
     return list;

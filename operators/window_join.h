@@ -233,15 +233,19 @@ class WindowCoGroup final : public TwoInput<L, R> {
       collect(left_, *it, group, &Contents::left);
       collect(right_, *it, group, &Contents::right);
     }
-    for (const auto& entry : contents_) {
-      const Key& key = entry.first.key;
-      const auto& contents = entry.second;
+    for (const auto& [hashed, place] : places_) {
+      const Key& key = hashed.key;
+      Contents& contents = contents_[place];
       f_(CoGroup<Key, L, R>{key, window, contents.left, contents.right}, [&](Row row) {
         ++given_out_;
         out_.emit(Out{key, window, std::move(row)}, window.last());
       });
+      contents.left.clear();
+      contents.right.clear();
     }
-    contents_.clear();
+    // Keeps the memory of some, so that few keys cost no allocation.
+    if (contents_.size() > kMostKept) contents_.resize(kMostKept);
+    places_.clear();
   }
 
   template <class S>
@@ -250,10 +254,18 @@ class WindowCoGroup final : public TwoInput<L, R> {
     using T = typename S::Value;
     side.slices.for_each(slice_end, group,
                          [&](const Key& key, std::uint64_t hash, const RowList<T>& list) {
-                           auto& rows = contents_[HashedKey{key, hash}].*where;
+                           auto& rows = contents_of(key, hash).*where;
                            for (const StoredRow<T>& row : list.rows()) rows.push_back(row.value);
                          });
   }
+
+  Contents& contents_of(const Key& key, std::uint64_t hash) {
+    const auto [it, is_new] = places_.try_emplace(HashedKey{key, hash}, places_.size());
+    if (is_new && it->second == contents_.size()) contents_.emplace_back();
+    return contents_[it->second];
+  }
+
+  static constexpr std::size_t kMostKept = 4096;
 
   const AlignedWindows windows_;
   const F f_;
@@ -269,7 +281,8 @@ class WindowCoGroup final : public TwoInput<L, R> {
   std::set<EventTime> slice_ends_;  // derived: the namespaces of both sides
   // Empty between calls.
   std::vector<SliceRows> slices_of_batch_;
-  boost::unordered_flat_map<HashedKey, Contents, HashOf> contents_;
+  boost::unordered_flat_map<HashedKey, std::size_t, HashOf> places_;  // in `contents_`
+  std::vector<Contents> contents_;  // those without a place are empty too
   std::size_t given_out_ = 0;
 };
 

@@ -27,7 +27,7 @@ struct Old {
   std::uint32_t num_slots;
 };
 
-bool is_crowded(const HashIndex::Segment& s) { return s.count + 1 > s.slots.num_homes / 4 * 3; }
+bool is_crowded(const HashIndex::Segment& s) { return s.count + 1 > s.num_homes / 4 * 3; }
 
 }  // namespace
 
@@ -50,7 +50,7 @@ void sort_notes(std::vector<std::uint64_t>& notes) {
   }
 }
 
-HashIndex::HashIndex(BlockPool& pool) : pool_(pool) { clear(); }
+HashIndex::HashIndex(BlockPool& pool, OwnedHashes owned) : pool_(pool), owned_(owned) { clear(); }
 
 HashIndex::~HashIndex() {
   for (const auto& s : segments_) release_slots(s->slots.begin, s->num_slots);
@@ -69,7 +69,7 @@ void HashIndex::clear() {
 
 void HashIndex::enter(Segment& s) {
   std::size_t at = place_of(s.first_hash);
-  for (std::size_t n = std::size_t{1} << (depth_ - s.slots.depth); n > 0; --n, ++at) {
+  for (std::size_t n = std::size_t{1} << (depth_ - s.depth); n > 0; --n, ++at) {
     slots_[at] = s.slots;
     directory_[at] = &s;
   }
@@ -122,9 +122,9 @@ void HashIndex::erase(std::uint64_t hash, std::uint32_t number) {
 void HashIndex::make_room(Segment& s) {
   // Few entries and yet no room: many hashes agree in all the bits we order by. Longer runs are all
   // that helps.
-  if (s.count < s.slots.num_homes / 4) {
-    rebuild(s, s.num_slots * 2, s.slots.num_homes);
-  } else if (s.num_slots < kMostSlots || s.slots.depth >= kMostDepth) {
+  if (s.count < s.num_homes / 4) {
+    rebuild(s, s.num_slots * 2, s.num_homes);
+  } else if (s.num_slots < kMostSlots || s.depth >= kMostDepth) {
     rebuild(s, s.num_slots * 2, s.num_slots * 2 - spare(s.num_slots * 2));
   } else {
     split(s);
@@ -139,18 +139,18 @@ void HashIndex::rebuild(Segment& s, std::uint32_t num_slots, std::uint32_t num_h
 }
 
 void HashIndex::split(Segment& s) {
-  if (s.slots.depth == depth_) {
+  if (s.depth == depth_) {
     ++depth_;
     slots_.resize(slots_.size() * 2);
     directory_.resize(directory_.size() * 2);
     for (const auto& each : segments_) enter(*each);
   }
   const Old old{s.slots.begin, s.num_slots};
-  const std::uint32_t num_homes = s.slots.num_homes;
+  const std::uint32_t num_homes = s.num_homes;
   segments_.push_back(std::make_unique<Segment>());
   Segment& right = *segments_.back();
-  right.slots.depth = ++s.slots.depth;
-  right.first_hash = s.first_hash + (std::uint64_t{1} << (64 - s.slots.depth));
+  right.depth = ++s.depth;
+  right.first_hash = s.first_hash + (std::uint64_t{1} << (64 - s.depth));
   const std::uint64_t first_right = static_cast<std::uint64_t>(tag_of(right.first_hash)) << 32;
   const auto is_left = [first_right](std::uint64_t slot) { return slot < first_right; };
 
@@ -199,8 +199,19 @@ void HashIndex::allocate_slots(Segment& s, std::uint32_t num_slots, std::uint32_
   void* const memory = size < BlockPool::kUnit ? ::operator new(size) : pool_.allocate(size);
   std::memset(memory, 0xFF, size);
   s.slots.begin = static_cast<std::uint64_t*>(memory);
-  s.slots.num_homes = num_homes;
+  s.num_homes = num_homes;
   s.num_slots = num_slots;
+  const std::uint64_t first = s.first_hash >> 32;
+  const std::uint64_t last = first + ((std::uint64_t{1} << 32) >> s.depth) - 1;
+  std::uint64_t begin = std::max(first, owned_.first >> 32);
+  std::uint64_t end = std::min(last, owned_.last >> 32) + 1;
+  if (begin >= end) {  // none of its hashes is owned
+    begin = first;
+    end = last + 1;
+  }
+  s.slots.first_tag = static_cast<std::uint32_t>(begin);
+  s.slots.num_more = static_cast<std::uint32_t>(end - begin - 1);
+  s.slots.scale = (std::uint64_t{num_homes} << 32) / (end - begin);
   bytes_ += size;
 }
 

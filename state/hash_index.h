@@ -3,6 +3,7 @@
 // a whole table to be rebuilt.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -40,19 +41,28 @@ struct ChangeList {
 void sort_notes(std::vector<std::uint64_t>& notes);
 
 // One thread. Equal tags (the hash's top 32 bits) are told apart by the caller.
+//
+// A subtask owns a part of the hashes only: slots are laid out for that part, or entries would
+// crowd in a part of them. Hashes outside of it work, slowly.
 class HashIndex {
  public:
+  struct OwnedHashes {
+    std::uint64_t first = 0;
+    std::uint64_t last = ~std::uint64_t{0};  // included
+  };
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
   static constexpr int kTail = 4;  // slots that a look-up reads at once
 
   // Where the slots of a segment are; all that a look-up needs.
   struct Slots {
     std::uint64_t* begin = nullptr;
-    std::uint32_t num_homes = 0;  // of them; the others take what overflows at the end
-    std::uint32_t depth = 0;      // how many top bits all hashes of the segment share
+    std::uint64_t scale = 0;      // slots per tag, times 2^32
+    std::uint32_t first_tag = 0;  // of those that the segment may have
+    std::uint32_t num_more = 0;   // tags behind the first one
 
     [[nodiscard]] std::uint64_t* home(std::uint32_t tag) const {
-      return begin + ((static_cast<std::uint64_t>(tag << depth) * num_homes) >> 32);
+      const std::uint32_t at = std::min(std::max(tag, first_tag) - first_tag, num_more);
+      return begin + ((at * scale) >> 32);
     }
   };
 
@@ -60,12 +70,15 @@ class HashIndex {
     // tag << 32 | number, sorted by tag where not empty; the last kTail are always empty.
     Slots slots;
     std::uint32_t num_slots = 0;
+    std::uint32_t num_homes = 0;  // of the slots; the others take what overflows at the end
+    std::uint32_t depth = 0;      // how many top bits all hashes of the segment share
     std::uint32_t count = 0;
     std::uint64_t first_hash = 0;
     ChangeList changes;
   };
 
-  explicit HashIndex(BlockPool& pool);
+  explicit HashIndex(BlockPool& pool) : HashIndex(pool, OwnedHashes{}) {}
+  HashIndex(BlockPool& pool, OwnedHashes owned);
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
   HashIndex& operator=(const HashIndex&) = delete;
@@ -74,7 +87,7 @@ class HashIndex {
   [[nodiscard]] Segment& segment(std::uint64_t hash) const { return *directory_[place_of(hash)]; }
   // The first hash behind the segment; 0: it is the last one.
   static std::uint64_t end_hash(const Segment& s) {
-    return s.first_hash + (std::uint64_t{1} << 63 >> s.slots.depth << 1);
+    return s.first_hash + (std::uint64_t{1} << 63 >> s.depth << 1);
   }
 
   // The number for which same(number) holds, among those with the tag of `hash`; kNone if there is
@@ -150,6 +163,7 @@ class HashIndex {
   void release_slots(std::uint64_t* slots, std::uint32_t num_slots);
 
   BlockPool& pool_;
+  const OwnedHashes owned_;
   std::uint32_t depth_ = 0;
   // By the hash's top `depth_` bits; what look-ups need lies apart, close together.
   std::vector<Slots> slots_;

@@ -81,7 +81,7 @@ class KeyedStore final : public Snapshotable {
   }
   // Calls fn(i, V&) for each key, in order, as `at` would give it. Ends earlier references, as
   // `prefetch` does. The index and the entries of the next keys are fetched meanwhile, so that
-  // neither is waited for.
+  // neither is waited for. The heap bytes of a value are measured when fn returns.
   template <class F>
   void update(EventTime ns, std::span<const KeyRef<K>> keys, F&& fn) {
     give_back_memory();
@@ -105,7 +105,9 @@ class KeyedStore final : public Snapshotable {
       if (found.number != T::kNone) found.entry = &t.table.entry(found.number);
       if (found.entry == nullptr || Traits::view(found.entry->key) != key) [[unlikely]]
         found = load_or_insert(t, key, hash);
-      fn(i, change(t, found, hash).value);
+      Entry& e = mark_changed(t, found, hash);
+      fn(i, e.value);
+      if constexpr (kHasHeap<V>) t.table.measure(e);
     }
   }
   // Sees to it that the key has a value, for values that are all alike: the backend is not asked.
@@ -152,11 +154,11 @@ class KeyedStore final : public Snapshotable {
   void prefetch(EventTime ns, std::span<const KeyRef<K>> keys) {
     give_back_memory();
     NsTable* t = existing_table(ns);
-    if (t == nullptr) return;
+    ahead_.clear();
+    if (t == nullptr || (t->is_resident && t->table.size() == 0)) return;
     for (const KeyRef<K>& k : keys) t->table.prefetch_slot(k.hash);
     if (!t->is_resident) load(*t, keys);
-    ahead_.clear();
-    for (const KeyRef<K>& k : keys) ahead_.push_back({k.hash, t->table.prefetch_entry(k.hash)});
+    for (const KeyRef<K>& k : keys) ahead_.emplace_back(k.hash, t->table.prefetch_entry(k.hash));
     ahead_at_ = 0;
     ahead_table_ = t;
     ahead_removals_ = t->table.num_removals();
@@ -306,10 +308,10 @@ class KeyedStore final : public Snapshotable {
   }
   NsTable& table(EventTime ns) {
     if (NsTable* t = existing_table(ns); t != nullptr) return *t;
-    auto made = std::make_shared<NsTable>(backend_.budget().pool(), ns, epochs_.current());
-    last_ = made.get();
-    tables_.emplace(ns, std::move(made));
-    return *last_;
+    auto& made = tables_[ns];
+    made = std::make_shared<NsTable>(backend_.budget().pool(), ns, epochs_.current(),
+                                     layout_.hashes());
+    return *(last_ = made.get());
   }
   void forget(EventTime ns) {
     measure_touched();
@@ -321,8 +323,8 @@ class KeyedStore final : public Snapshotable {
     return t.is_stored || t.created < epochs_.current();
   }
 
-  // Makes an entry part of the running epoch, and alive.
-  Entry& change(NsTable& t, const Found& found, std::uint64_t hash) {
+  // Makes an entry part of the running epoch, and alive. Who calls this measures its value.
+  Entry& mark_changed(NsTable& t, const Found& found, std::uint64_t hash) {
     Entry& e = *found.entry;
     if (e.epoch != epochs_.current()) {
       keep_frozen(t, e, hash);
@@ -336,9 +338,15 @@ class KeyedStore final : public Snapshotable {
       ++t.num_live;
     }
     e.set(T::kReferenced);
+    return e;
+  }
+  // The same; the value is measured some time before the references end.
+  Entry& change(NsTable& t, const Found& found, std::uint64_t hash) {
+    Entry& e = mark_changed(t, found, hash);
     if constexpr (kHasHeap<V>) {  // a key's own does not change
       if (touched_.size() == kMostTouched) measure_touched();
-      touched_.emplace_back(&t, found.number);
+      if (touched_.empty() || touched_.back() != std::pair(&t, found.number))
+        touched_.emplace_back(&t, found.number);
     }
     return e;
   }
@@ -368,7 +376,10 @@ class KeyedStore final : public Snapshotable {
   // about the same order, once or several times through.
   Found look_up(NsTable& t, KeyView<K> key, std::uint64_t hash) {
     if (ahead_table_ == &t && !ahead_.empty()) {
-      if (ahead_[ahead_at_].hash != hash && ++ahead_at_ == ahead_.size()) ahead_at_ = 0;
+      // How often each is asked for is not known: those that are alike are passed at once.
+      const std::uint64_t former = ahead_[ahead_at_].first;
+      for (int n = 0; n < kMostPassed && former != hash && ahead_[ahead_at_].first == former; ++n)
+        ahead_at_ = ahead_at_ + 1 == ahead_.size() ? 0 : ahead_at_ + 1;
       const auto [expected, number] = ahead_[ahead_at_];
       if (expected == hash && number != T::kNone && t.table.num_removals() == ahead_removals_) {
         Entry& e = t.table.entry(number);
@@ -445,11 +456,7 @@ class KeyedStore final : public Snapshotable {
   // Tells the budget whether this store has to keep what has changed.
   void note_hold(bool is_holding) {
     if (std::exchange(is_hold_noted_, is_holding) == is_holding) return;
-    if (is_holding) {
-      backend_.budget().begin_hold();
-    } else {
-      backend_.budget().end_hold();
-    }
+    is_holding ? backend_.budget().begin_hold() : backend_.budget().end_hold();
   }
   void charge() {
     std::size_t bytes = besides_;
@@ -463,6 +470,7 @@ class KeyedStore final : public Snapshotable {
 
   static constexpr std::size_t kMostTouched = 4096;
   static constexpr int kMostBuried = 2048;  // in one batch
+  static constexpr int kMostPassed = 16;    // of a look-up
 
   Backend& backend_;
   const StateLayout layout_;
@@ -471,17 +479,10 @@ class KeyedStore final : public Snapshotable {
   NsTable* last_ = nullptr;        // the table of the last look-up
   std::vector<KeyRange> deleted_;  // ranges dropped in the running epoch
   std::deque<Grave> graves_;       // deleted entries, until the backend knows
-  std::vector<Grave>
-      markers_;  // entries that only remember that the backend has nothing: of this batch
-  std::vector<std::pair<NsTable*, std::uint32_t>>
-      touched_;  // entries whose heap bytes may have changed
-  // What the last prefetch looked up, how far later look-ups have come in it, and what it holds
-  // for.
-  struct Ahead {
-    std::uint64_t hash;
-    std::uint32_t number;
-  };
-  std::vector<Ahead> ahead_;
+  std::vector<Grave> markers_;     // of this batch: entries that say that the backend has nothing
+  std::vector<std::pair<NsTable*, std::uint32_t>> touched_;  // entries that are to be measured
+  // What the last prefetch looked up, how far later look-ups have come, and what it holds for.
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> ahead_;  // hash, number of the entry
   std::size_t ahead_at_ = 0;
   const NsTable* ahead_table_ = nullptr;
   std::uint64_t ahead_removals_ = 0;

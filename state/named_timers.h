@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
 #include <boost/describe.hpp>
 
 #include "state/keyed_value.h"
@@ -23,6 +24,36 @@ struct NamedTimer {
 
   friend bool operator==(const NamedTimer&, const NamedTimer&) = default;
   BOOST_DESCRIBE_CLASS(NamedTimer, (), (time, name), (), ())
+};
+
+// What a key has set, in the order of (time, name); mostly there is one. Stored as a vector.
+using PendingTimers = boost::container::small_vector<NamedTimer, 1>;
+
+template <>
+struct Codec<PendingTimers> {
+  static void encode(Bytes& out, const PendingTimers& pending) {
+    append_varint(out, pending.size());
+    for (const NamedTimer& timer : pending) Codec<NamedTimer>::encode(out, timer);
+  }
+  static PendingTimers decode(ByteReader& in) {
+    PendingTimers pending;
+    for (std::size_t left = codec::read_count(in); left > 0; --left)
+      pending.push_back(Codec<NamedTimer>::decode(in));
+    return pending;
+  }
+  static StoredType stored_type() { return tidemill::stored_type<std::vector<NamedTimer>>(); }
+};
+
+template <>
+struct HeapSize<PendingTimers> {
+  static constexpr bool kHasHeap = true;
+  static std::size_t of(const PendingTimers& pending) {
+    std::size_t total = 0;
+    if (pending.capacity() > 1)
+      total += pending.capacity() * sizeof(NamedTimer) + codec::kAllocationOverhead;
+    for (const NamedTimer& timer : pending) total += memory_size(timer.name);
+    return total;
+  }
 };
 
 // One thread: the operator's. K needs operator<.
@@ -39,7 +70,7 @@ class NamedTimers {
   // for: whoever sets it calls `fire_key` before the step ends. False if it was set.
   bool set(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
            EventTime fired_by_caller) {
-    Pending& pending = pending_.at(key, hash);
+    PendingTimers& pending = pending_.at(key, hash);
     const auto place = place_of(pending, time, name);
     if (is_at(pending, place, time, name)) return false;
     const bool has_wake = has_time(pending, place, time);
@@ -51,11 +82,11 @@ class NamedTimers {
   // Nothing happens if there is none.
   void erase(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
              EventTime fired_by_caller) {
-    const Pending* found = pending_.find(key, hash);
+    const PendingTimers* found = pending_.find(key, hash);
     if (found == nullptr ||
         !std::binary_search(found->begin(), found->end(), At{time, name}, Before{}))
       return;
-    Pending& pending = *pending_.find_for_update(key, hash);
+    PendingTimers& pending = *pending_.find_for_update(key, hash);
     const auto place = pending.erase(place_of(pending, time, name));
     if (time >= fired_by_caller && !has_time(pending, place, time)) wakes_.erase(time, key, hash);
     if (pending.empty()) pending_.erase(key, hash);
@@ -65,10 +96,10 @@ class NamedTimers {
   // fn(const NamedTimer&), in the order of (time, name). A timer is gone before its callback runs.
   template <class F>
   void fire_key(const K& key, std::uint64_t hash, EventTime until, F&& fn) {
-    const Pending* due = pending_.find(key, hash);
+    const PendingTimers* due = pending_.find(key, hash);
     if (due == nullptr || (!due->empty() && due->front().time >= until)) return;
     while (true) {
-      Pending* pending = pending_.find_for_update(key, hash);
+      PendingTimers* pending = pending_.find_for_update(key, hash);
       if (pending == nullptr) return;
       if (pending->empty()) {
         pending_.erase(key, hash);
@@ -97,10 +128,14 @@ class NamedTimers {
   // Nothing is to be waited for.
   [[nodiscard]] bool is_empty() const { return wakes_.is_empty(); }
 
+  // As Timers::for_each_due.
+  template <class F>
+  void for_each_due(KeyGroup group, EventTime until, std::size_t most, F&& fn) {
+    wakes_.for_each_due(group, until, most, fn);
+  }
   void prefetch(std::span<const KeyRef<K>> keys) { pending_.prefetch(keys); }
 
  private:
-  using Pending = std::vector<NamedTimer>;
   struct At {
     EventTime time;
     std::string_view name;
@@ -114,23 +149,23 @@ class NamedTimers {
     }
   };
 
-  static auto place_of(Pending& pending, EventTime time, std::string_view name) {
+  static auto place_of(PendingTimers& pending, EventTime time, std::string_view name) {
     // Times mostly grow.
     if (pending.empty() || Before{}(pending.back(), At{time, name})) return pending.end();
     return std::lower_bound(pending.begin(), pending.end(), At{time, name}, Before{});
   }
-  static bool is_at(const Pending& pending, typename Pending::const_iterator place, EventTime time,
-                    std::string_view name) {
+  static bool is_at(const PendingTimers& pending, PendingTimers::const_iterator place,
+                    EventTime time, std::string_view name) {
     return place != pending.end() && place->time == time && place->name == name;
   }
   // Whether one of the names around `place` has that time.
-  static bool has_time(const Pending& pending, typename Pending::const_iterator place,
+  static bool has_time(const PendingTimers& pending, PendingTimers::const_iterator place,
                        EventTime time) {
     if (place != pending.end() && place->time == time) return true;
     return place != pending.begin() && std::prev(place)->time == time;
   }
 
-  KeyedValue<K, Pending> pending_;
+  KeyedValue<K, PendingTimers> pending_;
   Timers<K> wakes_;
 };
 

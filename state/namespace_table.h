@@ -52,6 +52,11 @@ struct StateLayout {
     }
     return rows;
   }
+  // Of all groups.
+  [[nodiscard]] HashRange hashes() const {
+    return {first_hash_of(groups.begin, groups.groups),
+            first_hash_of(groups.end, groups.groups) - 1};
+  }
   // The hashes of a group, both included.
   [[nodiscard]] HashRange hashes_of(KeyGroup group) const {
     return {first_hash_of(group, groups.groups), first_hash_of(group + 1, groups.groups) - 1};
@@ -89,8 +94,8 @@ inline std::vector<EventTime> stored_namespaces(const Backend& backend, const St
 
 template <class K, class V>
 struct NamespaceTable {
-  NamespaceTable(BlockPool& pool, EventTime name, std::uint32_t epoch)
-      : ns(name), created(epoch), table(pool) {}
+  NamespaceTable(BlockPool& pool, EventTime name, std::uint32_t epoch, HashRange owned)
+      : ns(name), created(epoch), table(pool, {owned.first, owned.second}) {}
 
   // False once the backend may have rows that are not in the table: a miss has to ask it.
   bool is_resident = true;

@@ -74,6 +74,7 @@ class RoughSize {
   [[nodiscard]] std::size_t bytes() const {
     return (std::size_t{code_} & kMostUnits) * kUnit << (code_ >> kBits);
   }
+  friend bool operator==(const RoughSize& a, const RoughSize& b) { return a.code_ == b.code_; }
 
  private:
   static constexpr std::size_t kUnit = 16;

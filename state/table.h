@@ -56,7 +56,8 @@ class Table {
     std::uint32_t number = kNone;
   };
 
-  explicit Table(BlockPool& pool) : pool_(pool), index_(pool) {}
+  explicit Table(BlockPool& pool, HashIndex::OwnedHashes owned = {})
+      : pool_(pool), index_(pool, owned) {}
   ~Table() {
     for (std::size_t c = 0; c < chunks_.size(); ++c) {
       if (bases_[c] == nullptr) continue;
@@ -127,9 +128,10 @@ class Table {
   }
   // Brings the heap bytes of an entry up to date.
   void measure(Entry& e) {
-    const std::size_t bytes = Traits::heap_size(e.key) + memory_size(e.value);
+    const RoughSize now(Traits::heap_size(e.key) + memory_size(e.value));
+    if (now == e.heap) return;
     heap_bytes_ -= e.heap.bytes();
-    e.heap = RoughSize(bytes);
+    e.heap = now;
     heap_bytes_ += e.heap.bytes();
   }
 
@@ -235,8 +237,10 @@ class Table {
   void prefetch(std::uint32_t number) const {
     const char* at = reinterpret_cast<const char*>(&entry(number));
     __builtin_prefetch(at);
-    // Also of a small entry half may lie in the next line.
+    // Also of a small entry half may lie in the next line, and of a larger one a third.
     __builtin_prefetch(at + std::min<std::size_t>(sizeof(Entry) - 1, 64));
+    if constexpr (sizeof(Entry) > 72)
+      __builtin_prefetch(at + std::min<std::size_t>(sizeof(Entry) - 1, 128));
   }
   [[nodiscard]] bool is_used(std::uint32_t number) const {
     const Chunk& chunk = chunks_[number >> kPlaceBits];

@@ -124,6 +124,27 @@ class Timers {
     return Progress::kDone;
   }
 
+  // Calls fn(const K&, hash) for the keys of timers that fire_due(group, until) is going to fire,
+  // at most `most`, in no particular order, some twice: so that what they need can be loaded
+  // together.
+  template <class F>
+  void for_each_due(KeyGroup group, EventTime until, std::size_t most, F&& fn) {
+    Near& near = near_[group - groups_.begin];
+    now_ = std::max(now_, until);
+    if (near.opened < until) open(group, near, until);
+    // What is due is a tree at the top of the heap.
+    due_places_.assign(1, 0);
+    while (!due_places_.empty() && most > 0) {
+      const std::size_t place = due_places_.back();
+      due_places_.pop_back();
+      if (place >= near.heap.size() || near.heap[place].time >= until) continue;
+      fn(near.heap[place].key, near.heap[place].hash);
+      --most;
+      due_places_.push_back(2 * place + 2);
+      due_places_.push_back(2 * place + 1);
+    }
+  }
+
   // What `fire_due` has come to: the timers of the group, or of all groups, before this instant
   // have fired, but for those that were set later.
   [[nodiscard]] EventTime fired_until(KeyGroup group) { return fired_until_[group]; }
@@ -396,6 +417,7 @@ class Timers {
   // Empty between calls.
   std::vector<Timer> loaded_;
   std::vector<Part> too_wide_;
+  std::vector<std::size_t> due_places_;
 };
 
 }  // namespace tidemill

@@ -58,6 +58,14 @@ class Batch final : public BatchBase {
     hashes_.push_back(hash);
   }
 
+  // Gives each record the hash of its key, `hash_of(value)`, whatever it had.
+  template <class HashOf>
+  void hash_by(HashOf hash_of) {
+    hashes_.resize(records_.size());
+    for (std::size_t i = 0; i < records_.size(); ++i)
+      hashes_[i] = hash_of(std::as_const(records_[i].value));
+  }
+
   [[nodiscard]] std::size_t size() const override { return records_.size(); }
   [[nodiscard]] bool empty() const { return records_.empty(); }
   [[nodiscard]] bool is_hashed() const { return !hashes_.empty(); }

@@ -1,5 +1,6 @@
 // The typed ends of edges that leave a task: rows are copied once into one batch per receiver, the
-// key's hash beside them.
+// key's hash beside them. A batch all of whose rows have one receiver is not copied unless it is
+// small.
 #pragma once
 
 #include <cstddef>
@@ -87,10 +88,16 @@ class KeyExchange final : public ExchangeBase<T> {
 
   void push(AnyBatch any) override {
     auto& batch = static_cast<Batch<T>&>(*any);
+    if (this->size() == 1 && batch.size() >= kBatchRows<T> / 2) {
+      this->flush();  // the small ones before it
+      batch.hash_by([this](const T& value) { return hash_of(value); });
+      this->targets_[0]->push(Message(std::move(any)));
+      return;
+    }
     if (hot_keys_) look_for_hot_keys(batch);
     const int targets = static_cast<int>(this->size());
     for (auto& record : batch) {
-      const std::uint64_t hash = HashFn{}(std::invoke(key_, std::as_const(record.value)));
+      const std::uint64_t hash = hash_of(record.value);
       const auto target = static_cast<std::size_t>(
           subtask_of(key_group_of(hash, key_groups_), key_groups_, targets));
       this->open(target).append_hashed(std::move(record.value), record.time, hash);
@@ -102,6 +109,9 @@ class KeyExchange final : public ExchangeBase<T> {
   using Given = std::decay_t<std::invoke_result_t<const KeyFn&, const T&>>;
   using Key = std::conditional_t<std::is_same_v<Given, std::string_view>, std::string, Given>;
 
+  [[nodiscard]] std::uint64_t hash_of(const T& value) const {
+    return HashFn{}(std::invoke(key_, value));
+  }
   void look_for_hot_keys(const Batch<T>& batch) {
     std::size_t i = 0;
     for (; batch.size() - i > hot_keys_->next(); ++i) {

@@ -133,6 +133,29 @@ TEST(EquiJoinTest, WithATtlRowsAreForgottenWhenTheirTimeIsUp) {
   });
 }
 
+TEST(EquiJoinTest, ARowThatHasMetItsOnlyPartnerIsForgotten) {
+  OperatorHarness::run(join<JoinType::kOuter>({.right_is_unique = true}), [](OperatorHarness& h) {
+    SCOPED_TRACE(h.mode());
+    left(h, 1, "early");
+    right(h, 2, "x");
+    EXPECT_THAT(changes(h), ElementsAre("early,-@1000", "delete early,-@2000", "early,x@2000"));
+    left(h, 3, "a");
+    EXPECT_THAT(changes(h), ElementsAre("a,x@3000")) << "the partner itself is kept";
+    right(h, 4, "second");
+    EXPECT_THAT(changes(h), ElementsAre("-,second@4000")) << "neither left row is";
+  });
+  OperatorHarness::run(join<JoinType::kInner>({.left_is_unique = true}), [](OperatorHarness& h) {
+    SCOPED_TRACE(h.mode());
+    h.push<Event>({{{1, "x"}, at(1)}, {{2, "other key"}, at(1)}}, 1);
+    left(h, 2, "a");
+    right(h, 3, "y");
+    EXPECT_THAT(inner_rows(h), ElementsAre("a,x@2000", "a,y@3000"));
+    left(h, 4, "second");
+    left(h, 4, "b", 2);
+    EXPECT_THAT(inner_rows(h), ElementsAre("b,other key@4000"));
+  });
+}
+
 TEST(EquiJoinTest, RefusesACheckpointOfAnotherTtlAndOneThatIsNotPositive) {
   EXPECT_THROW(OperatorHarness(join<JoinType::kInner>({.ttl = 0s}), {}), Error);
   EquiJoinOptions options{.ttl = 10s};

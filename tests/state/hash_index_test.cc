@@ -15,7 +15,7 @@ namespace {
 
 class Checked {
  public:
-  explicit Checked(BlockPool& pool) : index_(pool) {}
+  explicit Checked(BlockPool& pool, HashIndex::OwnedHashes owned = {}) : index_(pool, owned) {}
 
   void insert(std::uint64_t hash, std::uint32_t number) {
     index_.insert(hash, number);
@@ -74,6 +74,34 @@ TEST(HashIndex, UsesAThirdOfTheHashesAsWellAsAll) {
     index.insert(mix64(n + 1) / 3 + (std::uint64_t{1} << 62), n);
   index.expect_all_found();
   EXPECT_LT(index.index().bytes(), std::size_t{100'000} * 40);
+}
+
+// With a quarter of the hashes in a table that has not been split yet, no entry is far from its
+// home.
+TEST(HashIndex, IsLaidOutForTheHashesThatAreOwned) {
+  constexpr std::uint64_t kFirst = std::uint64_t{1} << 62;
+  constexpr std::uint64_t kLast = (std::uint64_t{1} << 63) - 1;
+  BlockPool pool;
+  Checked index(pool, {kFirst, kLast});
+  for (std::uint32_t n = 0; n < 20'000; ++n) index.insert(kFirst + mix64(n + 1) / 4, n);
+  const HashIndex::Segment& s = index.index().segment(kFirst);
+  std::size_t farthest = 0;
+  for (std::uint32_t place = 0; place < s.num_slots; ++place) {
+    const std::uint64_t* slot = s.slots.begin + place;
+    if (*slot == ~std::uint64_t{0}) continue;
+    const auto* home = s.slots.home(static_cast<std::uint32_t>(*slot >> 32));
+    farthest = std::max(farthest, static_cast<std::size_t>(slot - home));
+  }
+  EXPECT_LT(farthest, 100U);
+  // Others are found as well, also those that crowd at both ends.
+  for (std::uint32_t n = 0; n < 1'000; ++n) {
+    index.insert(mix64(n + 1) / 8, 100'000 + n);
+    index.insert(~(mix64(n + 1) / 8), 200'000 + n);
+  }
+  for (std::uint32_t n = 20'000; n < 40'000; ++n) index.insert(kFirst + mix64(n + 1) / 4, n);
+  index.expect_all_found();
+  index.expect_range(0, ~std::uint64_t{0});
+  index.expect_range(kFirst, kLast);
 }
 
 TEST(HashIndex, ForgetsWhatIsErased) {

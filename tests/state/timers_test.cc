@@ -105,6 +105,7 @@ class TimersModel : public ::testing::TestWithParam<Setting> {
   }
   bool fire_group(TimersRun& run, Model& model, Op& op, KeyGroup g, EventTime until) {
     const std::size_t budget = 1 + random_() % 30;
+    if (random_() % 2 == 0) check_due(model, op, g, until);
     std::size_t fired = 0;
     const Progress progress = op.timers.fire_due(
         g, until, budget,
@@ -126,6 +127,19 @@ class TimersModel : public ::testing::TestWithParam<Setting> {
     const bool is_done = left.empty() || std::get<0>(*left.begin()) >= until;
     EXPECT_EQ(progress == Progress::kDone, is_done);
     return HasFailure() || progress == Progress::kDone;
+  }
+
+  void check_due(const Model& model, Op& op, KeyGroup g, EventTime until) {
+    std::set<std::string> keys;
+    op.timers.for_each_due(g, until, SIZE_MAX, [&](const std::string& k, std::uint64_t hash) {
+      ASSERT_EQ(hash, key_hash(k));
+      keys.insert(k);
+    });
+    const auto timers = model.timers.find(g);
+    if (timers == model.timers.end()) return;
+    for (const auto& [at, k, tag] : timers->second) {
+      ASSERT_TRUE(at >= until || keys.contains(k)) << k;
+    }
   }
 
   void check_next(TimersRun& run, const Model& model) {

@@ -14,7 +14,21 @@
 
 namespace tidemill::nexmark {
 
-// What a bid adds to its group, or all of them.
+enum class Counted : std::uint8_t { kBidders, kAuctions };
+
+// What a bid adds to its group: that its bidder or auction is new there, with its price's rank or
+// at all; the one with its auction also counts the bid.
+template <class Group>
+struct Contribution {
+  Group group;
+  std::int16_t minute;  // of the day
+  std::uint8_t rank;
+  Counted what;
+  bool is_new;
+  bool is_new_with_rank;
+};
+
+// Of all bids of a group.
 struct BidStatistics {
   std::int64_t last_minute = 0;  // of the day
   CountsByRank bids{};
@@ -23,6 +37,20 @@ struct BidStatistics {
   std::int64_t auctions = 0;
   CountsByRank auctions_by_rank{};
 
+  template <class Group>
+  void add(const Contribution<Group>& c) {
+    const std::int64_t is_new = c.is_new ? 1 : 0;
+    const std::int64_t is_new_with_rank = c.is_new_with_rank ? 1 : 0;
+    if (c.what == Counted::kBidders) {
+      bidders += is_new;
+      bidders_by_rank[c.rank] += is_new_with_rank;
+      return;
+    }
+    last_minute = std::max<std::int64_t>(last_minute, c.minute);
+    ++bids[c.rank];
+    auctions += is_new;
+    auctions_by_rank[c.rank] += is_new_with_rank;
+  }
   void merge(const BidStatistics& other) {
     last_minute = std::max(last_minute, other.last_minute);
     bidders += other.bidders;
@@ -38,25 +66,7 @@ struct BidStatistics {
 BOOST_DESCRIBE_STRUCT(BidStatistics, (),
                       (last_minute, bids, bidders, bidders_by_rank, auctions, auctions_by_rank))
 
-template <class Group>
-struct Contribution {
-  Group group;
-  BidStatistics statistics;
-};
-
-// The sum of contributions.
-struct SumOfStatistics : BidStatistics {
-  template <class Group>
-  void add(const Contribution<Group>& c) {
-    merge(c.statistics);
-  }
-};
-BOOST_DESCRIBE_STRUCT(SumOfStatistics, (BidStatistics), ())
-
-enum class Counted { kBidders, kAuctions };
-
-// Key: group and id. Emits what is new of a bid: that its bidder or auction is, with its price's
-// rank or at all; for auctions, that the bid is.
+// Key: group and id.
 template <class Group, Counted kWhat>
 class NewInGroup {
  public:
@@ -73,24 +83,15 @@ class NewInGroup {
     const bool is_new_with_rank = is_new || (*seen & bit) == 0;
     if (is_new_with_rank) ranks_.value() |= bit;
     if (kWhat == Counted::kBidders && !is_new_with_rank) return;
-    Out out{ctx.key().first, {}};
-    if constexpr (kWhat == Counted::kBidders) {
-      out.statistics.bidders = is_new ? 1 : 0;
-      out.statistics.bidders_by_rank[rank] = 1;
-    } else {
-      out.statistics.last_minute = minute_of_day(bid.at);
-      out.statistics.bids[rank] = 1;
-      out.statistics.auctions = is_new ? 1 : 0;
-      out.statistics.auctions_by_rank[rank] = is_new_with_rank ? 1 : 0;
-    }
-    ctx.emit(std::move(out));
+    ctx.emit({ctx.key().first, static_cast<std::int16_t>(minute_of_day(bid.at)),
+              static_cast<std::uint8_t>(rank), kWhat, is_new, is_new_with_rank});
   }
 
  private:
   ValueState<Key, std::uint8_t> ranks_;  // a bit for each
 };
 
-// A changelog of Keyed<Group, SumOfStatistics>.
+// A changelog of Keyed<Group, BidStatistics>.
 template <class Group, class GroupOf>
 auto statistics_by(const Stream<Bid>& bids, GroupOf group_of) {
   const auto bidders =
@@ -101,7 +102,7 @@ auto statistics_by(const Stream<Bid>& bids, GroupOf group_of) {
           .template process<NewInGroup<Group, Counted::kAuctions>>("new_auctions");
   return auctions.union_with(bidders)
       .key_by([](const Contribution<Group>& c) -> const Group& { return c.group; })
-      .template aggregate<SumOfStatistics>("statistics");
+      .template aggregate<BidStatistics>("statistics");
 }
 
 }  // namespace tidemill::nexmark
