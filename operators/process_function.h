@@ -171,7 +171,7 @@ class FunctionRunner {
   // meanwhile.
   void begin(std::span<const KeyRef<K>> keys) {
     read_clock();
-    for (FunctionState<K>* state : states_) state->prefetch(keys);
+    load_states(keys);
     if constexpr (kHasTimers) {
       if (std::exchange(context_.sets_event_, false)) event_timers_->prefetch(keys);
       if (std::exchange(context_.sets_processing_, false)) processing_timers_->prefetch(keys);
@@ -213,10 +213,12 @@ class FunctionRunner {
       for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
         if (event_timers_->fired_until(group) >= progress_->watermark) continue;
         const Progress progress = event_timers_->fire_due(
-            group, progress_->watermark, left, [&](const K& key, std::uint64_t hash, EventTime t) {
+            group, progress_->watermark, left,
+            [&](const K& key, std::uint64_t hash, EventTime t) {
               --left;
               fire_event(key, hash, t + Duration(1));
-            });
+            },
+            [&](std::span<const KeyRef<K>> keys) { load_states(keys); });
         if (progress == Progress::kMore) return progress;
       }
     }
@@ -232,11 +234,13 @@ class FunctionRunner {
       if (!processing_timers_->is_empty()) {
         const EventTime until = current_.processing_now + Duration(1);
         for (KeyGroup group = groups_.begin; group < groups_.end && left > 0; ++group) {
-          (void)processing_timers_->fire_due(group, until, left,
-                                             [&](const K& key, std::uint64_t hash, EventTime) {
-                                               --left;
-                                               fire_processing(key, hash);
-                                             });
+          (void)processing_timers_->fire_due(
+              group, until, left,
+              [&](const K& key, std::uint64_t hash, EventTime) {
+                --left;
+                fire_processing(key, hash);
+              },
+              [&](std::span<const KeyRef<K>> keys) { load_states(keys); });
         }
       }
     }
@@ -256,6 +260,9 @@ class FunctionRunner {
   }
   [[nodiscard]] KeyGroup group_of(std::uint64_t hash) const {
     return key_group_of(hash, groups_.groups);
+  }
+  void load_states(std::span<const KeyRef<K>> keys) {
+    for (FunctionState<K>* state : states_) state->prefetch(keys);
   }
   void read_clock() { current_.processing_now = clock_.processing_time(); }
   void note_watermark() {

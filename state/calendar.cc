@@ -13,10 +13,6 @@ namespace {
 constexpr int kUnit = 5;  // the width of level 0 would be 2^5 ms
 constexpr std::int64_t kLevelMask = (std::int64_t{1} << (kUnit + Calendar::kFinest)) - 1;
 
-bool comes_before(const Calendar::Bucket& a, const Calendar::Bucket& b) {
-  return a.start != b.start ? a.start < b.start : a.level > b.level;
-}
-
 }  // namespace
 
 Calendar::Bucket Calendar::bucket_at(EventTime t, int level) {

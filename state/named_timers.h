@@ -82,12 +82,19 @@ class NamedTimers {
   }
 
   // Fires the timers of a group with time < until, in the order of their times, for about `budget`
-  // of them: fn(const K&, hash, EventTime) is to call fire_key(key, hash, time + 1 ms).
-  template <class F>
-  Progress fire_due(KeyGroup group, EventTime until, std::size_t budget, F&& fn) {
-    return wakes_.fire_due(group, until, budget,
-                           [&](EventTime time, const K& key, std::uint64_t hash,
-                               typename Timers<K>::Tag) { fn(key, hash, time); });
+  // of them: fn(const K&, hash, EventTime) is to call fire_key(key, hash, time + 1 ms). Before,
+  // ahead(span<const KeyRef<K>>) is given the keys that are next, to load what they have.
+  template <class F, class Ahead>
+  Progress fire_due(KeyGroup group, EventTime until, std::size_t budget, F&& fn, Ahead&& ahead) {
+    return wakes_.fire_due(
+        group, until, budget,
+        [&](EventTime time, const K& key, std::uint64_t hash, typename Timers<K>::Tag) {
+          fn(key, hash, time);
+        },
+        [&](std::span<const KeyRef<K>> keys) {
+          pending_.prefetch(keys);
+          ahead(keys);
+        });
   }
 
   // All timers of the group, or of all groups, before this instant have fired.

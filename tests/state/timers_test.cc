@@ -124,7 +124,10 @@ class TimersModel : public ::testing::TestWithParam<Setting> {
     EXPECT_LE(fired, budget);
     const std::set<Timer>& left = model.timers[g];
     const bool is_done = left.empty() || std::get<0>(*left.begin()) >= until;
-    EXPECT_EQ(progress == Progress::kDone, is_done);
+    // It may stop to read a bucket piece by piece; but it must get somewhere.
+    EXPECT_TRUE(is_done || progress == Progress::kMore);
+    num_idle_ = fired == 0 && progress == Progress::kMore ? num_idle_ + 1 : 0;
+    EXPECT_LT(num_idle_, 100);
     return HasFailure() || progress == Progress::kDone;
   }
 
@@ -193,6 +196,7 @@ class TimersModel : public ::testing::TestWithParam<Setting> {
   testing::TemporaryFolder folder_;
   std::mt19937_64 random_;
   int next_folder_ = 0;
+  int num_idle_ = 0;  // firings in a row that fired nothing and were not done
 };
 
 TEST_P(TimersModel, AgreesWithAPlainSet) {
