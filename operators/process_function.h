@@ -173,9 +173,9 @@ class FunctionRunner {
     read_clock();
     load_states(keys);
     if constexpr (kHasTimers) {
-      if (std::exchange(context_.sets_event_, false)) event_timers_->prefetch(keys);
-      if (std::exchange(context_.sets_processing_, false)) processing_timers_->prefetch(keys);
       is_behind_ = event_timers_->fired_until() < progress_->watermark;
+      if (std::exchange(context_.sets_event_, false) || is_behind_) event_timers_->prefetch(keys);
+      if (std::exchange(context_.sets_processing_, false)) processing_timers_->prefetch(keys);
     }
   }
   template <class Call>
