@@ -129,7 +129,7 @@ class ProcessContext {
 // Options of the operator around a function.
 struct ProcessOptions {
   // Timers after which a firing lets other messages pass.
-  std::size_t firing_budget = 4096;
+  std::size_t firing_budget = 2048;
   // And those that one tick of the clock fires; ticks come about every millisecond.
   std::size_t tick_budget = 4096;
 };

@@ -2,17 +2,16 @@
 // process functions set.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <boost/describe.hpp>
 
 #include "state/keyed_value.h"
+#include "state/ordered_set.h"
 #include "state/timers.h"
 
 namespace tidemill {
@@ -28,6 +27,7 @@ struct NamedTimer {
 // One thread: the operator's. K needs operator<.
 //
 // What a key has set is one value of the key, in the order of (time, name): it decides what fires.
+// A change of it costs the logarithm of how many there are; read and written it is as a whole.
 // Timers<K> only knows when to look at which key; a look that finds nothing is skipped.
 template <class K>
 class NamedTimers {
@@ -40,10 +40,9 @@ class NamedTimers {
   bool set(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
            EventTime fired_by_caller) {
     Pending& pending = pending_.at(key, hash);
-    const auto place = place_of(pending, time, name);
-    if (is_at(pending, place, time, name)) return false;
-    const bool has_wake = has_time(pending, place, time);
-    pending.insert(place, NamedTimer{time, std::string(name)});
+    if (is_set(pending, time, name)) return false;
+    const bool has_wake = has_time(pending, time);
+    pending.insert(NamedTimer{time, std::string(name)});
     if (time >= fired_by_caller && !has_wake) wakes_.set(time, key, hash);
     return true;
   }
@@ -52,12 +51,10 @@ class NamedTimers {
   void erase(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
              EventTime fired_by_caller) {
     const Pending* found = pending_.find(key, hash);
-    if (found == nullptr ||
-        !std::binary_search(found->begin(), found->end(), At{time, name}, Before{}))
-      return;
+    if (found == nullptr || !is_set(*found, time, name)) return;
     Pending& pending = *pending_.find_for_update(key, hash);
-    const auto place = pending.erase(place_of(pending, time, name));
-    if (time >= fired_by_caller && !has_time(pending, place, time)) wakes_.erase(time, key, hash);
+    pending.erase(At{time, name});
+    if (time >= fired_by_caller && !has_time(pending, time)) wakes_.erase(time, key, hash);
     if (pending.empty()) pending_.erase(key, hash);
   }
 
@@ -75,8 +72,7 @@ class NamedTimers {
         return;
       }
       if (pending->front().time >= until) return;
-      const NamedTimer timer = std::move(pending->front());
-      pending->erase(pending->begin());
+      const NamedTimer timer = pending->pop_front();
       fn(timer);
     }
   }
@@ -107,12 +103,12 @@ class NamedTimers {
   void prefetch(std::span<const KeyRef<K>> keys) { pending_.prefetch(keys); }
 
  private:
-  using Pending = std::vector<NamedTimer>;
   struct At {
     EventTime time;
     std::string_view name;
   };
   struct Before {
+    using is_transparent = void;
     static auto place(const NamedTimer& t) { return std::pair(t.time, std::string_view(t.name)); }
     static auto place(const At& t) { return std::pair(t.time, t.name); }
     template <class A, class B>
@@ -120,21 +116,16 @@ class NamedTimers {
       return place(a) < place(b);
     }
   };
+  using Pending = OrderedSet<NamedTimer, Before>;
 
-  static auto place_of(Pending& pending, EventTime time, std::string_view name) {
-    // Times mostly grow.
-    if (pending.empty() || Before{}(pending.back(), At{time, name})) return pending.end();
-    return std::lower_bound(pending.begin(), pending.end(), At{time, name}, Before{});
+  static bool is_set(const Pending& pending, EventTime time, std::string_view name) {
+    const NamedTimer* at = pending.first_from(At{time, name});
+    return at != nullptr && at->time == time && at->name == name;
   }
-  static bool is_at(const Pending& pending, typename Pending::const_iterator place, EventTime time,
-                    std::string_view name) {
-    return place != pending.end() && place->time == time && place->name == name;
-  }
-  // Whether one of the names around `place` has that time.
-  static bool has_time(const Pending& pending, typename Pending::const_iterator place,
-                       EventTime time) {
-    if (place != pending.end() && place->time == time) return true;
-    return place != pending.begin() && std::prev(place)->time == time;
+  // Under any name.
+  static bool has_time(const Pending& pending, EventTime time) {
+    const NamedTimer* at = pending.first_from(At{time, {}});
+    return at != nullptr && at->time == time;
   }
 
   KeyedValue<K, Pending> pending_;

@@ -203,7 +203,7 @@ class Timers {
   static constexpr int kSplitLevels = 4;                            // into 16 parts
   static constexpr std::size_t kFewTimers = 512;  // in a bucket: a waste of buckets
   static constexpr std::uint32_t kGiveBackEvery = 1024;
-  static constexpr std::size_t kMostAhead = 4096;
+  static constexpr std::size_t kMostAhead = 1024;
   static constexpr std::size_t kNoBudget = std::numeric_limits<std::size_t>::max();
   static constexpr int kMostPieceBits = 24;
 
@@ -274,10 +274,12 @@ class Timers {
     num_settled_ = 0;
   }
 
-  // The bucket that may have timers which are due before the first one in the heap; null if none.
+  // The bucket that may have timers which are due before the first one in the heap, or if few are
+  // there, the next one that has begun, so that many are woken together; null if none.
   const Calendar::Bucket* next_to_load(const Near& near, EventTime until) const {
-    const EventTime limit =
-        near.heap.empty() ? until : std::min(until, near.heap.front().time + Duration(1));
+    const EventTime limit = near.heap.size() < wanted_piece_
+                                ? until
+                                : std::min(until, near.heap.front().time + Duration(1));
     if (near.has_begun && near.next.start >= limit) return nullptr;
     const Calendar::Bucket* next = near.has_begun ? calendar_.first_from(near.next) : &kFirst;
     return next != nullptr && next->start < limit ? next : nullptr;
