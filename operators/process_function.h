@@ -129,7 +129,7 @@ class ProcessContext {
 // Options of the operator around a function.
 struct ProcessOptions {
   // Timers after which a firing lets other messages pass.
-  std::size_t firing_budget = 4096;
+  std::size_t firing_budget = 2048;
   // And those that one tick of the clock fires; ticks come about every millisecond.
   std::size_t tick_budget = 4096;
 };
@@ -177,12 +177,12 @@ class FunctionRunner {
   // meanwhile.
   void begin(std::span<const KeyRef<K>> keys, const SetsTimers& sets) {
     read_clock();
-    for (FunctionState<K>* state : states_) state->prefetch(keys);
+    load_states(keys);
     if constexpr (kHasTimers) {
-      if (sets.event) event_timers_->prefetch(keys);
+      is_behind_ = event_timers_->fired_until() < progress_->watermark;
+      if (sets.event || is_behind_) event_timers_->prefetch(keys);
       if (sets.processing) processing_timers_->prefetch(keys);
       context_.sets_event_ = context_.sets_processing_ = false;
-      is_behind_ = event_timers_->fired_until() < progress_->watermark;
     }
   }
   template <class Call>
@@ -221,7 +221,7 @@ class FunctionRunner {
       KeyGroup loaded = groups_.begin;
       for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
         if (event_timers_->fired_until(group) >= progress_->watermark) continue;
-        if (group >= loaded) loaded = load_due(group, left);
+        if (group >= loaded) loaded = load_due(*event_timers_, group, progress_->watermark, left);
         const Progress progress = event_timers_->fire_due(
             group, progress_->watermark, left, [&](const K& key, std::uint64_t hash, EventTime t) {
               --left;
@@ -241,7 +241,9 @@ class FunctionRunner {
     if constexpr (kHasTimers) {
       if (!processing_timers_->is_empty()) {
         const EventTime until = current_.processing_now + Duration(1);
+        KeyGroup loaded = groups_.begin;
         for (KeyGroup group = groups_.begin; group < groups_.end && left > 0; ++group) {
+          if (group >= loaded) loaded = load_due(*processing_timers_, group, until, left);
           (void)processing_timers_->fire_due(group, until, left,
                                              [&](const K& key, std::uint64_t hash, EventTime) {
                                                --left;
@@ -267,6 +269,9 @@ class FunctionRunner {
   [[nodiscard]] KeyGroup group_of(std::uint64_t hash) const {
     return key_group_of(hash, groups_.groups);
   }
+  void load_states(std::span<const KeyRef<K>> keys) {
+    for (FunctionState<K>* state : states_) state->prefetch(keys);
+  }
   void read_clock() { current_.processing_now = clock_.processing_time(); }
   void note_watermark() {
     context_.watermark_ = progress_->watermark;
@@ -281,19 +286,20 @@ class FunctionRunner {
 
   // Loads what the timers that are due need, of several groups together, from `group` on; returns
   // the first one of the others.
-  KeyGroup load_due(KeyGroup group, std::size_t most) {
+  KeyGroup load_due(NamedTimers<K>& timers, KeyGroup group, EventTime until, std::size_t most) {
     most = std::min(most, kMostLoaded);
     due_keys_.clear();
     for (; group < groups_.end && due_keys_.size() < most; ++group) {
-      event_timers_->for_each_due(
-          group, progress_->watermark, most - due_keys_.size(),
+      if (timers.fired_until(group) >= until) continue;
+      timers.for_each_due(
+          group, until, most - due_keys_.size(),
           [&](const K& key, std::uint64_t hash) { due_keys_.emplace_back(key, hash); });
     }
     due_refs_.clear();
     for (const auto& [key, hash] : due_keys_) due_refs_.push_back({&key, hash});
     if (!due_refs_.empty()) {
-      event_timers_->prefetch(due_refs_);
-      for (FunctionState<K>* state : states_) state->prefetch(due_refs_);
+      timers.prefetch(due_refs_);
+      load_states(due_refs_);
     }
     return group;
   }

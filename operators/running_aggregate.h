@@ -19,6 +19,7 @@
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
 #include "operators/changelog.h"
+#include "operators/group_wakes.h"
 #include "operators/pre_aggregate.h"
 #include "operators/window.h"
 #include "state/keyed_value.h"
@@ -67,6 +68,7 @@ class RunningAggregate final : public Operator {
         batch_keys_(std::move(key_of)),
         keys_(ctx, "keys"),
         done_(ctx, "done"),
+        wakes_(groups_),
         watermark_(ctx, "watermark"),
         out_(ctx.output<Out>(0)) {
     // Those of former options are fired: rows that are owed, ends that are known.
@@ -143,6 +145,7 @@ class RunningAggregate final : public Operator {
         if (state.due != EventTime::max()) return;
         state.due = next_row(record.time);
         timers_->set(state.due, *refs[i].key, refs[i].hash);
+        wakes_.note(key_group_of(refs[i].hash, groups_.groups), state.due);
       } else if (state.due != EventTime::min()) {
         state.due = EventTime::min();
         touched_.push_back({&state, refs[i].key});
@@ -240,16 +243,23 @@ class RunningAggregate final : public Operator {
   // together.
   Progress fire(std::size_t& budget) {
     if (!timers_ || done_.min() >= *watermark_) return Progress::kDone;
+    wakes_.begin_firing(*watermark_);
     Progress progress = Progress::kDone;
     for (KeyGroup group = groups_.begin; group < groups_.end && progress == Progress::kDone;
          ++group) {
       if (done_[group] >= *watermark_) continue;
+      if (wakes_.is_quiet(group, *watermark_)) {
+        done_[group] = *watermark_;
+        continue;
+      }
       progress =
           timers_->fire_due(group, *watermark_, budget - due_.size(),
                             [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
                               due_.push_back({time, key, hash});
                             });
-      if (progress == Progress::kDone) finished_.push_back(group);
+      if (progress != Progress::kDone) break;
+      wakes_.set_fired(group, timers_->earliest(group));
+      finished_.push_back(group);
     }
     due_refs_.clear();
     for (const DueTimer& due : due_) due_refs_.push_back({&due.key, due.hash});
@@ -283,6 +293,7 @@ class RunningAggregate final : public Operator {
   std::optional<Timers<Key>> timers_;  // of rows
   std::optional<Timers<Key>> ends_;    // of keys
   KeyGroupClocks done_;
+  GroupWakes wakes_;
   OperatorState<EventTime> watermark_;
   Emitter<Out>& out_;
   // Empty between calls.

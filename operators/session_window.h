@@ -21,6 +21,7 @@
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
 #include "operators/changelog.h"
+#include "operators/group_wakes.h"
 #include "operators/late_records.h"
 #include "operators/session_key.h"
 #include "operators/window.h"
@@ -74,7 +75,7 @@ class SessionWindow final : public OneInput<In> {
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)),
         late_(ctx, OutputPort<In>{1}),
-        wake_(groups_.size(), EventTime::min()) {
+        wakes_(groups_) {
     if (options_.changes_only) last_.emplace(ctx, "last");
     if (options_.early_processing) changed_.emplace(ctx, "changed");
     restore(ctx.name());
@@ -281,8 +282,7 @@ class SessionWindow final : public OneInput<In> {
     if (next >= state.timer) return;
     timers_.set(next, *ref.key, ref.hash);
     state.timer = next;
-    EventTime& wake = wake_[key_group_of(ref.hash, groups_.groups) - groups_.begin];
-    wake = std::min(wake, next);
+    wakes_.note(key_group_of(ref.hash, groups_.groups), next);
   }
 
   // The first multiple of `early` after the window's start that the watermark has not reached; none
@@ -301,13 +301,11 @@ class SessionWindow final : public OneInput<In> {
   Progress fire() {
     const EventTime watermark = progress_->watermark;
     if (done_.min() >= watermark) return Progress::kDone;
-    // Now and then also those of which nothing is due, so that their timers' past is given back.
-    const bool fires_all = ++firings_ % kFireAllEvery == 0 || watermark == EventTime::max();
+    wakes_.begin_firing(watermark);
     Progress progress = Progress::kDone;
     for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
       if (done_[group] >= watermark) continue;
-      EventTime& wake = wake_[group - groups_.begin];
-      if (wake >= watermark && !fires_all) {
+      if (wakes_.is_quiet(group, watermark)) {
         done_[group] = watermark;
         continue;
       }
@@ -317,7 +315,7 @@ class SessionWindow final : public OneInput<In> {
                              due_.push_back({time, key, hash});
                            });
       if (progress != Progress::kDone) break;
-      wake = timers_.earliest(group);
+      wakes_.set_fired(group, timers_.earliest(group));
       finished_.push_back(group);
     }
     fire_collected();
@@ -379,8 +377,6 @@ class SessionWindow final : public OneInput<In> {
            *options_.early_processing;
   }
 
-  static constexpr std::uint32_t kFireAllEvery = 64;
-
   const Duration gap_;
   const WindowOptions options_;
   const bool only_closes_;  // a session's only row is that of its close
@@ -398,8 +394,7 @@ class SessionWindow final : public OneInput<In> {
   Emitter<Out>& out_;
   LateRecords<In> late_;
   EventTime next_early_processing_ = EventTime::max();
-  std::vector<EventTime> wake_;  // of each group: none of its timers is due before this
-  std::uint32_t firings_ = 0;
+  GroupWakes wakes_;
   // Empty between calls.
   std::vector<Out> gone_;
   std::vector<KeyRef<Key>> touched_;

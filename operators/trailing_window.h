@@ -22,6 +22,7 @@
 #include "engine/operator/operator.h"
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
+#include "operators/group_wakes.h"
 #include "operators/trailing_key.h"
 #include "operators/trailing_parts.h"
 #include "state/keyed_value.h"
@@ -122,6 +123,7 @@ class TrailingWindow final : public OneInput<In> {
         keys_(ctx, "keys"),
         timers_(ctx, "timers"),
         done_(ctx, "done"),
+        wakes_(groups_),
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)) {
     restore(ctx.name());
@@ -327,6 +329,7 @@ class TrailingWindow final : public OneInput<In> {
     if (next == EventTime::max()) next = forget_after(state);
     if (next >= state.timer) return;
     timers_.set(next, key, hash);
+    wakes_.note(key_group_of(hash, groups_.groups), next);
     state.timer = next;
   }
 
@@ -338,10 +341,15 @@ class TrailingWindow final : public OneInput<In> {
     const EventTime until = progress_->has_ended
                                 ? std::max(progress_->watermark, progress_->max_time + Duration(1))
                                 : goal;
+    wakes_.begin_firing(until);
     Progress progress = Progress::kDone;
     KeyGroup group = groups_.begin;
     for (; group < groups_.end && progress == Progress::kDone; ++group) {
       if (done_[group] >= goal) continue;
+      if (wakes_.is_quiet(group, until)) {
+        done_[group] = goal;
+        continue;
+      }
       // At the end a timer may be set again before `until`, so a group is done in one go.
       const std::size_t budget = progress_->has_ended ? std::numeric_limits<std::size_t>::max()
                                                       : options_.firing_budget - due_.size();
@@ -350,7 +358,10 @@ class TrailingWindow final : public OneInput<In> {
                            [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
                              due_.push_back({time, key, hash});
                            });
-      if (progress == Progress::kDone) finished_.push_back(group);
+      if (progress == Progress::kDone) {
+        wakes_.set_fired(group, timers_.earliest(group));
+        finished_.push_back(group);
+      }
       if (progress_->has_ended && due_.size() >= options_.firing_budget) progress = Progress::kMore;
     }
     fire_collected();
@@ -422,6 +433,7 @@ class TrailingWindow final : public OneInput<In> {
   KeyedValue<Key, State> keys_;
   Timers<Key> timers_;
   KeyGroupClocks done_;  // the instants before it have taken effect
+  GroupWakes wakes_;
   OperatorState<OperatorProgress> progress_;
   Emitter<Out>& out_;
   // Empty between calls.

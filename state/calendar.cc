@@ -13,10 +13,6 @@ namespace {
 constexpr int kUnit = 5;  // the width of level 0 would be 2^5 ms
 constexpr std::int64_t kLevelMask = (std::int64_t{1} << (kUnit + Calendar::kFinest)) - 1;
 
-bool comes_before(const Calendar::Bucket& a, const Calendar::Bucket& b) {
-  return a.start != b.start ? a.start < b.start : a.level > b.level;
-}
-
 }  // namespace
 
 Calendar::Bucket Calendar::bucket_at(EventTime t, int level) {
@@ -73,7 +69,9 @@ Calendar::Bucket Calendar::make(EventTime t, int level) {
 }
 
 int Calendar::level_for(Duration distance) const {
-  const auto width = static_cast<std::uint64_t>(std::max<std::int64_t>(distance.count(), 0)) / 8;
+  // Before anything has fired there are timers on both sides of what is taken for now.
+  const std::int64_t far = std::max(distance.count(), -1 - distance.count());
+  const auto width = static_cast<std::uint64_t>(far) / 8;
   const int level = static_cast<int>(std::bit_width(width)) - 1 - kUnit;
   return std::clamp(level, fine_, kCoarsest);
 }

@@ -51,6 +51,16 @@ class Calendar {
 
   // In the order of their starts, the wider ones first.
   [[nodiscard]] const std::vector<Bucket>& buckets() const { return buckets_; }
+  // That order. Of a place in it start and level are all that counts.
+  static bool comes_before(const Bucket& a, const Bucket& b) {
+    return a.start != b.start ? a.start < b.start : a.level > b.level;
+  }
+  static constexpr Bucket kBeforeAll{EventTime::min(), EventTime::min(), 64};
+  // The first one that does not come before `place`; null if there is none. Ends as of `find`.
+  [[nodiscard]] const Bucket* first_from(const Bucket& place) const {
+    const auto at = std::ranges::lower_bound(buckets_, place, comes_before);
+    return at == buckets_.end() ? nullptr : &*at;
+  }
   // True if some bucket contains another.
   [[nodiscard]] bool is_nested() const { return is_nested_; }
   // The earliest end.

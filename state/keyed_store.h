@@ -24,13 +24,6 @@
 
 namespace tidemill {
 
-// A key and its hash, as prefetch takes them.
-template <class K>
-struct KeyRef {
-  const K* key = nullptr;
-  std::uint64_t hash = 0;
-};
-
 // One thread. The backend outlives it; the context attaches it to every checkpoint, so it does not
 // move.
 //
@@ -175,11 +168,8 @@ class KeyedStore final : public Snapshotable {
     measure_touched();
     for (const Grave& marker : markers_) bury(marker);
     markers_.clear();
-    for (int n = 0;
-         n < kMostBuried && !graves_.empty() && graves_.front().epoch <= epochs_.linked(); ++n) {
-      bury(graves_.front());
+    for (int n = 0; n < kMostBuried && !graves_.empty() && bury(graves_.front()); ++n)
       graves_.pop_front();
-    }
     charge();
     if (const std::size_t excess = backend_.budget().excess(charged_); excess > 0) {
       sweep_.give_back(excess, charged_, deleted_);
@@ -294,7 +284,6 @@ class KeyedStore final : public Snapshotable {
   using Entry = typename T::Entry;
   using Found = typename T::Found;
   struct Grave {
-    std::uint32_t epoch;  // in which it was deleted
     std::uint32_t number;
     std::uint64_t hash;
     EventTime ns;
@@ -369,7 +358,7 @@ class KeyedStore final : public Snapshotable {
     e.set(T::kDeleted);
     e.value = V{};
     --t.num_live;
-    graves_.push_back({epochs_.current(), found.number, hash, t.ns});
+    graves_.push_back({found.number, hash, t.ns});
   }
 
   // As Table::find; what a prefetch has found already is not searched again, if it is asked for in
@@ -422,7 +411,7 @@ class KeyedStore final : public Snapshotable {
       if (t.table.find(*k.key, k.hash).entry != nullptr) continue;
       const Found marker = t.table.insert(*k.key, k.hash);
       marker.entry->set(T::kDeleted);
-      markers_.push_back({0, marker.number, k.hash, t.ns});
+      markers_.push_back({marker.number, k.hash, t.ns});
       if (!t.is_dropped(layout_.group_of(k.hash)))
         missing_.emplace_back(encoder.key(*k.key, k.hash), marker.number);
     }
@@ -440,12 +429,16 @@ class KeyedStore final : public Snapshotable {
     });
   }
 
-  void bury(const Grave& grave) {
+  // False if its entry has to stay: the backend does not know yet, neither by a checkpoint nor by a
+  // spill.
+  bool bury(const Grave& grave) {
     NsTable* t = existing_table(grave.ns);
-    if (t == nullptr || !t->table.holds(grave.number, grave.hash)) return;
+    if (t == nullptr || !t->table.holds(grave.number, grave.hash)) return true;
     const Entry& e = t->table.entry(grave.number);
-    if (e.has(T::kDeleted) && e.epoch <= epochs_.linked())
-      t->table.remove(grave.number, grave.hash);
+    if (!e.has(T::kDeleted)) return true;
+    if (e.epoch > epochs_.linked()) return false;
+    t->table.remove(grave.number, grave.hash);
+    return true;
   }
   void measure_touched() {
     if constexpr (kHasHeap<V>) {
@@ -459,7 +452,7 @@ class KeyedStore final : public Snapshotable {
     is_holding ? backend_.budget().begin_hold() : backend_.budget().end_hold();
   }
   void charge() {
-    std::size_t bytes = besides_;
+    std::size_t bytes = besides_ + graves_.size() * sizeof(Grave);
     for (const auto& [_, t] : tables_) bytes += t->table.bytes();
     backend_.budget().charge(static_cast<std::int64_t>(bytes) -
                              static_cast<std::int64_t>(charged_));
@@ -469,7 +462,7 @@ class KeyedStore final : public Snapshotable {
   }
 
   static constexpr std::size_t kMostTouched = 4096;
-  static constexpr int kMostBuried = 2048;  // in one batch
+  static constexpr int kMostBuried = 8192;  // in one batch
   static constexpr int kMostPassed = 16;    // of a look-up
 
   Backend& backend_;

@@ -2,18 +2,16 @@
 // process functions set.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
-#include <boost/container/small_vector.hpp>
 #include <boost/describe.hpp>
 
 #include "state/keyed_value.h"
+#include "state/ordered_set.h"
 #include "state/timers.h"
 
 namespace tidemill {
@@ -26,39 +24,10 @@ struct NamedTimer {
   BOOST_DESCRIBE_CLASS(NamedTimer, (), (time, name), (), ())
 };
 
-// What a key has set, in the order of (time, name); mostly there is one. Stored as a vector.
-using PendingTimers = boost::container::small_vector<NamedTimer, 1>;
-
-template <>
-struct Codec<PendingTimers> {
-  static void encode(Bytes& out, const PendingTimers& pending) {
-    append_varint(out, pending.size());
-    for (const NamedTimer& timer : pending) Codec<NamedTimer>::encode(out, timer);
-  }
-  static PendingTimers decode(ByteReader& in) {
-    PendingTimers pending;
-    for (std::size_t left = codec::read_count(in); left > 0; --left)
-      pending.push_back(Codec<NamedTimer>::decode(in));
-    return pending;
-  }
-  static StoredType stored_type() { return tidemill::stored_type<std::vector<NamedTimer>>(); }
-};
-
-template <>
-struct HeapSize<PendingTimers> {
-  static constexpr bool kHasHeap = true;
-  static std::size_t of(const PendingTimers& pending) {
-    std::size_t total = 0;
-    if (pending.capacity() > 1)
-      total += pending.capacity() * sizeof(NamedTimer) + codec::kAllocationOverhead;
-    for (const NamedTimer& timer : pending) total += memory_size(timer.name);
-    return total;
-  }
-};
-
 // One thread: the operator's. K needs operator<.
 //
 // What a key has set is one value of the key, in the order of (time, name): it decides what fires.
+// A change of it costs the logarithm of how many there are; read and written it is as a whole.
 // Timers<K> only knows when to look at which key; a look that finds nothing is skipped.
 template <class K>
 class NamedTimers {
@@ -70,11 +39,10 @@ class NamedTimers {
   // for: whoever sets it calls `fire_key` before the step ends. False if it was set.
   bool set(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
            EventTime fired_by_caller) {
-    PendingTimers& pending = pending_.at(key, hash);
-    const auto place = place_of(pending, time, name);
-    if (is_at(pending, place, time, name)) return false;
-    const bool has_wake = has_time(pending, place, time);
-    pending.insert(place, NamedTimer{time, std::string(name)});
+    Pending& pending = pending_.at(key, hash);
+    if (is_set(pending, time, name)) return false;
+    const bool has_wake = has_time(pending, time);
+    pending.insert(NamedTimer{time, std::string(name)});
     if (time >= fired_by_caller && !has_wake) wakes_.set(time, key, hash);
     return true;
   }
@@ -82,13 +50,11 @@ class NamedTimers {
   // Nothing happens if there is none.
   void erase(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
              EventTime fired_by_caller) {
-    const PendingTimers* found = pending_.find(key, hash);
-    if (found == nullptr ||
-        !std::binary_search(found->begin(), found->end(), At{time, name}, Before{}))
-      return;
-    PendingTimers& pending = *pending_.find_for_update(key, hash);
-    const auto place = pending.erase(place_of(pending, time, name));
-    if (time >= fired_by_caller && !has_time(pending, place, time)) wakes_.erase(time, key, hash);
+    const Pending* found = pending_.find(key, hash);
+    if (found == nullptr || !is_set(*found, time, name)) return;
+    Pending& pending = *pending_.find_for_update(key, hash);
+    pending.erase(At{time, name});
+    if (time >= fired_by_caller && !has_time(pending, time)) wakes_.erase(time, key, hash);
     if (pending.empty()) pending_.erase(key, hash);
   }
 
@@ -96,18 +62,17 @@ class NamedTimers {
   // fn(const NamedTimer&), in the order of (time, name). A timer is gone before its callback runs.
   template <class F>
   void fire_key(const K& key, std::uint64_t hash, EventTime until, F&& fn) {
-    const PendingTimers* due = pending_.find(key, hash);
+    const Pending* due = pending_.find(key, hash);
     if (due == nullptr || (!due->empty() && due->front().time >= until)) return;
     while (true) {
-      PendingTimers* pending = pending_.find_for_update(key, hash);
+      Pending* pending = pending_.find_for_update(key, hash);
       if (pending == nullptr) return;
       if (pending->empty()) {
         pending_.erase(key, hash);
         return;
       }
       if (pending->front().time >= until) return;
-      const NamedTimer timer = std::move(pending->front());
-      pending->erase(pending->begin());
+      const NamedTimer timer = pending->pop_front();
       fn(timer);
     }
   }
@@ -141,6 +106,7 @@ class NamedTimers {
     std::string_view name;
   };
   struct Before {
+    using is_transparent = void;
     static auto place(const NamedTimer& t) { return std::pair(t.time, std::string_view(t.name)); }
     static auto place(const At& t) { return std::pair(t.time, t.name); }
     template <class A, class B>
@@ -148,24 +114,19 @@ class NamedTimers {
       return place(a) < place(b);
     }
   };
+  using Pending = OrderedSet<NamedTimer, Before>;
 
-  static auto place_of(PendingTimers& pending, EventTime time, std::string_view name) {
-    // Times mostly grow.
-    if (pending.empty() || Before{}(pending.back(), At{time, name})) return pending.end();
-    return std::lower_bound(pending.begin(), pending.end(), At{time, name}, Before{});
+  static bool is_set(const Pending& pending, EventTime time, std::string_view name) {
+    const NamedTimer* at = pending.first_from(At{time, name});
+    return at != nullptr && at->time == time && at->name == name;
   }
-  static bool is_at(const PendingTimers& pending, PendingTimers::const_iterator place,
-                    EventTime time, std::string_view name) {
-    return place != pending.end() && place->time == time && place->name == name;
-  }
-  // Whether one of the names around `place` has that time.
-  static bool has_time(const PendingTimers& pending, PendingTimers::const_iterator place,
-                       EventTime time) {
-    if (place != pending.end() && place->time == time) return true;
-    return place != pending.begin() && std::prev(place)->time == time;
+  // Under any name.
+  static bool has_time(const Pending& pending, EventTime time) {
+    const NamedTimer* at = pending.first_from(At{time, {}});
+    return at != nullptr && at->time == time;
   }
 
-  KeyedValue<K, PendingTimers> pending_;
+  KeyedValue<K, Pending> pending_;
   Timers<K> wakes_;
 };
 

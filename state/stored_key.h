@@ -114,4 +114,11 @@ struct KeyTraits<std::string> {
 template <class K>
 using KeyView = typename KeyTraits<K>::View;
 
+// A key and its hash, as prefetch takes them.
+template <class K>
+struct KeyRef {
+  const K* key = nullptr;
+  std::uint64_t hash = 0;
+};
+
 }  // namespace tidemill

@@ -33,7 +33,7 @@ class TableSweep {
   using T = Table<K, V>;
   using Entry = typename T::Entry;
   static constexpr std::size_t kLeastSpill = std::size_t{1} << 20;
-  static constexpr std::size_t kMostSpill = std::size_t{8} << 20;
+  static constexpr std::size_t kMostSpill = std::size_t{2} << 20;
   static constexpr std::size_t kMostExamined = 32768;  // entries in one call: about a millisecond
 
   struct Seen {

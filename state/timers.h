@@ -5,18 +5,19 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <string>
-#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "engine/operator/context.h"
 #include "engine/operator/operator.h"
 #include "state/calendar.h"
 #include "state/keyed_store.h"
 #include "state/memory_size.h"
+#include "state/near_timers.h"
 #include "state/operator_state.h"
 #include "state/timer_key.h"
 
@@ -27,9 +28,10 @@ namespace tidemill {
 //
 // A timer lies in a bucket of time: a namespace of a keyed store. Setting one asks nobody whether
 // it is set: it may come to be in the store twice, in a bucket and in a part of it, and then fires
-// once. What a group has in the buckets that have begun is in memory once more, ordered (Near). A
-// fired timer is not removed from its bucket: the group's clock tells that it has fired, and the
-// bucket is dropped as a whole when all groups have passed it.
+// once. What a group has in the buckets that have begun is in memory once more, ordered (Near);
+// it is read bucket by bucket and in pieces of the group's hashes, so that no firing is held up by
+// how many there are. A fired timer is not removed from its bucket: the group's clock tells that it
+// has fired, and the bucket is dropped as a whole when all groups have passed it.
 template <class K>
 class Timers {
  public:
@@ -43,7 +45,8 @@ class Timers {
         fired_until_(ctx, name + ".fired"),
         near_(groups_.size()),
         most_near_(most_near),
-        most_near_of_group_(std::max<std::size_t>(most_near / groups_.groups, 64)) {
+        most_near_of_group_(std::max<std::size_t>(most_near / groups_.groups, 64)),
+        wanted_piece_(std::clamp<std::size_t>(most_near / 16, 64, 4096)) {
     for (const EventTime ns : store_.namespaces()) {
       if (ns != kOverdue) calendar_.add(Calendar::bucket_of_namespace(ns));
     }
@@ -59,8 +62,8 @@ class Timers {
     const EventTime fired = fired_until_[group];
     if (time == fired && is_firing_) settle();
     if (time < fired) {
-      if (store_.add(kOverdue, {key, time, tag}, hash) && near.opened > EventTime::min())
-        push(near, {time, key, tag, hash});
+      if (store_.add(kOverdue, {key, time, tag}, hash) && near.has_begun)
+        near.push({time, key, tag, hash});
       near.note(time);
       return;
     }
@@ -79,44 +82,55 @@ class Timers {
     Near& near = near_[group - groups_.begin];
     const EventTime fired = fired_until_[group];
     if (time == fired && is_firing_) settle();
-    const auto erase_in = [&](EventTime ns, EventTime start) {
-      if (!erase_stored(ns, time, key, hash, tag)) return;
-      if (start < near.opened) near.erased.insert({time, key, tag, hash});
+    const auto erase_in = [&](EventTime ns, bool is_loaded) {
+      if (!store_.erase(ns, {key, time, tag}, hash)) return;
+      if (is_loaded) near.erased.insert({time, key, tag, hash});
       if (near.first == time) near.is_first_known = false;
     };
     if (time < fired) {
-      erase_in(kOverdue, EventTime::min());
+      erase_in(kOverdue, near.has_begun);
       return;
     }
-    for_each_around(time, [&](const Calendar::Bucket& b) { erase_in(b.ns(), b.start); });
+    for_each_around(time,
+                    [&](const Calendar::Bucket& b) { erase_in(b.ns(), near.has_read(b, hash)); });
   }
 
   // Fires the timers of `group` with time < until, in the order (time, key, tag), at most `budget`
   // of them: fn(EventTime, const K&, hash, Tag). A fired timer is gone before its callback runs; a
   // callback may set timers, also ones that are due already, and erase them. kMore: the budget is
-  // used up and more are due.
+  // used up and more are due, or there is more to read, which happens only if there is a budget.
   template <class F>
   Progress fire_due(KeyGroup group, EventTime until, std::size_t budget, F&& fn) {
     give_back_memory();
     Near& near = near_[group - groups_.begin];
     now_ = std::max(now_, until);
-    if (near.opened < until) open(group, near, until);
     EventTime& fired = fired_until_[group];
+    const auto interrupt = [this] {
+      settle();
+      end_firing();
+      return Progress::kMore;
+    };
     is_firing_ = true;
-    for (std::size_t n = 0; !near.heap.empty() && near.heap.front().time < until;) {
-      if (n == budget && !is_erased(near, near.heap.front())) {
-        settle();
-        end_firing();
-        return Progress::kMore;
+    for (std::size_t n = 0;;) {
+      if (const Calendar::Bucket* next = next_to_load(near, until)) {
+        if (num_loaded_ >= 2 * wanted_piece_ && budget != kNoBudget) {
+          num_loaded_ = 0;
+          return interrupt();
+        }
+        load_piece(group, near, *next, until);
+        continue;
       }
-      Timer popped = pop(near);
-      if (take_erased(near, popped)) continue;
+      if (near.heap.empty() || near.heap.front().time >= until) break;
+      if (n == budget && !near.is_erased(near.heap.front())) return interrupt();
+      Timer popped = near.pop();
+      if (near.take_erased(popped)) continue;
       near.is_first_known = false;
       const Timer& timer = begin_firing(fired, std::move(popped));
       ++n;
       fn(timer.time, timer.key, timer.hash, timer.tag);
     }
     end_firing();
+    near.pass(until);
     if (fired < until) {
       fired = until;
       if (calendar_.first_last() < until) drop_passed();
@@ -124,25 +138,22 @@ class Timers {
     return Progress::kDone;
   }
 
-  // Calls fn(const K&, hash) for the keys of timers that fire_due(group, until) is going to fire,
-  // at most `most`, in no particular order, some twice: so that what they need can be loaded
-  // together.
+  // Calls fn(const K&, hash) for the keys of the timers that fire_due(group, until) is going to
+  // fire first, at most `most`, so that what they need can be loaded together. Not all, if much is
+  // to be read before.
   template <class F>
   void for_each_due(KeyGroup group, EventTime until, std::size_t most, F&& fn) {
+    give_back_memory();
     Near& near = near_[group - groups_.begin];
     now_ = std::max(now_, until);
-    if (near.opened < until) open(group, near, until);
-    // What is due is a tree at the top of the heap.
-    due_places_.assign(1, 0);
-    while (!due_places_.empty() && most > 0) {
-      const std::size_t place = due_places_.back();
-      due_places_.pop_back();
-      if (place >= near.heap.size() || near.heap[place].time >= until) continue;
-      fn(near.heap[place].key, near.heap[place].hash);
-      --most;
-      due_places_.push_back(2 * place + 2);
-      due_places_.push_back(2 * place + 1);
+    const std::size_t enough = num_loaded_ + wanted_piece_;
+    while (num_loaded_ < enough) {
+      const Calendar::Bucket* next = next_to_load(near, until);
+      if (next == nullptr) break;
+      load_piece(group, near, *next, until);
     }
+    near.next_keys(until, most, ahead_);
+    for (const KeyRef<K>& ref : ahead_) fn(*ref.key, ref.hash);
   }
 
   // What `fire_due` has come to: the timers of the group, or of all groups, before this instant
@@ -156,10 +167,9 @@ class Timers {
   // not been fired yet.
   [[nodiscard]] EventTime earliest(KeyGroup group) const {
     const Near& near = near_[group - groups_.begin];
-    if (near.opened == EventTime::min()) return near.opened;
-    const auto& buckets = calendar_.buckets();
-    const auto next = std::ranges::lower_bound(buckets, near.opened, {}, &Calendar::Bucket::start);
-    const EventTime begins = next == buckets.end() ? EventTime::max() : next->start;
+    if (!near.has_begun) return EventTime::min();
+    const Calendar::Bucket* next = calendar_.first_from(near.next);
+    const EventTime begins = next == nullptr ? EventTime::max() : next->start;
     return near.heap.empty() ? begins : std::min(begins, near.heap.front().time);
   }
 
@@ -167,17 +177,17 @@ class Timers {
   [[nodiscard]] EventTime next_due(KeyGroup group) {
     Near& near = near_[group - groups_.begin];
     if (near.is_first_known) return near.first;
-    while (!near.heap.empty() && is_erased(near, near.heap.front())) take_erased(near, pop(near));
+    while (!near.heap.empty() && near.is_erased(near.heap.front())) near.take_erased(near.pop());
     EventTime first = near.heap.empty() ? EventTime::max() : near.heap.front().time;
     const auto look_at = [&](EventTime ns, EventTime fired) {
       store_.for_each(ns, group, [&](const TimerKey<K>& t, std::uint64_t, const TimerMark&) {
         if (t.time >= fired) first = std::min(first, t.time);
       });
     };
-    if (near.opened == EventTime::min()) look_at(kOverdue, EventTime::min());
+    if (!near.has_begun) look_at(kOverdue, EventTime::min());
     for (const Calendar::Bucket& b : calendar_.buckets()) {
       if (b.start > first) break;
-      if (b.start >= near.opened) look_at(b.ns(), fired_until_[group]);
+      if (!Calendar::comes_before(b, near.next)) look_at(b.ns(), fired_until_[group]);
     }
     near.first = first;
     near.is_first_known = true;
@@ -185,74 +195,17 @@ class Timers {
   }
 
  private:
-  struct Timer {
-    EventTime time;
-    K key;
-    Tag tag;
-    std::uint64_t hash;
-    friend bool operator<(const Timer& a, const Timer& b) {
-      return std::tie(a.time, a.key, a.tag) < std::tie(b.time, b.key, b.tag);
-    }
-    friend bool operator==(const Timer& a, const Timer& b) {
-      return a.time == b.time && a.tag == b.tag && a.hash == b.hash && a.key == b.key;
-    }
-  };
-  struct Later {
-    bool operator()(const Timer& a, const Timer& b) const { return b < a; }
-  };
-  struct TimerHash {
-    std::size_t operator()(const Timer& t) const {
-      return t.hash ^ (static_cast<std::uint64_t>(t.time.ms) * 0x9e3779b97f4a7c15ULL) ^ t.tag;
-    }
-  };
-  // The timers of a group that lie in buckets which start before `opened`, as a heap; some twice.
-  struct Near {
-    EventTime opened = EventTime::min();
-    EventTime first = EventTime::max();  // if known: what next_due answers
-    bool is_first_known = false;
-    std::vector<Timer> heap;
-    // Erased, but still in the heap; one that comes back is not put there again.
-    boost::unordered_flat_set<Timer, TimerHash> erased;
-
-    void note(EventTime set) { first = std::min(first, set); }
-  };
-
-  // What a bucket that is too wide had of a group: [begin, end) of `loaded_`.
-  struct Part {
-    Calendar::Bucket bucket;
-    std::size_t begin;
-    std::size_t end;
-  };
+  using Timer = PendingTimer<K>;
+  using Near = NearTimers<K>;
 
   // Holds timers that were due already when they were set; they are removed one by one.
   static constexpr EventTime kOverdue = EventTime::min();
-  static constexpr int kSplitLevels = 4;          // into 16 parts
+  static constexpr Calendar::Bucket kFirst = Calendar::kBeforeAll;  // stands for kOverdue
+  static constexpr int kSplitLevels = 4;                            // into 16 parts
   static constexpr std::size_t kFewTimers = 512;  // in a bucket: a waste of buckets
   static constexpr std::uint32_t kGiveBackEvery = 1024;
-
-  static void push(Near& near, Timer timer) {
-    if (take_erased(near, timer)) return;
-    near.heap.push_back(std::move(timer));
-    std::ranges::push_heap(near.heap, Later{});
-  }
-  // The first one, with all that are the same.
-  static Timer pop(Near& near) {
-    const auto take = [&near] {
-      std::ranges::pop_heap(near.heap, Later{});
-      Timer last = std::move(near.heap.back());
-      near.heap.pop_back();
-      return last;
-    };
-    Timer first = take();
-    while (!near.heap.empty() && near.heap.front() == first) take();
-    return first;
-  }
-  static bool is_erased(const Near& near, const Timer& timer) {
-    return !near.erased.empty() && near.erased.contains(timer);
-  }
-  static bool take_erased(Near& near, const Timer& timer) {
-    return !near.erased.empty() && near.erased.erase(timer) != 0;
-  }
+  static constexpr std::size_t kNoBudget = std::numeric_limits<std::size_t>::max();
+  static constexpr int kMostPieceBits = 24;
 
   template <class F>
   void for_each_around(EventTime time, F&& fn) {
@@ -265,9 +218,11 @@ class Timers {
       if (b.level > finest->level && b.contains(time)) fn(b);
     }
   }
-  // True if this bucket has begun and would keep too much: timers in memory, or fired ones.
+  // True if this bucket is being given up, or has begun and would keep too much: timers in memory,
+  // or fired ones.
   [[nodiscard]] bool is_crowded(const Near& near, const Calendar::Bucket& bucket) const {
-    return bucket.start < near.opened && bucket.level > Calendar::kFinest &&
+    if (near.is_splitting && near.is_at(bucket)) return true;
+    return near.has_read(bucket) && bucket.level > Calendar::kFinest &&
            (near.heap.size() > 2 * most_near_of_group_ || fired_since_drop_ > most_near_);
   }
   const Calendar::Bucket* make_bucket(EventTime time) {
@@ -284,10 +239,7 @@ class Timers {
   void put(Near& near, const Calendar::Bucket& bucket, Timer timer) {
     if (!store_.add(bucket.ns(), {timer.key, timer.time, timer.tag}, timer.hash)) return;
     near.note(timer.time);
-    if (bucket.start < near.opened) push(near, std::move(timer));
-  }
-  bool erase_stored(EventTime ns, EventTime time, const K& key, std::uint64_t hash, Tag tag) {
-    return store_.erase(ns, {key, time, tag}, hash);
+    if (near.has_read(bucket, timer.hash)) near.push(std::move(timer));
   }
 
   // A timer of the instant up to which its group has fired is still in its bucket, and the group's
@@ -297,7 +249,7 @@ class Timers {
     ++operations_;
     if (timer.time < fired) {
       settle();
-      erase_stored(kOverdue, timer.time, timer.key, timer.hash, timer.tag);
+      store_.erase(kOverdue, {timer.key, timer.time, timer.tag}, timer.hash);
       num_settled_ = firing_.size() + 1;
     } else if (timer.time > fired) {
       firing_.clear();
@@ -310,7 +262,9 @@ class Timers {
     for (; num_settled_ < firing_.size(); ++num_settled_) {
       const Timer& t = firing_[num_settled_];
       for_each_around(t.time, [&](const Calendar::Bucket& b) {
-        erase_stored(b.ns(), t.time, t.key, t.hash, t.tag);
+        // Not to be asked for: it is there, or in the bucket that contains this one.
+        store_.add(b.ns(), {t.key, t.time, t.tag}, t.hash);
+        store_.erase(b.ns(), {t.key, t.time, t.tag}, t.hash);
       });
     }
   }
@@ -320,54 +274,76 @@ class Timers {
     num_settled_ = 0;
   }
 
-  // Takes what the group has in the buckets that have begun into memory; splits what is too much.
-  void open(KeyGroup group, Near& near, EventTime until) {
-    loaded_.clear();
-    const auto load = [&](EventTime ns, EventTime fired) {
-      store_.for_each(ns, group, [&](const TimerKey<K>& t, std::uint64_t hash, const TimerMark&) {
-        if (t.time >= fired) loaded_.push_back({t.time, t.key, t.tag, hash});
-      });
-    };
-    if (near.opened == EventTime::min()) load(kOverdue, EventTime::min());
-    const EventTime fired = fired_until_[group];
-    const auto& buckets = calendar_.buckets();
-    too_wide_.clear();
-    for (auto b = std::ranges::lower_bound(buckets, near.opened, {}, &Calendar::Bucket::start);
-         b != buckets.end() && b->start < until; ++b) {
-      const std::size_t begin = loaded_.size();
-      load(b->ns(), fired);
-      const auto is_later = [until](const Timer& t) { return t.time >= until; };
-      const auto num_later = std::count_if(loaded_.begin() + static_cast<std::ptrdiff_t>(begin),
-                                           loaded_.end(), is_later);
-      if (static_cast<std::size_t>(num_later) > most_near_of_group_ && b->level > Calendar::kFinest)
-        too_wide_.push_back({*b, begin, loaded_.size()});
-    }
-    near.opened = until;
-    for (const Part& part : too_wide_) split(group, near, part);
-    if (loaded_.empty()) return;
-    std::size_t at = 0;
-    const auto keep_until = [&](std::size_t end) {
-      for (; at < end; ++at) {
-        if (!take_erased(near, loaded_[at])) near.heap.push_back(std::move(loaded_[at]));
-      }
-    };
-    for (const Part& part : too_wide_) {
-      keep_until(part.begin);
-      at = part.end;
-    }
-    keep_until(loaded_.size());
-    std::ranges::make_heap(near.heap, Later{});
-    operations_ += static_cast<std::uint32_t>(loaded_.size());
-    if (loaded_.size() > most_near_) loaded_ = {};
+  // The bucket that may have timers which are due before the first one in the heap, or if few are
+  // there, the next one that has begun, so that many are woken together; null if none.
+  const Calendar::Bucket* next_to_load(const Near& near, EventTime until) const {
+    const EventTime limit = near.heap.size() < wanted_piece_
+                                ? until
+                                : std::min(until, near.heap.front().time + Duration(1));
+    if (near.has_begun && near.next.start >= limit) return nullptr;
+    const Calendar::Bucket* next = near.has_begun ? calendar_.first_from(near.next) : &kFirst;
+    return next != nullptr && next->start < limit ? next : nullptr;
   }
-  void split(KeyGroup group, Near& near, const Part& part) {
-    for (std::size_t i = part.begin; i < part.end; ++i) {
-      Timer& timer = loaded_[i];
-      const Calendar::Bucket* finer = calendar_.find(timer.time);
-      if (finer->level >= part.bucket.level) finer = make_part(part.bucket, timer.time);
-      put(near, *finer, std::move(timer));
+
+  // Takes a piece of what the group has in the bucket into memory; or, if most of it is too far
+  // away, into buckets that are less wide.
+  void load_piece(KeyGroup group, Near& near, const Calendar::Bucket bucket, EventTime until) {
+    const std::uint64_t first = first_hash_of(group, groups_.groups);
+    const std::uint64_t last = first_hash_of(group + 1, groups_.groups) - 1;
+    const EventTime fired = near.has_begun ? fired_until_[group] : EventTime::min();
+    if (!near.is_reading) {
+      near.next = bucket;
+      near.is_reading = true;
+      near.next_hash = first;
     }
-    store_.drop(part.bucket.ns(), group);
+    // Those that were overdue are few; all of a bucket that has passed have fired.
+    const bool is_over = near.has_begun && bucket.last < fired;
+    const bool is_whole = !near.has_begun || is_over;
+    const bool is_first = near.next_hash == first;
+    const std::uint64_t width = (last - first) >> piece_bits_;
+    const std::uint64_t end =
+        is_whole || last - near.next_hash <= width ? last : near.next_hash + width;
+    loaded_.clear();
+    std::size_t num_later = 0;
+    if (!is_over) {
+      const EventTime ns = near.has_begun ? bucket.ns() : kOverdue;
+      store_.for_each(ns, group, {near.next_hash, end},
+                      [&](const TimerKey<K>& t, std::uint64_t hash, const TimerMark&) {
+                        if (t.time < fired) return;
+                        loaded_.push_back({t.time, t.key, t.tag, hash});
+                        num_later += t.time >= until ? 1 : 0;
+                      });
+    }
+    // Hashes are even, so the first piece speaks for all.
+    if (is_first && near.has_begun && bucket.level > Calendar::kFinest)
+      near.is_splitting = num_later > (most_near_of_group_ >> (end == last ? 0 : piece_bits_));
+    take_loaded(near, bucket);
+    if (end != last) {
+      near.next_hash = end + 1;
+    } else if (!near.has_begun) {
+      near.has_begun = true;
+      near.next = Calendar::kBeforeAll;
+      near.is_reading = false;
+    } else {
+      if (near.is_splitting) store_.drop(bucket.ns(), group);
+      near.go_on();
+    }
+    if (loaded_.size() > 2 * wanted_piece_ && piece_bits_ < kMostPieceBits) ++piece_bits_;
+    if (loaded_.size() < wanted_piece_ / 4 && piece_bits_ > 0) --piece_bits_;
+    num_loaded_ += loaded_.size();
+    operations_ += static_cast<std::uint32_t>(loaded_.size());
+    if (loaded_.capacity() > 4 * wanted_piece_) loaded_ = {};
+  }
+  void take_loaded(Near& near, const Calendar::Bucket& bucket) {
+    if (near.is_splitting) {
+      for (Timer& timer : loaded_) {
+        const Calendar::Bucket* finer = calendar_.find(timer.time);
+        if (finer->level >= bucket.level) finer = make_part(bucket, timer.time);
+        put(near, *finer, std::move(timer));
+      }
+      return;
+    }
+    near.push(loaded_);
   }
 
   void drop_passed() {
@@ -406,6 +382,9 @@ class Timers {
   std::vector<Near> near_;
   const std::size_t most_near_;
   const std::size_t most_near_of_group_;
+  const std::size_t wanted_piece_;  // timers to be read at once
+  int piece_bits_ = 4;              // a piece is a group's hashes by two to the power of this
+  std::size_t num_loaded_ = 0;      // since a firing was last interrupted for it
   EventTime now_ = EventTime::min();
   // While a group is being fired: those of the instant it has come to, and how many of them need
   // not be settled any more.
@@ -416,8 +395,7 @@ class Timers {
   std::uint32_t operations_ = 0;
   // Empty between calls.
   std::vector<Timer> loaded_;
-  std::vector<Part> too_wide_;
-  std::vector<std::size_t> due_places_;
+  std::vector<KeyRef<K>> ahead_;
 };
 
 }  // namespace tidemill

@@ -165,6 +165,31 @@ TEST_P(Roundtrip, AGroupThatIsDroppedTwiceStaysDropped) {
   EXPECT_EQ(panes.find(ns, key, hash), nullptr);
 }
 
+// Without checkpoints a spill is all that tells the backend of what is erased.
+TEST_P(Roundtrip, KeepsNoTraceOfWhatIsErasedBetweenCheckpoints) {
+  constexpr std::size_t kMemory = std::size_t{1} << 20;
+  auto owned = make_backend(
+      GetParam(), {.dir = folder_.path(), .memory = kMemory, .limit_memory_backend = true});
+  const MemoryBudget& budget = owned->budget();
+  testing::Attempt<Everything> run(std::move(owned), 1, 16, nullptr);
+  auto& seen = run.op(0).seen;
+  std::size_t most = 0;
+  const auto for_each_key = [&](auto&& fn) {
+    for (int i = 0; i < 60'000; ++i) {
+      const std::string key = std::to_string(i);
+      const std::uint64_t hash = key_hash(key);
+      const KeyRef<std::string> ref{&key, hash};
+      fn(key, hash);
+      if (i % 16 == 0) seen.prefetch({&ref, 1});
+      most = std::max(most, budget.used());
+    }
+  };
+  for_each_key([&](const std::string& key, std::uint64_t hash) { seen.at(key, hash).times = 1; });
+  for_each_key(
+      [&](const std::string& key, std::uint64_t hash) { EXPECT_TRUE(seen.erase(key, hash)); });
+  EXPECT_LT(most, kMemory + kMemory / 4);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Roundtrip, ::testing::Values("memory", "rocksdb"));
 
 }  // namespace
