@@ -12,7 +12,7 @@ namespace tidemill::scenario {
 namespace {
 
 constexpr std::size_t kDecimals = 6;
-constexpr std::ptrdiff_t kDigits = 15;
+constexpr std::size_t kDigits = 15;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -26,17 +26,44 @@ bool is_number(std::string_view text) {
   return rest.size() > 1 && rest.front() == '.' && std::ranges::all_of(rest.substr(1), is_digit);
 }
 
-// Adds one to the last digit of a decimal number without a sign.
-void increment(std::string& digits) {
-  for (std::size_t i = digits.size(); i-- > 0;) {
-    if (digits[i] == '.') continue;
-    if (digits[i] != '9') {
-      ++digits[i];
-      return;
-    }
-    digits[i] = '0';
+// Adds one to the last digit. Whether that took a further digit.
+bool increment(std::string& digits) {
+  const auto last_below_nine = std::find_if(digits.rbegin(), digits.rend(), [](char& c) {
+    if (c != '9') return true;
+    c = '0';
+    return false;
+  });
+  if (last_below_nine == digits.rend()) {
+    digits.insert(digits.begin(), '1');
+    return true;
   }
-  digits.insert(digits.begin(), '1');
+  ++*last_below_nine;
+  return false;
+}
+
+// A decimal number without a sign, to 6 decimals, but never to more digits than a double tells
+// apart: ties to even, without needless zeros.
+std::string rounded(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of('0'), text.size()));
+  std::size_t whole = std::min(text.find('.'), text.size());
+  std::string digits(text.substr(0, whole));
+  if (whole < text.size()) digits += text.substr(whole + 1);
+  const std::size_t kept = std::min(whole + kDecimals, kDigits);
+  if (digits.size() > kept) {
+    const std::string cut = digits.substr(kept);
+    digits.resize(kept);
+    const bool is_tie = cut.front() == '5' && cut.find_first_not_of('0', 1) == std::string::npos;
+    const bool is_odd = (digits.back() - '0') % 2 != 0;
+    if ((is_tie ? is_odd : cut.front() >= '5') && increment(digits)) ++whole;
+  }
+  digits.resize(std::max(digits.size(), whole), '0');
+  std::string decimals = digits.substr(whole);
+  decimals.erase(decimals.find_last_not_of('0') + 1);
+  return (whole == 0 ? "0" : digits.substr(0, whole)) + (decimals.empty() ? "" : "." + decimals);
+}
+
+std::string with_sign(bool is_negative, const std::string& text) {
+  return is_negative && text != "0" ? "-" + text : text;
 }
 
 }  // namespace
@@ -50,7 +77,8 @@ std::size_t hash_value(const Value& value) {
 }
 
 bool has_too_many_digits(std::string_view text) {
-  return is_number(text) && std::ranges::count_if(text, is_digit) > kDigits;
+  return is_number(text) &&
+         std::ranges::count_if(text, is_digit) > static_cast<std::ptrdiff_t>(kDigits);
 }
 
 std::optional<Value> read_value(std::string_view text) {
@@ -74,20 +102,7 @@ std::string print_number(double number) {
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), std::abs(number),
                                  std::chars_format::fixed)
                        .ptr;
-  std::string text(buffer.data(), end);
-  const std::size_t point = text.find('.');
-  if (point != std::string::npos && text.size() > point + 1 + kDecimals) {
-    const std::string cut = text.substr(point + 1 + kDecimals);
-    text.resize(point + 1 + kDecimals);
-    const bool is_tie = cut.front() == '5' && cut.find_first_not_of('0', 1) == std::string::npos;
-    const bool is_odd = (text.back() - '0') % 2 != 0;
-    if (is_tie ? is_odd : cut.front() >= '5') increment(text);
-  }
-  if (text.find('.') != std::string::npos) {
-    text.erase(text.find_last_not_of('0') + 1);
-    if (text.back() == '.') text.pop_back();
-  }
-  return number < 0 && text != "0" ? "-" + text : text;
+  return with_sign(number < 0, rounded({buffer.data(), end}));
 }
 
 std::string print(const Value& value) {
@@ -132,9 +147,13 @@ std::optional<std::string> canonical_result(std::string_view text) {
     }
     return list + ")";
   }
-  const auto value = read_value(text);
-  if (!value) return std::nullopt;
-  return print(*value);
+  if (is_number(text)) {
+    const bool is_negative = text.front() == '-';
+    return with_sign(is_negative, rounded(text.substr(is_negative ? 1 : 0)));
+  }
+  const auto word = read_value(text);
+  if (!word) return std::nullopt;
+  return print(*word);
 }
 
 }  // namespace tidemill::scenario

@@ -35,7 +35,8 @@ bool has_too_many_digits(std::string_view text);
 // A number or a word; nothing if `text` is neither.
 std::optional<Value> read_value(std::string_view text);
 
-// Canonical: numbers to 6 decimals (ties to even) without trailing zeros, "-" for nothing, (V,V,…).
+// Canonical: numbers to 6 decimals and at most 15 digits (ties to even) without trailing zeros, "-"
+// for nothing, (V,V,…).
 std::string print(const Value& value);
 std::string print_number(double number);
 

@@ -35,14 +35,15 @@ class Values(unittest.TestCase):
 
     def test_numbers(self):
         for number, printed in {Fraction(2, 3): "0.666667", Fraction(-1, 8): "-0.125", Fraction(10): "10", Fraction(0): "0",
-                                Fraction(-1, 10**9): "0", Fraction(100): "100"}.items():
+                                Fraction(-1, 10**9): "0", Fraction(100): "100", Fraction(10**14 + 1, 3): "33333333333333.7",
+                                Fraction(-1234567890123456): "-1234567890123460", Fraction(9999999999999996): "1" + 16 * "0"}.items():
             self.assertEqual(print_number(number), printed)
 
     def test_rows(self):
         for words, canonical in {
             "a[0,10000)=2.0": "a[0,10s)=2", "late a@1000=1.00": "late a@1s", "late a@1s": "late a@1s", "delete a@60s": "delete a@1m",
             "a@0{20s=(1,x),5000=-}": "a@0{5s=-,20s=(1,x)}", "w=inf": "w=inf", "a[0,5s)=((1),(x,y))": "a[0,5s)=((1),(x,y))",
-            "a@1s=x": "a@1s=x", "delete a[0,1000)": "delete a[0,1s)", "idle": "idle",
+            "a@1s=x": "a@1s=x", "a@1s=0.3333333333333333": "a@1s=0.333333", "delete a[0,1000)": "delete a[0,1s)", "idle": "idle",
         }.items():
             self.assertEqual(canonical_row(words.split()), canonical)
         for words in ("a", "a[0,10s]=1", "a[0,10s)", "late a", "a@1s{5s=1,5000=2}", "a@1s{5s}", "w=", "a[0,1s)=(1,(2)", "delete a@1s=2",

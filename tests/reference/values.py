@@ -6,7 +6,7 @@ A result is a Fraction, a word (str), None for "-", or a tuple of results.
 import re
 from fractions import Fraction
 
-DIGITS = 15  # of a number, at most
+DIGITS = 15  # a number of a record has at most, a result is compared to
 INFINITY = 2**63 - 1
 MINUS_INFINITY = -(2**63)
 
@@ -55,8 +55,10 @@ def read_value(text):
 
 
 def print_number(number):
-    """To 6 decimals, half to even, without trailing zeros."""
-    millionths = round(number * 1_000_000)
+    """To 6 decimals and at most DIGITS digits, half to even, without trailing zeros."""
+    whole = len(str(int(abs(number)))) if abs(number) >= 1 else 0
+    unit = Fraction(10) ** min(6, DIGITS - whole)
+    millionths = int(round(number * unit) / unit * 1_000_000)
     sign = "-" if millionths < 0 else ""
     whole, rest = divmod(abs(millionths), 1_000_000)
     return f"{sign}{whole}.{rest:06}".rstrip("0").rstrip(".")
@@ -93,7 +95,7 @@ def canonical_result(text):
         parts = split_commas(text[1:-1])
         parts = [canonical_result(part) for part in parts] if parts else [None]
         return None if None in parts else "(" + ",".join(parts) + ")"
-    value = read_value(text)
+    value = Fraction(text) if NUMBER.fullmatch(text) else read_value(text)
     return None if value is None else print_result(value)
 
 

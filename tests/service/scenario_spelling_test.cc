@@ -54,6 +54,21 @@ TEST(SpellingTest, NumbersArePrintedToSixDecimalsTiesToEven) {
   EXPECT_EQ(print_number(1e15), "1000000000000000");
 }
 
+TEST(SpellingTest, NumbersArePrintedToTheDigitsThatADoubleTellsApart) {
+  EXPECT_EQ(print_number(33333333333334.333333), "33333333333334.3");
+  EXPECT_EQ(print_number(900000000000000.25), "900000000000000");
+  EXPECT_EQ(print_number(-1234567890123456), "-1234567890123460");
+  EXPECT_EQ(print_number(9999999999999996), "10000000000000000");
+}
+
+TEST(SpellingTest, AnExpectedNumberMayHaveMoreDigits) {
+  EXPECT_EQ(row("a@1s=0.3333333333333333"), "a@1s=0.333333");
+  EXPECT_EQ(row("a@1s=-0.00000000000000001"), "a@1s=0");
+  EXPECT_EQ(row("a@1s=001800000000000000.0"), "a@1s=1800000000000000");
+  EXPECT_EQ(row("a@1s=(0.99999999999999999,-9.9999999999999999)"), "a@1s=(1,-10)");
+  EXPECT_EQ(row("late a@1s=1.0000000000000000000"), "late a@1s");
+}
+
 TEST(SpellingTest, ValuesAreNumbersOrWords) {
   EXPECT_EQ(read_value("1.50"), Value::of(1.5));
   EXPECT_EQ(read_value("-0"), Value::of(0.0));
