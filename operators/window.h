@@ -138,6 +138,11 @@ class AlignedWindows {
     require_positive("size", size_);
     require_positive("slide", slide_);
     slice_ = Duration(std::gcd(size_.count(), slide_.count()));
+    // Less than a slide, since offset + size may be more than a Duration holds.
+    first_start_ = offset_ % slide_;
+    const Duration rest = size_ % slide_;
+    first_end_ =
+        first_start_ >= slide_ - rest ? first_start_ - (slide_ - rest) : first_start_ + rest;
   }
   explicit AlignedWindows(const Tumbling& windows)
       : AlignedWindows(Sliding{windows.size, windows.size, windows.offset}) {}
@@ -151,13 +156,13 @@ class AlignedWindows {
   [[nodiscard]] bool is_tumbling() const { return size_ == slide_; }
 
   [[nodiscard]] Window slice_of(EventTime t) const {
-    const EventTime start = floor_to(t, slice_, offset_);
+    const EventTime start = floor_to(t, slice_, first_start_);
     return {start, start + slice_};
   }
   // The last window that holds the slice [end - slice(), end); none if it lies between two windows
   // (slide > size).
   [[nodiscard]] std::optional<Window> last_window_of(EventTime slice_end) const {
-    const EventTime start = floor_to(slice_end - slice_, slide_, offset_);
+    const EventTime start = floor_to(slice_end - slice_, slide_, first_start_);
     const Window window{start, start + size_};
     if (window.end < slice_end) return std::nullopt;
     return window;
@@ -168,7 +173,7 @@ class AlignedWindows {
   }
   // The first window that holds the slice. Requires: last_window_of gives one.
   [[nodiscard]] EventTime first_end_of(EventTime slice_end) const {
-    return ceil_to(slice_end, slide_, offset_ + size_);
+    return ceil_to(slice_end, slide_, first_end_);
   }
   [[nodiscard]] Window window_ending(EventTime end) const { return {end - size_, end}; }
   // The first end after `after` of a window that holds one of these slices, given by their ends;
@@ -178,7 +183,7 @@ class AlignedWindows {
     for (const EventTime slice_end : slice_ends) {
       if (last_window_of(slice_end)->end <= after) continue;
       const EventTime first = first_end_of(slice_end);
-      return first > after ? first : ceil_to(after + Duration(1), slide_, offset_ + size_);
+      return first > after ? first : ceil_to(after + Duration(1), slide_, first_end_);
     }
     return std::nullopt;
   }
@@ -194,6 +199,8 @@ class AlignedWindows {
   Duration slide_;
   Duration offset_;
   Duration slice_{};
+  Duration first_start_{};  // of some window, less than a slide from the epoch
+  Duration first_end_{};
 };
 
 }  // namespace tidemill
