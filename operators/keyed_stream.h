@@ -101,9 +101,16 @@ class KeyedStream {
   auto aggregate(std::string name, RunningOptions options = {}) const {
     using Op = RunningAggregate<T, A, KeyFn>;
     const auto key = key_;
-    const NodeId id = add(std::move(name), "running aggregate", [=](OperatorContext& ctx) {
+    const MakeOperator make = [=](OperatorContext& ctx) {
       return std::make_unique<Op>(ctx, options, key);
-    });
+    };
+    const char* kind = "running aggregate";
+    // Times do not matter here: one slice for all.
+    const AlignedWindows all_time(Tumbling{Duration::max() / 4});
+    const NodeId id = options.pre_aggregates && !options.ttl
+                          ? add_pre_aggregated<T, A>(*graph_, from_, std::move(name), kind, make,
+                                                     all_time, !options.every, key)
+                          : add(std::move(name), kind, make);
     graph_->note_revises(id, "gives a new row of a key with each batch");
     return Stream<typename Op::Out>(graph_, {{id, 0}});
   }

@@ -1,6 +1,8 @@
-// What a record costs in sliding windows, by size / slide: a count by key, uniform keys, one slide.
+// What a record costs in sliding windows, by size / slide: an aggregate by key, uniform keys, one
+// slide.
 //
-//   sliding_bench [RECORDS_A_SLIDE]     10,000 by default, of 1,000 keys
+//   sliding_bench [RECORDS_A_SLIDE [AGGREGATE]]     10,000 by default, of 1,000 keys; count, max or
+//                                                   top (the three greatest)
 //
 // Every window of the measured part is full: the slices before it are filled first. Prints CPU time
 // of the thread and rows given out, both by record. Every run checks its rows.
@@ -10,12 +12,18 @@
 #include <cstdlib>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
+#include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include "engine/runtime/stage.h"
 #include "operators/aggregates.h"
 #include "operators/aligned_window.h"
+#include "operators/collections.h"
+#include "operators/combined.h"
 #include "state/backend.h"
 
 namespace tidemill {
@@ -23,20 +31,39 @@ namespace {
 
 struct Event {
   std::uint64_t key;
+  std::int64_t value;  // of the slide; at least 1
 };
 constexpr std::uint64_t kKeys = 1000;
 constexpr std::int64_t kSlide = 1000;  // ms
 constexpr std::int64_t kSlides = 100;  // measured
 constexpr std::uint64_t kBatch = 1000;
 
-using Operation = AlignedWindow<Event, Count, std::uint64_t Event::*>;
+// An aggregate, and what its rows add up to.
+struct Counting {
+  using Aggregate = Count;
+  static std::uint64_t of(std::int64_t row) { return static_cast<std::uint64_t>(row); }
+};
+struct Greatest {
+  using Aggregate = Of<&Event::value, Max<std::int64_t>>;
+  static std::uint64_t of(const std::optional<std::int64_t>& row) {
+    return static_cast<std::uint64_t>(*row);
+  }
+};
+struct Top {
+  using Aggregate = Of<&Event::value, TopN<std::int64_t, 3>>;
+  static std::uint64_t of(const std::vector<std::int64_t>& row) {
+    return static_cast<std::uint64_t>(row.front());
+  }
+};
 
+template <class Kind>
 class CountingOutlet final : public Outlet {
  public:
   void push(AnyBatch batch) override {
     rows += batch->size();
-    for (const auto& [row, _] : static_cast<Batch<Operation::Out>&>(*batch))
-      sum += static_cast<std::uint64_t>(row.value);
+    using Row =
+        typename AlignedWindow<Event, typename Kind::Aggregate, std::uint64_t Event::*>::Out;
+    for (const auto& [row, _] : static_cast<Batch<Row>&>(*batch)) sum += Kind::of(row.value);
   }
   void push(const Signal& /*signal*/) override {}
   [[nodiscard]] bool is_blocked() const override { return false; }
@@ -50,7 +77,9 @@ double cpu_nanoseconds() {
   return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
 }
 
+template <class Kind>
 void measure(std::int64_t ratio, std::uint64_t records_a_slide) {
+  using Operation = AlignedWindow<Event, typename Kind::Aggregate, std::uint64_t Event::*>;
   const auto backend = make_backend("memory", {});
   backend->restore({}, {});
   Resources resources;
@@ -65,7 +94,7 @@ void measure(std::int64_t ratio, std::uint64_t records_a_slide) {
                     ctx, AlignedWindows(Sliding{Duration(kSlide * ratio), Duration(kSlide)}),
                     WindowOptions{}, &Event::key);
               });
-  CountingOutlet out;
+  CountingOutlet<Kind> out;
   stage.context().ports().at(0)->connect(out);
   const auto watermark = [&](std::int64_t time) {
     stage.on_signal(Signal::watermark(EventTime{time}));
@@ -76,7 +105,8 @@ void measure(std::int64_t ratio, std::uint64_t records_a_slide) {
   watermark(0);
   for (std::int64_t slide = 1 - ratio; slide < 0; ++slide) {
     auto batch = std::make_unique<Batch<Event>>(kKeys);
-    for (std::uint64_t key = 0; key < kKeys; ++key) batch->append({key}, EventTime{slide * kSlide});
+    for (std::uint64_t key = 0; key < kKeys; ++key)
+      batch->append({key, 1}, EventTime{slide * kSlide});
     stage.on_batch(0, std::move(batch));
   }
 
@@ -87,8 +117,10 @@ void measure(std::int64_t ratio, std::uint64_t records_a_slide) {
     for (std::uint64_t i = 0; i < records_a_slide; i += kBatch) {
       const std::uint64_t end = std::min(records_a_slide, i + kBatch);
       auto batch = std::make_unique<Batch<Event>>(kBatch);
+      // Falling values: the greatest of a window is in its oldest slice, which leaves next.
       for (std::uint64_t k = i; k < end; ++k)
-        batch->append({random() % kKeys}, EventTime{slide * kSlide});
+        batch->append({k < kKeys ? k : random() % kKeys, kSlides - slide + 1},
+                      EventTime{slide * kSlide});
       const double begin = cpu_nanoseconds();
       stage.on_batch(0, std::move(batch));
       spent += cpu_nanoseconds() - begin;
@@ -97,8 +129,12 @@ void measure(std::int64_t ratio, std::uint64_t records_a_slide) {
     watermark((slide + 1) * kSlide);
     spent += cpu_nanoseconds() - begin;
     const std::int64_t measured = std::min(ratio, slide + 1);
-    wanted_sum += static_cast<std::uint64_t>(measured) * records_a_slide +
-                  static_cast<std::uint64_t>(ratio - measured) * kKeys;
+    if constexpr (std::is_same_v<Kind, Counting>) {
+      wanted_sum += static_cast<std::uint64_t>(measured) * records_a_slide +
+                    static_cast<std::uint64_t>(ratio - measured) * kKeys;
+    } else {
+      wanted_sum += kKeys * static_cast<std::uint64_t>(kSlides - (slide + 1 - measured) + 1);
+    }
   }
   if (out.sum != wanted_sum) throw std::runtime_error("the rows count other records");
   const double records = static_cast<double>(records_a_slide) * kSlides;
@@ -113,8 +149,20 @@ void measure(std::int64_t ratio, std::uint64_t records_a_slide) {
 
 int main(int argc, char** argv) {
   const std::uint64_t records = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 10'000;
+  const std::string_view aggregate = argc > 2 ? argv[2] : "count";
   try {
-    for (const std::int64_t ratio : {1, 5, 10, 100, 1000}) tidemill::measure(ratio, records);
+    for (const std::int64_t ratio : {1, 5, 10, 100, 1000}) {
+      if (aggregate == "count") {
+        tidemill::measure<tidemill::Counting>(ratio, records);
+      } else if (aggregate == "max") {
+        tidemill::measure<tidemill::Greatest>(ratio, records);
+      } else if (aggregate == "top") {
+        tidemill::measure<tidemill::Top>(ratio, records);
+      } else {
+        std::fprintf(stderr, "no such aggregate: %s; count, max or top\n", argv[2]);
+        return 2;
+      }
+    }
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

@@ -8,6 +8,8 @@
 
 #include "connectors/memory/memory_rows.h"
 #include "connectors/memory/scripted_source.h"
+#include "operators/aggregates.h"
+#include "operators/combined.h"
 #include "operators/connected_streams.h"
 #include "operators/function_state.h"
 #include "operators/keyed_stream.h"
@@ -91,6 +93,47 @@ TEST_F(KeyedDslTest, FirstLastBestAndSorted) {
   EXPECT_THAT(rows("best rows"), UnorderedElementsAre("a2@5", "b1@4"));
   EXPECT_THAT(rows("sorted rows"), UnorderedElementsAre("a3@3", "b1@4", "a2@5", "a4@13"));
   EXPECT_THAT(rows("all sorted rows"), ElementsAre("a3@3", "b1@4", "a2@5", "a4@13"));
+}
+
+TEST_F(KeyedDslTest, RunningAggregatesAreAddedUpBeforeTheyAreSent) {
+  const auto keyed = events_.key_by(&Event::key);
+  const auto text = [](const auto& c) { return c.row.key + " " + std::to_string(c.row.value); };
+  using Total = Of<&Event::value, Sum<int>>;
+  show(keyed.aggregate<Total>("each batch"), "each batch rows", text);
+  show(keyed.aggregate<Total>("at times", {.every = Duration(100)}), "at times rows", text);
+  show(keyed.aggregate<Total>("one by one", {.pre_aggregates = false}), "one by one rows", text);
+  PipelineHarness harness(graph_->graph(), {.parallelism = 2});
+  const auto give = [&](std::int64_t at) {
+    std::vector<Event> events(1000, {"hot", at, 1});
+    events.push_back({"cold", at, 1});
+    script_->batch(0, events);
+    harness.run_until_quiet();
+  };
+  give(10);
+  give(20);
+  const auto added_up = [&](const std::string& name) {
+    return harness.metrics()
+        .counter("tidemill_records_pre_aggregated_total",
+                 {{"operator", name + ".partials"}, {"subtask", "0"}})
+        .value();
+  };
+  EXPECT_EQ(added_up("each batch"), 1001U) << "the second; one subtask has no such step";
+  EXPECT_EQ(added_up("at times"), 1001U);
+  EXPECT_EQ(added_up("one by one"), 0U);
+  harness.restart(3);
+  give(30);
+  give(40);
+  harness.restart(1);
+  give(50);
+  give(60);
+  script_->end({0});
+  harness.run_until_quiet();
+  for (const std::string name : {"each batch", "at times", "one by one"}) {
+    std::map<std::string, std::string> last;
+    for (const std::string& row : rows(name + " rows")) last[row.substr(0, row.find(' '))] = row;
+    EXPECT_EQ(last["hot"], "hot 6000@60") << name;
+    EXPECT_EQ(last["cold"], "cold 6@60") << name;
+  }
 }
 
 TEST_F(KeyedDslTest, RebalancedAndPartitionedStreamsLoseNothing) {
