@@ -37,7 +37,7 @@ using Words = OrderedSet<std::string, std::less<>>;
 
 TEST(OrderedSet, AgreesWithASet) {
   std::mt19937 random(1);
-  for (const int span : {20, 200}) {  // below and above what lies in one block
+  for (const unsigned span : {20U, 200U}) {  // below and above what lies in one block
     Words words;
     std::set<std::string> expected;
     for (int i = 0; i < 5000; ++i) {
