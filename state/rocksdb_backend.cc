@@ -311,8 +311,10 @@ class RocksDbBackend::Store {
   // What to write next: of a checkpoint that is being taken, or else if there is much.
   [[nodiscard]] Staged* next_to_write() {
     if (failure_ || staged_.empty()) return nullptr;
-    const auto first = staged_.begin();
-    if (first->first <= completed_ && !first->second.runs.empty()) return &first->second;
+    for (auto& [id, staged] : staged_) {  // an older one may have come while a newer is waited for
+      if (id > completed_) break;
+      if (!staged.runs.empty()) return &staged;
+    }
     if (unwritten_bytes_ <= stage_memory_) return nullptr;
     return &std::ranges::max_element(staged_, {}, [](const auto& s) {
               return s.second.runs.size();
