@@ -203,7 +203,7 @@ class RocksDbBackend::Store {
     unwritten_bytes_ += run.bytes();
     budget_.charge(static_cast<std::int64_t>(run.bytes()));
     staged.runs.push_back(std::move(run));
-    if (unwritten_bytes_ > stage_memory_) wake_.notify_one();
+    if (unwritten_bytes_ > stage_memory_ || id <= completed_) wake_.notify_one();
   }
   [[nodiscard]] bool has_room() const {
     const std::lock_guard lock(mutex_);
