@@ -109,7 +109,7 @@ class AlignedWindow final : public Operator {
       if (slice.refs.empty()) continue;
       slice_ends_.insert(slice.end);
       slices_.update(slice.end, slice.refs,
-                     [&](std::size_t i, A& a) { add_row(a, batch[slice.rows[i]]); });
+                     [&](std::size_t i, A& a) { add_record(a, batch[slice.rows[i]]); });
       const bool is_behind = slice.first_end <= progress_->watermark;
       if (is_behind) {
         for (const KeyRef<Key>& ref : slice.refs)
@@ -121,16 +121,6 @@ class AlignedWindow final : public Operator {
     rows_.clear();
   }
 
-  static void add_row(A& a, const Record<In>& record) {
-    add_to(a, record.value, Stamp{record.time});
-  }
-  static void add_row(A& a, const Record<PartialRow>& partial) {
-    if (partial.value.record) {
-      add_to(a, *partial.value.record, Stamp{partial.time});
-    } else {
-      a.merge(partial.value.content);
-    }
-  }
   void give_late(Record<In>& record) {
     late_.give(std::move(record.value), record.time, progress_->watermark, batch_keys_);
   }
@@ -214,7 +204,7 @@ class AlignedWindow final : public Operator {
         windows_.first_end_of(slice.end) <= progress_->watermark)
       return false;
     slice_ends_.insert(slice.end);
-    slices_.update(slice.end, refs, [&](std::size_t i, A& a) { add_row(a, batch[i]); });
+    slices_.update(slice.end, refs, [&](std::size_t i, A& a) { add_record(a, batch[i]); });
     return true;
   }
 

@@ -32,6 +32,19 @@ struct KeyedPartial {
   std::optional<In> record = std::nullopt;
 };
 
+// Adds what an operator behind takes: a record, or what was added up before it.
+template <class A, class In>
+requires Accumulator<A, In>
+void add_record(A& a, const Record<In>& record) { add_to(a, record.value, Stamp{record.time}); }
+template <class A, class Key, class In>
+void add_record(A& a, const Record<KeyedPartial<Key, In, A>>& partial) {
+  if (partial.value.record) {
+    add_to(a, *partial.value.record, Stamp{partial.time});
+  } else {
+    a.merge(partial.value.content);
+  }
+}
+
 // Port 0: KeyedPartial, at the greatest time of its records. Given out at the end of each batch
 // (`at_once`: for windows whose rows depend on batches), else when the watermark moves, before a
 // barrier, at each tick (a millisecond), or when there are many; so nothing of it is state.

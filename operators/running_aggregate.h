@@ -141,7 +141,7 @@ class RunningAggregate final : public Operator {
       const auto& record = batch[i];
       if (is_behind) catch_up(refs[i], state);
       if (is_expired(state)) begin_anew(state);
-      add_row(state.content, record);
+      add_record(state.content, record);
       state.greatest = std::max(state.greatest, record.time);
       arm(refs[i], state);
       if (options_.every) {
@@ -156,17 +156,6 @@ class RunningAggregate final : public Operator {
     });
     for (const Touched& t : touched_) give_out(*t.key, *t.state);
     touched_.clear();
-  }
-
-  static void add_row(A& a, const Record<In>& record) {
-    add_to(a, record.value, Stamp{record.time});
-  }
-  static void add_row(A& a, const Record<PartialRow>& partial) {
-    if (partial.value.record) {
-      add_to(a, *partial.value.record, Stamp{partial.time});
-    } else {
-      a.merge(partial.value.content);
-    }
   }
 
   // Passed when the watermark reaches the next multiple of `every`, or at the end of input. While
