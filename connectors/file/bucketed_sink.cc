@@ -190,14 +190,10 @@ class BucketedSink final : public Sink, private Snapshotable {
 
 SinkSpec bucketed_sink(const FileSinkSettings& settings) {
   (void)TimeBuckets(settings.bucket);
-  SinkSpec spec;
-  spec.kind = "file sink";
-  spec.is_append_only = true;
-  spec.parallelism = 1;
+  SinkSpec spec = spec_of(settings);
   spec.make = [settings](OperatorContext& ctx) {
     return std::make_unique<BucketedSink>(ctx, settings);
   };
-  spec.publish = [settings](ByteView prepared) { publish(settings, prepared); };
   spec.discard_unpublished = [settings] {
     std::error_code ignored;
     for (const fs::path& part : files_below(settings.dir, is_part)) fs::remove(part, ignored);

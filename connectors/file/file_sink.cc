@@ -190,14 +190,10 @@ void discard_unpublished(const FileSinkSettings& settings) {
 
 SinkSpec file_sink(FileSinkSettings settings) {
   if (!settings.bucket.empty()) return bucketed_sink(settings);
-  SinkSpec spec;
-  spec.kind = "file sink";
-  spec.is_append_only = true;
-  spec.parallelism = 1;
+  SinkSpec spec = spec_of(settings);
   spec.make = [settings](OperatorContext& ctx) {
     return std::make_unique<FileSink>(ctx, settings);
   };
-  spec.publish = [settings](ByteView prepared) { publish(settings, prepared); };
   spec.discard_unpublished = [settings] { discard_unpublished(settings); };
   return spec;
 }

@@ -83,6 +83,8 @@ void give_up(Bytes& prepared, const fs::path& dir, const std::string& folder,
           (dir / folder / hidden).string());
 }
 
+namespace {
+
 void publish(const FileSinkSettings& settings, ByteView prepared) {
   ByteReader in(prepared);
   std::set<fs::path> folders;
@@ -108,6 +110,17 @@ void publish(const FileSinkSettings& settings, ByteView prepared) {
   }
   if (!settings.is_durable) return;
   for (const fs::path& folder : folders) sync_folder(folder);
+}
+
+}  // namespace
+
+SinkSpec spec_of(const FileSinkSettings& settings) {
+  SinkSpec spec;
+  spec.kind = "file sink";
+  spec.is_append_only = true;
+  spec.parallelism = 1;
+  spec.publish = [settings](ByteView prepared) { publish(settings, prepared); };
+  return spec;
 }
 
 }  // namespace tidemill::file_internal

@@ -45,7 +45,8 @@ void append_rename(Bytes& prepared, const std::string& folder, const std::string
 void give_up(Bytes& prepared, const std::filesystem::path& dir, const std::string& folder,
              const std::string& name, CheckpointId first_of_choice);
 
-// All renames in `prepared`, any number of times with the same result.
-void publish(const FileSinkSettings& settings, ByteView prepared);
+// A sink whose commits do the renames in what its checkpoints prepared, any number of times with
+// the same result; without what makes it and what discards its hidden files.
+SinkSpec spec_of(const FileSinkSettings& settings);
 
 }  // namespace tidemill::file_internal
