@@ -245,7 +245,7 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
     <div class={connection.state === "lost" ? "job stale" : "job"}>
       <Top title={props.name} list={props.root !== null}>
         {state !== "" && <Chip kind={state_kind(state)} text={words(state)} />}
-        {status !== null && <span class="quiet since" title={date_time(status.since_ms)}>{ago(status.since_ms, now)}</span>}
+        {status !== null && <span class="quiet since" title={date_time(status.since_ms)}>{status.since_ms === null ? "" : `for ${roughly(now - status.since_ms)}`}</span>}
         <ConnectionMark live={live} now={now} />
       </Top>
       <ConnectionLost live={live} now={now} />

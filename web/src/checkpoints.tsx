@@ -99,7 +99,7 @@ export function CheckpointsView(props: { base: string }): JSX.Element {
           columns={[
             { title: "seq", value: (c) => whole(c.seq), sort: (c) => number(c.seq), number: true },
             { title: "begun", value: (c) => <At at_ms={c.triggered_ms} now={now} />, sort: (c) => c.triggered_ms },
-            { title: "result", value: (c) => <Chip kind={state_kind(c.result)} text={c.result} />, sort: (c) => c.result },
+            { title: "result", value: (c) => (c.result === "committed" ? <span class="quiet">committed</span> : <Chip kind={state_kind(c.result)} text={c.result} />), sort: (c) => c.result },
             { title: "took", value: (c) => micros(c.duration_us), sort: (c) => number(c.duration_us), number: true },
             ...kPhases.map((phase) => ({
               title: kNames[phase],

@@ -147,7 +147,7 @@ export function Chip(props: { kind: "good" | "warn" | "bad" | "plain"; text: str
 }
 
 export function state_kind(state: string): "good" | "warn" | "bad" | "plain" {
-  if (state === "running" || state === "committed") return "good";
+  if (state === "running") return "good";
   if (state === "failed" || state === "crash_loop" || state === "lost") return "bad";
   if (state === "restarting" || state === "backing_off" || state === "starting" || state === "stopping" || state === "declined") return "warn";
   return "plain";

@@ -9,8 +9,15 @@ import { use_now, use_width } from "./live";
 import type { Live } from "./live";
 import type { Graph, GraphEdge, GraphNode, WatermarkHolder } from "./types";
 
-const kBox = { width: 198, height: 78 };
-const kBarWidth = kBox.width - 24;
+interface Size {
+  width: number;
+  height: number;
+}
+
+// Large graphs are drawn with less in each box, so that what is in it can still be read when all of it is shown.
+const kBox: Size = { width: 198, height: 78 };
+const kDenseBox: Size = { width: 152, height: 60 };
+const kDenseFrom = 24; // operators
 
 interface View {
   x: number;
@@ -39,13 +46,16 @@ function NodeBox(props: {
   node: GraphNode;
   x: number;
   y: number;
+  is_dense: boolean;
   now: number;
   holder: WatermarkHolder | null;
   is_selected: boolean;
   is_tab_stop: boolean;
   select: () => void;
 }): JSX.Element {
-  const { node, now } = props;
+  const { node, now, is_dense } = props;
+  const { width, height } = is_dense ? kDenseBox : kBox;
+  const bar = width - 24;
   const busy = Math.max(0, Math.min(1, node.busy ?? 0));
   const pressed = Math.max(0, Math.min(1 - busy, node.back_pressured ?? 0));
   const is_holder = holds(node, props.holder);
@@ -54,7 +64,7 @@ function NodeBox(props: {
     <g
       id={`node-${node.id}`}
       class={`node ${node.kind} ${load_kind(node)} ${props.is_selected ? "selected" : ""} ${is_holder ? "holder" : ""}`}
-      transform={`translate(${props.x - kBox.width / 2} ${props.y - kBox.height / 2})`}
+      transform={`translate(${props.x - width / 2} ${props.y - height / 2})`}
       tabIndex={props.is_tab_stop ? 0 : -1}
       role="button"
       aria-pressed={props.is_selected}
@@ -62,29 +72,35 @@ function NodeBox(props: {
       onClick={props.select}
     >
       <title>{node.name}</title>
-      <rect class="box" width={kBox.width} height={kBox.height} rx="6" />
-      <path class="kind" d={`M0 6a6 6 0 0 1 5 -6V${kBox.height}a6 6 0 0 1 -5 -6Z`} />
+      <rect class="box" width={width} height={height} rx="6" />
+      <path class="kind" d={`M0 6a6 6 0 0 1 5 -6V${height}a6 6 0 0 1 -5 -6Z`} />
       <text class="name" x="14" y="20">
-        {shorten(node.name, node.parallelism === null ? 26 : 22)}
+        {shorten(node.name, is_dense ? 16 : node.parallelism === null ? 26 : 22)}
       </text>
-      <text class="faint" x={kBox.width - 10} y="20" text-anchor="end">
-        {node.parallelism === null ? "" : `×${node.parallelism}`}
-      </text>
-      <rect class="track" x="14" y="29" width={kBarWidth} height="8" rx="2" />
-      <rect class="busy" x="14" y="29" width={busy * kBarWidth} height="8" />
-      <rect class="pressure" x={14 + busy * kBarWidth} y="29" width={pressed * kBarWidth} height="8" fill="url(#hatch)" />
+      {!is_dense && (
+        <text class="faint" x={width - 10} y="20" text-anchor="end">
+          {node.parallelism === null ? "" : `×${node.parallelism}`}
+        </text>
+      )}
+      <rect class="track" x="14" y="29" width={bar} height="8" rx="2" />
+      <rect class="busy" x="14" y="29" width={busy * bar} height="8" />
+      <rect class="pressure" x={14 + busy * bar} y="29" width={pressed * bar} height="8" fill="url(#hatch)" />
       <text class="small" x="14" y="52">
-        {`busy ${percent(node.busy)}`}
+        {is_dense ? `${percent(node.busy)} · ${percent(node.back_pressured)}` : `busy ${percent(node.busy)}`}
       </text>
-      <text class="small" x={kBox.width - 10} y="52" text-anchor="end">
-        {`pressure ${percent(node.back_pressured)}`}
+      <text class={is_dense && is_holder ? "small held" : "small"} x={width - 10} y="52" text-anchor="end">
+        {is_dense ? `${is_holder ? "⚑ " : ""}${age}` : `pressure ${percent(node.back_pressured)}`}
       </text>
-      <text class={is_holder ? "small held" : "small"} x="14" y="68">
-        {is_holder ? "⚑ holds watermark" : "watermark"}
-      </text>
-      <text class="small" x={kBox.width - 10} y="68" text-anchor="end">
-        {age}
-      </text>
+      {!is_dense && (
+        <>
+          <text class={is_holder ? "small held" : "small"} x="14" y="68">
+            {is_holder ? "⚑ holds watermark" : "watermark"}
+          </text>
+          <text class="small" x={width - 10} y="68" text-anchor="end">
+            {age}
+          </text>
+        </>
+      )}
     </g>
   );
 }
@@ -179,6 +195,8 @@ function Drawing(props: {
   const [ref, width] = use_width<HTMLDivElement>(360);
   const now = use_now();
   const is_down = width < 640;
+  const is_dense = graph.nodes.length >= kDenseFrom;
+  const box = is_dense ? kDenseBox : kBox;
   const shape = `${is_down}|${graph.nodes.map((n) => n.id).join()}|${graph.edges.map((e) => `${e.from}>${e.to}`).join()}`;
   // Rates change each second, the shape does not.
   const layout: Layout = useMemo(
@@ -187,8 +205,8 @@ function Drawing(props: {
         graph.nodes.map((n) => n.id),
         graph.edges,
         is_down
-          ? { box_along: kBox.height, box_across: kBox.width, gap_along: 52, gap_across: 18 }
-          : { box_along: kBox.width, box_across: kBox.height, gap_along: 84, gap_across: 18 },
+          ? { box_along: box.height, box_across: box.width, gap_along: 52, gap_across: 18 }
+          : { box_along: box.width, box_across: box.height, gap_along: is_dense ? 72 : 84, gap_across: 18 },
       ),
     [shape],
   );
@@ -211,8 +229,8 @@ function Drawing(props: {
       // The page scrolls as always; with Ctrl (which a pinch on a touch pad is too) the graph zooms.
       if (!event.ctrlKey) return;
       event.preventDefault();
-      const box = element?.getBoundingClientRect();
-      zoom(Math.exp(-event.deltaY / 300), { x: event.clientX - (box?.left ?? 0), y: event.clientY - (box?.top ?? 0) });
+      const at = element?.getBoundingClientRect();
+      zoom(Math.exp(-event.deltaY / 300), { x: event.clientX - (at?.left ?? 0), y: event.clientY - (at?.top ?? 0) });
     };
     element?.addEventListener("wheel", wheel, { passive: false });
     return () => element?.removeEventListener("wheel", wheel);
@@ -253,9 +271,9 @@ function Drawing(props: {
     if (dragged.current > 4) event.currentTarget.setPointerCapture(event.pointerId);
     if (other === undefined) pan(to.x - before.x, to.y - before.y);
     else {
-      const box = event.currentTarget.getBoundingClientRect();
+      const at = event.currentTarget.getBoundingClientRect();
       const apart = (p: Point): number => Math.max(1, Math.hypot(p.x - other.x, p.y - other.y));
-      zoom(apart(to) / apart(before), { x: (to.x + other.x) / 2 - box.left, y: (to.y + other.y) / 2 - box.top });
+      zoom(apart(to) / apart(before), { x: (to.x + other.x) / 2 - at.left, y: (to.y + other.y) / 2 - at.top });
     }
   };
   const pointer_up = (event: JSX.TargetedPointerEvent<SVGSVGElement>): void => {
@@ -263,18 +281,16 @@ function Drawing(props: {
   };
 
   return (
-    <div class="graph" ref={ref}>
+    <>
       <div class="graph-tools">
-        <button type="button" onClick={() => zoom(1.25)} aria-label="zoom in">
-          +
-        </button>
-        <button type="button" onClick={() => zoom(0.8)} aria-label="zoom out">
-          −
-        </button>
-        <button type="button" onClick={fit}>
-          fit
-        </button>
+        <Legend is_dense={is_dense} />
+        <span class="buttons">
+          <button type="button" onClick={() => zoom(1.25)} aria-label="zoom in">+</button>
+          <button type="button" onClick={() => zoom(0.8)} aria-label="zoom out">−</button>
+          <button type="button" onClick={fit}>fit</button>
+        </span>
       </div>
+      <div class={is_dense ? "graph dense" : "graph"} ref={ref}>
       <svg
         ref={svg}
         width={width}
@@ -318,6 +334,7 @@ function Drawing(props: {
                 node={node}
                 x={at.x}
                 y={at.y}
+                is_dense={is_dense}
                 now={now}
                 holder={props.holder}
                 is_selected={node.id === selected}
@@ -330,7 +347,28 @@ function Drawing(props: {
           })}
         </g>
       </svg>
-    </div>
+      </div>
+    </>
+  );
+}
+
+function Legend(props: { is_dense: boolean }): JSX.Element {
+  return (
+    <span class="legend">
+      <span class="legend-item">
+        <svg width="18" height="8" aria-hidden="true"><rect class="busy" width="18" height="8" /></svg>
+        busy
+      </span>
+      <span class="legend-item">
+        <svg width="18" height="8" aria-hidden="true"><rect width="18" height="8" fill="url(#hatch)" /></svg>
+        back-pressured: waits for what comes after it
+      </span>
+      <span class="legend-item">
+        <svg width="26" height="8" aria-hidden="true"><path class="exchange" d="M0 4H26" /></svg>
+        sent by key
+      </span>
+      {props.is_dense && <span>in a box: busy · back-pressured, and how far its watermark is behind</span>}
+    </span>
   );
 }
 
@@ -390,7 +428,7 @@ export function GraphView(props: { live: Live }): JSX.Element {
   const node = graph.nodes.find((n) => n.id === selected);
   return (
     <>
-      <Panel title="Graph" note="Solid: busy. Hatched: back-pressured, it waits for what comes after it. Dashed edges send by key. Ctrl and wheel or pinch zooms.">
+      <Panel title="Graph" note="drag, arrow keys, + − 0; Ctrl and wheel or two fingers zoom">
         <HeldBy holder={status?.watermark_holder ?? null} />
         <Drawing graph={graph} holder={status?.watermark_holder ?? null} selected={selected} select={set_selected} />
         {node !== undefined && <Details node={node} graph={graph} now={now} close={() => set_selected(null)} />}

@@ -19,8 +19,8 @@ export function KeysView(props: { base: string }): JSX.Element {
             {exchange.skew !== null && (
               <>
                 {" "}
-                <Chip kind={exchange.skew >= 2 ? "warn" : "good"} text={exchange.skew >= 2 ? "one subtask does most" : "even"} />
-                <span class="quiet"> the busiest subtask against an even share</span>
+                {exchange.skew >= 2 && <Chip kind="warn" text="uneven" />}{" "}
+                <span class="quiet">the busiest subtask against an even share</span>
               </>
             )}
           </p>
