@@ -237,7 +237,7 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
     return (
       <>
         <Top title={props.name} list={props.root !== null} />
-        <main><TokenForm error={connection.error} changed={props.reset} /></main>
+        <main><div class="view"><TokenForm error={connection.error} changed={props.reset} /></div></main>
       </>
     );
   }
@@ -248,10 +248,11 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
         {status !== null && <span class="quiet since" title={date_time(status.since_ms)}>{status.since_ms === null ? "" : `for ${roughly(now - status.since_ms)}`}</span>}
         <ConnectionMark live={live} now={now} />
       </Top>
+      <main>
       <ConnectionLost live={live} now={now} />
       <Figures live={live} now={now} />
       <Tabs view={view} prefix={props.prefix} problems={problems} />
-      <main id="view" role="tabpanel" aria-labelledby={`tab-${view}`} tabIndex={-1}>
+      <div class="view" id="view" role="tabpanel" aria-labelledby={`tab-${view}`} tabIndex={-1}>
         {view === "overview" && <OverviewView live={live} />}
         {view === "graph" && <GraphView live={live} />}
         {view === "freshness" && <FreshnessView base={base} />}
@@ -263,6 +264,7 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
         {view === "replays" && <ReplaysView live={live} root={props.root} job={props.name} />}
         {view === "config" && <ConfigView base={base} />}
         {view === "logs" && <LogsView base={base} />}
+      </div>
       </main>
     </div>
   );
@@ -306,7 +308,7 @@ export function App(): JSX.Element {
       clearTimeout(timer);
     };
   }, []);
-  if (host === null) return <main><Waiting error={error} /></main>;
+  if (host === null) return <main><div class="view"><Waiting error={error} /></div></main>;
   const reset = (): void => set_attempt(attempt + 1);
   if (host.kind === "job") {
     return <Job base={kRoot} prefix="#" root={null} name={host.name} view={route.view} reset={reset} />;
@@ -322,7 +324,7 @@ export function App(): JSX.Element {
             </button>
           )}
         </Top>
-        <main><JobsView key={attempt} root={kRoot} changed={reset} /></main>
+        <main><div class="view"><JobsView key={attempt} root={kRoot} changed={reset} /></div></main>
       </>
     );
   }

@@ -122,7 +122,7 @@ export function CheckpointsView(props: { base: string }): JSX.Element {
           empty="There is none: the job would begin anew."
           columns={[
             { title: "id", value: (r) => <code>{r.id}</code> },
-            { title: "", value: (r) => <>{r.savepoint && <Chip kind="good" text="savepoint" />} {r.final && <Chip kind="plain" text="final" />}</> },
+            { title: "kind", value: (r) => <>{r.savepoint && <Chip kind="good" text="savepoint" />} {r.final && <Chip kind="plain" text="final" />}</> },
             { title: "seq", value: (r) => whole(r.seq), sort: (r) => number(r.seq), number: true },
             { title: "created", value: (r) => <At at_ms={r.created_ms} now={now} />, sort: (r) => r.created_ms },
             { title: "watermark", value: (r) => date_time(r.watermark_ms), sort: (r) => r.watermark_ms },

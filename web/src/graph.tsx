@@ -65,7 +65,7 @@ function NodeBox(props: {
       id={`node-${node.id}`}
       class={`node ${node.kind} ${load_kind(node)} ${props.is_selected ? "selected" : ""} ${is_holder ? "holder" : ""}`}
       transform={`translate(${props.x - width / 2} ${props.y - height / 2})`}
-      tabIndex={props.is_tab_stop ? 0 : -1}
+      tabindex={props.is_tab_stop ? 0 : -1}
       role="button"
       aria-pressed={props.is_selected}
       aria-label={`${node.kind} ${node.name}: ${load_words(node)}, watermark ${age} ago${is_holder ? ", holds the watermark back" : ""}`}

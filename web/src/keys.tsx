@@ -32,7 +32,7 @@ export function KeysView(props: { base: string }): JSX.Element {
             columns={[
               { title: "key", value: (k) => <code>{k.key}</code>, sort: (k) => k.key },
               { title: "share", value: (k) => percent(k.share), sort: (k) => k.share, number: true },
-              { title: "", value: (k) => <Bar share={k.share} /> },
+              { title: "of all", value: (k) => <Bar share={k.share} /> },
               { title: "subtask", value: (k) => k.subtask ?? kUnknown, sort: (k) => k.subtask, number: true },
             ]}
           />

@@ -42,7 +42,7 @@ export function LateView(props: { base: string }): JSX.Element {
             { title: "configured", value: (d) => duration(d.configured_ms), sort: (d) => d.configured_ms, number: true },
             { title: "needed", value: (d) => duration(d.needed_999_ms), sort: (d) => d.needed_999_ms, number: true },
             {
-              title: "",
+              title: "bound",
               value: (d) =>
                 d.configured_ms === null || d.needed_999_ms === null ? (
                   ""

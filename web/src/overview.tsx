@@ -140,7 +140,7 @@ export function OverviewView(props: { live: Live }): JSX.Element {
             { title: "offset", value: (s) => whole(s.offset), number: true },
             { title: "lag", value: (s) => si(s.lag_records), sort: (s) => number(s.lag_records), number: true },
             { title: "watermark", value: (s) => <Ago at_ms={s.watermark_ms} now={now} />, sort: (s) => s.watermark_ms, number: true },
-            { title: "", value: (s) => (s.idle ? <Chip kind="plain" text="idle" /> : "") },
+            { title: "idle", value: (s) => (s.idle ? <Chip kind="plain" text="idle" /> : "") },
           ]}
         />
       </Panel>

@@ -109,7 +109,7 @@ def freshness():
 def checkpoints(trouble=False):
     now = now_ms()
     history = []
-    for i in range(100):
+    for i in range(40):
         result = "declined" if i == 7 else "failed" if trouble and i == 21 else "committed"
         slow = 6 if 30 <= i < 36 else 1
         phases = {"align_us": 3_200 + 190 * (i % 7), "drain_us": 21_000 * slow + 700 * (i % 5), "store_us": 31_000 + 900 * (i % 11),

@@ -29,6 +29,7 @@ class Window:
         self.page = self.context.new_page()
         self.page.set_default_timeout(15_000)
         self.complaints = []
+        self._axe = None
         self.requested = set()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
@@ -42,12 +43,18 @@ class Window:
 
     def axe(self):
         """What axe-core finds, with where. In a world of its own, so that the page's policy stays in force."""
-        session = self.context.new_cdp_session(self.page)
-        frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-        world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})["executionContextId"]
-        call = AXE + ";axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map(v => v.id + ': ' + " \
-                     "v.nodes.map(n => n.target.join(' ') + ' ' + n.failureSummary).join(' | '))))"
-        result = session.send("Runtime.evaluate", {"expression": call, "contextId": world, "awaitPromise": True, "returnByValue": True})
+        if self._axe is None:
+            session = self.context.new_cdp_session(self.page)
+            frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+            world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})["executionContextId"]
+            self._axe = (session, world)
+            self._evaluate(AXE + ";0")
+        return self._evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations.map(v => v.id + ': ' + "
+                              "v.nodes.map(n => n.target.join(' ') + ' ' + n.failureSummary).join(' | '))))")
+
+    def _evaluate(self, expression):
+        session, world = self._axe
+        result = session.send("Runtime.evaluate", {"expression": expression, "contextId": world, "awaitPromise": True, "returnByValue": True})
         assert "exceptionDetails" not in result, result
         return result["result"]["value"]
 

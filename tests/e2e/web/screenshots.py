@@ -39,7 +39,7 @@ def main(folder):
                 page = browser.new_page(viewport={"width": width, "height": 900 if width > 500 else 844}, color_scheme=colours,
                                         reduced_motion="reduce")
                 page.goto(server.url + view)
-                page.wait_for_selector("main .panel")
+                page.wait_for_selector(".view .panel")
                 page.wait_for_timeout(3_500)  # some points of the lines that begin with the page
                 if name == "state":
                     page.get_by_label("Key").fill("u-1000017")
