@@ -21,7 +21,7 @@ def literal(data):
 
 
 def main(dist, output):
-    parts = ['#include "app/page_files.h"\n\nnamespace tidemill {\nnamespace {\n']
+    parts = ['#include "app/page_files_internal.h"\n\nnamespace tidemill {\nnamespace {\n']
     rows = []
     for number, path in enumerate(sorted(dist.iterdir())):
         content = path.read_bytes()
