@@ -13,13 +13,13 @@ import { GraphView } from "./graph";
 import { JobsView, TokenForm } from "./jobs";
 import { KeysView } from "./keys";
 import { LateView } from "./late";
-import { as_error, use_live, use_now } from "./live";
+import { as_error, use_live, use_now, use_poll } from "./live";
 import type { Live } from "./live";
 import { LogsView } from "./logs";
 import { OverviewView } from "./overview";
 import { ReplaysView } from "./replays";
 import { StateView } from "./state";
-import type { Status } from "./types";
+import type { JobLine, Status } from "./types";
 
 // Relative, so that a proxy may put the page below a path of its own.
 const kRoot = "api/v1";
@@ -227,8 +227,12 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
   const live = use_live(props.base);
   const now = use_now();
   const { status, connection } = live;
-  const state = status?.state ?? "";
-  const problems = status?.problems.length ?? 0;
+  // A job that does not run says nothing; the server knows what became of it.
+  const asks_server = props.root !== null && connection.state === "lost";
+  const jobs = use_poll<{ jobs: JobLine[] }>(asks_server ? `${props.root}/jobs` : null, 3_000).data;
+  const line = jobs?.jobs.find((one) => one.name === props.name) ?? null;
+  const state = line?.state ?? status?.state ?? "";
+  const problems = (Array.isArray(line?.problems) ? line.problems : status?.problems)?.length ?? 0;
   useEffect(() => {
     document.title = `${connection.state === "lost" ? "✕ " : problems > 0 ? `(${problems}) ` : ""}${props.name} – Tidemill`;
   }, [connection.state, problems, props.name]);
@@ -245,7 +249,7 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
     <div class={connection.state === "lost" ? "job stale" : "job"}>
       <Top title={props.name} list={props.root !== null}>
         {state !== "" && <Chip kind={state_kind(state)} text={words(state)} />}
-        {status !== null && <span class="quiet since" title={date_time(status.since_ms)}>{status.since_ms === null ? "" : `for ${roughly(now - status.since_ms)}`}</span>}
+        {status !== null && <span class="quiet since" title={date_time(status.since_ms)}>{line !== null || status.since_ms === null ? "" : `for ${roughly(now - status.since_ms)}`}</span>}
         <ConnectionMark live={live} now={now} />
       </Top>
       <main>
@@ -253,13 +257,13 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
       <Figures live={live} now={now} />
       <Tabs view={view} prefix={props.prefix} problems={problems} />
       <div class="view" id="view" role="tabpanel" aria-labelledby={`tab-${view}`} tabIndex={-1}>
-        {view === "overview" && <OverviewView live={live} />}
+        {view === "overview" && <OverviewView live={live} line={line} />}
         {view === "graph" && <GraphView live={live} />}
         {view === "freshness" && <FreshnessView base={base} />}
         {view === "checkpoints" && <CheckpointsView base={base} />}
         {view === "late" && <LateView base={base} />}
         {view === "keys" && <KeysView base={base} />}
-        {view === "exceptions" && <ExceptionsView base={base} />}
+        {view === "exceptions" && <ExceptionsView base={base} runs={props.root === null ? null : base} />}
         {view === "state" && <StateView base={base} />}
         {view === "replays" && <ReplaysView live={live} root={props.root} job={props.name} />}
         {view === "config" && <ConfigView base={base} />}

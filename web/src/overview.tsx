@@ -6,7 +6,7 @@ import { bytes, date_time, duration, kUnknown, micros, number, percent, rate, ro
 import { HeldBy } from "./graph";
 import { use_now } from "./live";
 import type { Live } from "./live";
-import type { Problem, ReplayProgress, Status } from "./types";
+import type { JobLine, Problem, ReplayProgress, Status } from "./types";
 
 export function Problems(props: { problems: Problem[]; now: number }): JSX.Element {
   if (props.problems.length === 0) {
@@ -71,10 +71,17 @@ function Facts(props: { status: Status; now: number }): JSX.Element {
   );
 }
 
-export function OverviewView(props: { live: Live }): JSX.Element {
+// line: what the server says of a job that does not answer for itself.
+export function OverviewView(props: { live: Live; line: JobLine | null }): JSX.Element {
   const { status, history, connection } = props.live;
+  const { line } = props;
   const now = use_now();
-  if (status === null) return <Waiting error={connection.error} />;
+  const of_line = line !== null && Array.isArray(line.problems) && line.problems.length > 0 && (
+    <Panel title={`Problems (${line.problems.length})`} note={`the server says: ${words(line.state)}`}>
+      <Problems problems={line.problems} now={now} />
+    </Panel>
+  );
+  if (status === null || of_line !== false) return <>{of_line}{of_line === false && <Waiting error={connection.error} />}</>;
   const times = history.map((s) => s.at_ms);
   return (
     <>

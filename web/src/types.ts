@@ -238,6 +238,14 @@ export interface JobLine {
   binary: Maybe<string>;
 }
 
+export interface Run {
+  started_ms: Maybe<number>;
+  ended_ms: Maybe<number>;
+  exit: Maybe<number>;
+  signal: Maybe<number | string>;
+  reason: Maybe<string>;
+}
+
 export interface Diff {
   keys: Int;
   equal: Int;

@@ -218,5 +218,12 @@ def jobs():
         line("sessions", "stopped", desired="stopped", rate=None, freshness_p99_ms=None, lag_records=None, pid=None, checkpoint_ms=None)]}
 
 
+def job_runs():
+    now = now_ms()
+    return {"spec": {}, "versions": [], "runs": [
+        {"started_ms": now - 40_000, "ended_ms": now - 38_000, "exit": 2, "signal": None, "reason": "config: features.windows is empty"},
+        {"started_ms": now - 90_000, "ended_ms": now - 89_000, "exit": None, "signal": 9, "reason": "killed"}]}
+
+
 def promotions():
     return {"promotions": [{"job": "features", "replay": "features.jan", "phase": "catching_up", "since_ms": now_ms() - 40_000, "error": None}]}

@@ -67,9 +67,11 @@ class FixtureServer:
             return canned.jobs()
         if path == "promotions":
             return canned.promotions()
-        match = re.fullmatch(r"jobs/([^/]+)/(.+)", path)
+        match = re.fullmatch(r"jobs/([^/]+)(?:/(.+))?", path)
         if match is None:
             return None
+        if match[2] is None:
+            return canned.job_runs()
         return canned.diff(self.text) if match[2] == "diff" else self.of_job(match[2], query, match[1])
 
 
@@ -95,6 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fixture.token is not None and self.headers.get("authorization") != f"Bearer {self.fixture.token}":
             return self._json(401, {"error": "this token is not known", "next": "ask an admin for one"})
         call = path.removeprefix("/api/v1/")
+        if self.fixture.kind == "server" and re.fullmatch(r"jobs/orders/.+", call):
+            return self._json(409, {"error": "orders does not run", "next": "start it: tidemill start orders"})
         if call.split("/")[-1] == "events":
             return self._events(call)
         answer = self.fixture.of_job(call, query) if self.fixture.kind == "job" else self.fixture.of_server(call, query)

@@ -51,6 +51,22 @@ def test_token_is_asked_for_and_stays_in_the_tab(window):
         expect(page.get_by_label("Token")).to_be_visible()
 
 
+def test_a_job_that_does_not_run(window, server):
+    one = window(server.url + "#/job/orders/overview")
+    page = one.page
+    expect(page.get_by_role("alert")).to_contain_text("orders does not run")
+    expect(page.get_by_role("alert")).to_contain_text("start it: tidemill start orders")
+    expect(page.locator(".problems")).to_contain_text("features.windows is empty")
+    expect(page.locator(".problems .next")).to_have_text("mend the file, then: tidemill start orders")
+    expect(page.locator(".top")).to_contain_text("crash loop")
+    assert one.axe() == "[]"
+    page.locator("#tab-exceptions").click()
+    runs = page.get_by_role("region", name="runs").locator("tbody tr")
+    expect(runs.nth(0)).to_contain_text("exit 2")
+    expect(runs.nth(1)).to_contain_text("signal 9")
+    assert one.complaints == []
+
+
 def test_replays_of_a_job(window, server):
     one = window(server.url + "#/job/features/replays")
     panel = one.page.get_by_role("tabpanel")

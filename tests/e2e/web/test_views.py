@@ -188,6 +188,15 @@ def test_text_of_a_job_is_text(window):
         assert one.page.title() != "owned"
 
 
+def test_the_policy_is_in_force_and_its_violations_are_seen(window, healthy):
+    one = window(healthy.url)
+    expect(one.page.locator(".connection")).to_have_text("live")
+    one.page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: 'document.title = 1'}))")
+    one.page.evaluate("fetch('http://127.0.0.2:9/').catch(() => 0)")
+    assert len([c for c in one.complaints if "Content Security Policy" in c]) >= 2, one.complaints
+    assert one.page.title() != "1"
+
+
 def test_nothing_moves_while_it_loads(window, healthy):
     page = window("about:blank").page
     page.add_init_script("window.moved = 0; new PerformanceObserver(l => l.getEntries().forEach(e => window.moved += e.value))"
