@@ -110,10 +110,14 @@ function Top(props: { title: string | null; list: boolean; children?: ComponentC
   );
 }
 
+// Somebody is there, and refuses: the server for a job that does not run.
+const was_answered = (live: Live): boolean => (live.connection.error?.status ?? 0) !== 0;
+
 function ConnectionMark(props: { live: Live; now: number }): JSX.Element {
   const { connection } = props.live;
   const kind = connection.state === "live" ? "good" : connection.state === "lost" ? "bad" : "plain";
-  return <span class={`connection ${kind}`}>{connection.state === "lost" ? "no connection" : connection.state}</span>;
+  const lost = was_answered(props.live) ? "no live data" : "no connection";
+  return <span class={`connection ${kind}`}>{connection.state === "lost" ? lost : connection.state}</span>;
 }
 
 function ConnectionLost(props: { live: Live; now: number }): JSX.Element | null {
@@ -123,8 +127,9 @@ function ConnectionLost(props: { live: Live; now: number }): JSX.Element | null 
   return (
     <div class="notice bad lost" role="alert">
       <p>
-        {error !== null && error.status !== 0 ? error.message : "No connection"} since {clock_time(connection.since_ms)} UTC (
-        {roughly(props.now - connection.since_ms)}).{status !== null && " What is shown is from then."}
+        {was_answered(props.live) ? error?.message : "No connection"}
+        {(status !== null || !was_answered(props.live)) && ` since ${clock_time(connection.since_ms)} UTC (${roughly(props.now - connection.since_ms)})`}.
+        {status !== null && " What is shown is from then."}
       </p>
       <p class="next">
         {error !== null && error.next !== "" ? error.next : "Trying again by itself. Is the process alive? Its last log line says why it ended."}
@@ -246,7 +251,7 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
     );
   }
   return (
-    <div class={connection.state === "lost" ? "job stale" : "job"}>
+    <div class={connection.state === "lost" && status !== null ? "job stale" : "job"}>
       <Top title={props.name} list={props.root !== null}>
         {state !== "" && <Chip kind={state_kind(state)} text={words(state)} />}
         {status !== null && <span class="quiet since" title={date_time(status.since_ms)}>{line !== null || status.since_ms === null ? "" : `for ${roughly(now - status.since_ms)}`}</span>}

@@ -77,11 +77,14 @@ export function OverviewView(props: { live: Live; line: JobLine | null }): JSX.E
   const { line } = props;
   const now = use_now();
   const of_line = line !== null && Array.isArray(line.problems) && line.problems.length > 0 && (
-    <Panel title={`Problems (${line.problems.length})`} note={`the server says: ${words(line.state)}`}>
-      <Problems problems={line.problems} now={now} />
-    </Panel>
+    <div class="now">
+      <Panel title={`Problems (${line.problems.length})`} note={`the server says: ${words(line.state)}`}>
+        <Problems problems={line.problems} now={now} />
+      </Panel>
+    </div>
   );
-  if (status === null || of_line !== false) return <>{of_line}{of_line === false && <Waiting error={connection.error} />}</>;
+  if (status === null) return of_line === false ? <Waiting error={connection.error} /> : of_line;
+  if (of_line !== false) return of_line;
   const times = history.map((s) => s.at_ms);
   return (
     <>
