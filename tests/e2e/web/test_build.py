@@ -35,6 +35,13 @@ def test_dist_is_what_the_sources_give(tmp_path):
     assert not differ, f"{differ}: run in web/: npm ci && npm run build, and commit web/dist"
 
 
+def test_numbers_and_layout():
+    """web/test: what needs no browser. This Node.js reads TypeScript itself."""
+    tests = sorted((ROOT / "web/test").glob("*.test.mjs"))
+    done = subprocess.run([NODE / "bin/node", "--test", *tests], capture_output=True, text=True, timeout=60, check=False)
+    assert tests and done.returncode == 0, done.stdout + done.stderr
+
+
 def test_small_and_without_other_hosts():
     files = {path.name: path.read_bytes() for path in DIST.iterdir()}
     assert sum(map(len, files.values())) < 300_000
