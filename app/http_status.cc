@@ -13,6 +13,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "app/page.h"
 #include "engine/base/error.h"
 
 namespace tidemill {
@@ -40,6 +41,11 @@ struct Answers {
 
 using Response = http::response<http::string_body>;
 
+std::string_view header_of(const http::request<http::empty_body>& request, http::field name) {
+  const auto value = request[name];
+  return {value.data(), value.size()};
+}
+
 Response answer(const http::request<http::empty_body>& request, const Answers& answers) {
   Response response{http::status::ok, request.version()};
   response.set(http::field::content_type, "text/plain; charset=utf-8");
@@ -65,11 +71,16 @@ Response answer(const http::request<http::empty_body>& request, const Answers& a
   } else if (path == "/late") {
     response.set(http::field::content_type, "application/json");
     response.body() = late_records_json(answers.metrics);
-  } else if (path == "/") {
-    response.body() = "tidemill job " + answers.job + "\n/metrics /healthz /readyz /late\n";
+  } else if (const auto page = page_answer(path, header_of(request, http::field::if_none_match),
+                                           header_of(request, http::field::accept_encoding))) {
+    response.result(static_cast<unsigned>(page->status));
+    for (const auto& [name, value] : page->headers)
+      response.set({name.data(), name.size()}, {value.data(), value.size()});
+    response.set(http::field::content_type, {page->content_type.data(), page->content_type.size()});
+    response.body() = page->body;
   } else {
     response.result(http::status::not_found);
-    response.body() = "not found; there are /metrics, /healthz, /readyz, /late\n";
+    response.body() = "not found; there are / (the page), /metrics, /healthz, /readyz, /late\n";
   }
   response.prepare_payload();
   if (request.method() == http::verb::head) response.body().clear();
