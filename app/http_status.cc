@@ -41,9 +41,13 @@ struct Answers {
 
 using Response = http::response<http::string_body>;
 
-std::string_view header_of(const http::request<http::empty_body>& request, http::field name) {
-  const auto value = request[name];
-  return {value.data(), value.size()};
+std::optional<tidemill::http::Response> page_at(std::string_view path,
+                                                const http::request<http::empty_body>& request) {
+  tidemill::http::Request asked;
+  asked.path = path;
+  asked.headers = {{"if-none-match", std::string(request[http::field::if_none_match])},
+                   {"accept-encoding", std::string(request[http::field::accept_encoding])}};
+  return page_response(asked);
 }
 
 Response answer(const http::request<http::empty_body>& request, const Answers& answers) {
@@ -71,12 +75,10 @@ Response answer(const http::request<http::empty_body>& request, const Answers& a
   } else if (path == "/late") {
     response.set(http::field::content_type, "application/json");
     response.body() = late_records_json(answers.metrics);
-  } else if (const auto page = page_answer(path, header_of(request, http::field::if_none_match),
-                                           header_of(request, http::field::accept_encoding))) {
+  } else if (const auto page = page_at(path, request)) {
     response.result(static_cast<unsigned>(page->status));
-    for (const auto& [name, value] : page->headers)
-      response.set({name.data(), name.size()}, {value.data(), value.size()});
-    response.set(http::field::content_type, {page->content_type.data(), page->content_type.size()});
+    for (const auto& [name, value] : page->headers) response.set(name, value);
+    response.set(http::field::content_type, page->content_type);
     response.body() = page->body;
   } else {
     response.result(http::status::not_found);

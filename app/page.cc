@@ -1,6 +1,7 @@
 #include "app/page.h"
 
 #include <algorithm>
+#include <string>
 
 #include "app/page_files_internal.h"
 
@@ -29,26 +30,27 @@ const PageFile* page_file(std::string_view path) {
   return found == files.end() ? nullptr : &*found;
 }
 
-std::optional<PageAnswer> page_answer(std::string_view path, std::string_view if_none_match,
-                                      std::string_view accept_encoding) {
-  const PageFile* file = page_file(path);
+std::optional<http::Response> page_response(const http::Request& request) {
+  const PageFile* file = page_file(request.path);
   if (file == nullptr) return std::nullopt;
-  PageAnswer answer;
-  answer.content_type = file->content_type;
+  http::Response response;
+  response.content_type = file->content_type;
   // A browser asks each time whether it still has the right one: a new program shows its own page.
-  answer.headers = {
-      {"Cache-Control", "no-cache"},         {"ETag", file->etag},
-      {"Vary", "Accept-Encoding"},           {"Content-Security-Policy", kContentSecurityPolicy},
-      {"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"}};
-  if (if_none_match.find(file->etag) != if_none_match.npos) {
-    answer.status = 304;
-  } else if (takes_gzip(accept_encoding)) {
-    answer.headers.emplace_back("Content-Encoding", "gzip");
-    answer.body = file->gzip;
+  response.headers = {{"Cache-Control", "no-cache"},
+                      {"ETag", std::string(file->etag)},
+                      {"Vary", "Accept-Encoding"},
+                      {"Content-Security-Policy", std::string(kContentSecurityPolicy)},
+                      {"X-Content-Type-Options", "nosniff"},
+                      {"Referrer-Policy", "no-referrer"}};
+  if (request.header("if-none-match").find(file->etag) != std::string::npos) {
+    response.status = 304;
+  } else if (takes_gzip(request.header("accept-encoding"))) {
+    response.headers.emplace_back("Content-Encoding", "gzip");
+    response.body = file->gzip;
   } else {
-    answer.body = file->bytes;
+    response.body = file->bytes;
   }
-  return answer;
+  return response;
 }
 
 }  // namespace tidemill

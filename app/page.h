@@ -3,8 +3,8 @@
 
 #include <optional>
 #include <string_view>
-#include <utility>
-#include <vector>
+
+#include "http/message.h"
 
 namespace tidemill {
 
@@ -26,18 +26,8 @@ struct PageFile {
 // The file at this path of a request, "/" being index.html; null: the page has none there.
 [[nodiscard]] const PageFile* page_file(std::string_view path);
 
-// What a server answers to GET of a file of the page. Its headers go with every status.
-struct PageAnswer {
-  int status = 200;  // 304: the browser has it
-  std::string_view content_type;
-  std::vector<std::pair<std::string_view, std::string_view>> headers;
-  std::string_view body;
-};
-
-// By the request's path and its headers If-None-Match and Accept-Encoding (empty: it has none).
-// Nothing: the page has no file there.
-[[nodiscard]] std::optional<PageAnswer> page_answer(std::string_view path,
-                                                    std::string_view if_none_match,
-                                                    std::string_view accept_encoding);
+// The answer to a GET of a file of the page; nothing if the page has none at that path. The server
+// of http/ leaves the body out for HEAD.
+[[nodiscard]] std::optional<http::Response> page_response(const http::Request& request);
 
 }  // namespace tidemill

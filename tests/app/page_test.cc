@@ -44,25 +44,36 @@ TEST(Page, NothingElseIsAFile) {
     EXPECT_EQ(page_file(path), nullptr) << path;
 }
 
+std::optional<http::Response> get(const char* path, std::map<std::string, std::string> headers) {
+  http::Request request;
+  request.path = path;
+  request.headers = std::move(headers);
+  return page_response(request);
+}
+
 TEST(Page, IsCompressedForWhoTakesIt) {
-  const auto body = [](std::string_view accept) {
-    return page_answer("/app.js", "", accept)->body;
+  const auto body = [](const char* accept) {
+    return get("/app.js", {{"accept-encoding", accept}})->body;
   };
   const PageFile& file = *page_file("/app.js");
   for (const char* yes : {"gzip", "gzip, deflate, br", "br;q=1.0, gzip;q=0.8", "gzip;q=1"})
     EXPECT_EQ(body(yes), file.gzip) << yes;
   for (const char* no : {"", "identity", "br", "gzip;q=0", "gzip;q=0.0, br", "xgzip"})
     EXPECT_EQ(body(no), file.bytes) << no;
+  EXPECT_EQ(get("/app.js", {})->body, file.bytes);
 }
 
 TEST(Page, IsNotSentAgainUnchanged) {
+  const auto answer = [](const std::string& known) {
+    return *get("/app.js", {{"if-none-match", known}});
+  };
   const std::string etag(page_file("/app.js")->etag);
   for (const std::string& known : {etag, "W/" + etag, "\"other\", " + etag}) {
-    const auto answer = page_answer("/app.js", known, "gzip");
-    EXPECT_EQ(answer->status, 304);
-    EXPECT_TRUE(answer->body.empty());
+    EXPECT_EQ(answer(known).status, 304);
+    EXPECT_TRUE(answer(known).body.empty());
   }
-  EXPECT_EQ(page_answer("/app.js", "\"other\"", "")->status, 200);
+  EXPECT_EQ(answer("\"other\"").status, 200);
+  EXPECT_FALSE(get("/nothing", {}));
 }
 
 }  // namespace

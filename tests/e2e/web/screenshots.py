@@ -12,19 +12,14 @@ from fixture_server import ROOT, FixtureServer
 # name, view, width, colours, options of the server
 PICTURES = [
     ("overview", "#/overview", 1440, "light", {"trouble": True}),
-    ("overview-healthy-dark", "#/overview", 1440, "dark", {}),
     ("overview-phone", "#/overview", 390, "dark", {"trouble": True}),
     ("graph", "#/graph", 1440, "light", {"trouble": True, "graph": lambda: canned.small_graph(True)}),
     ("graph-60-dark", "#/graph", 1440, "dark", {"graph": canned.large_graph}),
-    ("graph-phone", "#/graph", 390, "light", {}),
     ("freshness", "#/freshness", 1440, "dark", {}),
     ("checkpoints", "#/checkpoints", 1440, "light", {"trouble": True}),
     ("late", "#/late", 1440, "light", {"trouble": True}),
     ("keys", "#/keys", 1440, "dark", {"trouble": True}),
-    ("exceptions", "#/exceptions", 1440, "light", {"trouble": True}),
     ("state", "#/state", 1440, "light", {}),
-    ("logs", "#/logs", 1440, "dark", {}),
-    ("config", "#/config", 390, "light", {}),
     ("jobs", "#/", 1440, "light", {"kind": "server"}),
     ("replays", "#/job/features/replays", 1440, "light", {"kind": "server"}),
 ]

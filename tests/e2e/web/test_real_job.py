@@ -1,12 +1,16 @@
 """The page as a running job serves it."""
 
 import gzip
+import json
 import urllib.error
 import urllib.request
 
+import canned
 import pytest
 from file_job import FileJob, event
 from fixture_server import DIST, TYPES, security_policy
+from playwright.sync_api import expect
+from test_views import VIEWS, go
 
 
 @pytest.fixture
@@ -40,3 +44,39 @@ def test_files_and_their_headers(job):
         assert packed_headers["Content-Encoding"] == "gzip" and gzip.decompress(packed) == body
         assert get(f"{root}/{file.name}", If_None_Match=headers["ETag"])[0] == 304
     assert get(root + "/")[2] == (DIST / "index.html").read_bytes()
+
+
+def test_a_browser_takes_what_a_job_serves(job, window):
+    """Compressed files, policy and all; what the job knows is canned."""
+    one = window("about:blank")
+    one.requested.clear()
+    data = {"status": canned.status(), "graph": canned.small_graph()}
+    one.page.route("**/api/v1/**", lambda route: route.fulfill(status=404, json={"error": "not this one", "next": ""}))
+    one.page.route("**/api/v1/status", lambda route: route.fulfill(json=data["status"]))
+    one.page.route("**/api/v1/events", lambda route: route.fulfill(content_type="text/event-stream", body=f"data: {json.dumps(data)}\n\n"))
+    one.page.goto(job.address().rstrip("/") + "/#/graph")
+    expect(one.page.get_by_role("heading", level=1)).to_have_text("features")
+    expect(one.page.locator(".node")).to_have_count(3)
+    assert one.page.evaluate("getComputedStyle(document.querySelector('.tabs')).display") == "flex", "its style sheet is in force"
+    assert one.complaints == []
+    assert one.requested == {job.address().rstrip("/")}
+
+
+def test_page_of_a_running_job(job, window):
+    """Everything from the job: no view is refused, and what it says of itself stands there."""
+    if get(job.address().rstrip("/") + "/api/v1/status")[0] == 404:
+        pytest.skip("jobs of this build have no /api/v1 yet")
+    one = window(job.address())
+    expect(one.page.locator(".connection")).to_have_text("live")
+    expect(one.page.get_by_role("heading", level=1)).to_have_text("features")
+    for view in VIEWS:
+        go(one.page, view)
+        expect(one.page.get_by_role("tabpanel").locator(".notice.bad")).to_have_count(0)
+    go(one.page, "graph")
+    expect(one.page.locator(".node.source").first).to_be_visible()
+    expect(one.page.locator(".node.sink").first).to_be_visible()
+    go(one.page, "checkpoints")
+    expect(one.page.get_by_role("region", name="checkpoints", exact=True).locator("tbody tr").first).to_contain_text("committed")
+    go(one.page, "config")
+    expect(one.page.get_by_role("region", name="settings")).to_contain_text("checkpoint.dir")
+    assert one.complaints == []
