@@ -34,14 +34,17 @@ EventTime watermark_of(const Manifest& m) {
 
 int list_checkpoints(const std::filesystem::path& folder) {
   const CheckpointStorage storage(folder, CheckpointStorage::Access::kReadOnly);
-  std::printf("%-28s %-25s %12s %-25s %s\n", "checkpoint", "created", "bytes", "watermark",
-              "lineage");
+  std::printf("%-28s %-25s %12s %-25s %-17s %s\n", "checkpoint", "created", "bytes", "watermark",
+              "lineage", "kind");
   for (const CheckpointName& name : storage.list()) {
     try {
       const Manifest m = storage.load(name.id).manifest;
-      std::printf("%-28s %-25s %12llu %-25s %s%s\n", m.checkpoint.c_str(),
+      std::string kind = name.is_savepoint ? "savepoint" : "checkpoint";
+      if (m.is_drained) kind += m.is_final ? " drained" : " draining";
+      if (m.is_final) kind += " final";
+      std::printf("%-28s %-25s %12llu %-25s %-17s %s\n", m.checkpoint.c_str(),
                   iso({m.created_ms}).c_str(), static_cast<unsigned long long>(bytes_of(m)),
-                  iso(watermark_of(m)).c_str(), m.lineage.c_str(), m.is_final ? "  final" : "");
+                  iso(watermark_of(m)).c_str(), m.lineage.c_str(), kind.c_str());
     } catch (const Error& e) {
       std::printf("%-28s damaged: %s\n", name.id.c_str(), e.what());
     }

@@ -69,6 +69,7 @@ bool Coordinator::step() {
 
 void Coordinator::trigger() {
   requested_ = false;
+  is_savepoint_ = std::exchange(savepoint_requested_, false);
   in_flight_ = next_++;
   triggered_at_ = clock_.monotonic();
   job_->request_checkpoint(*in_flight_);
@@ -97,6 +98,7 @@ void Coordinator::complete() {
   protocol_.begin(next_);
   publish_prepared(plan_.graph, manifest.prepared);
   parent_ = id;
+  is_last_savepoint_ = is_savepoint_;
   ++num_committed_;
   completed_.add();
   last_committed_.set(static_cast<double>(manifest.seq));
@@ -126,7 +128,7 @@ std::optional<std::pair<Manifest, std::uint64_t>> Coordinator::store(const std::
     std::uint64_t bytes = 0;
     for (const StoredFile& f : manifest.files) bytes += f.size;
     last_bytes_.set(static_cast<double>(bytes));
-    const std::uint64_t hash = storage_.finish(manifest);
+    const std::uint64_t hash = storage_.finish(manifest, is_savepoint_);
     const std::lock_guard lock(mutex_);
     acknowledged_.clear();
     return std::pair(std::move(manifest), hash);
@@ -151,6 +153,7 @@ Manifest Coordinator::collect(const std::string& id) {
   m.parallelism = static_cast<std::uint32_t>(plan_.parallelism);
   m.backend = settings_.backend;
   m.is_final = is_final_;
+  m.is_drained = is_drained_;
   m.prepared = carried_;
   std::vector<TaskSnapshot::Entry*> entries;
   for (TaskSnapshot& task : acknowledged_) {
@@ -204,12 +207,14 @@ void Coordinator::decline(const std::string& id, const std::string& why) {
   }
   in_flight_.reset();
   requested_ = settings_.interval <= Duration::zero();
+  savepoint_requested_ = savepoint_requested_ || is_savepoint_;
   last_end_ = now;
   protocol_.begin(next_);
 }
 
 void Coordinator::remove_old() {
   auto all = storage_.list();
+  std::erase_if(all, [](const CheckpointName& name) { return name.is_savepoint; });
   if (all.size() <= settings_.retained) return;
   all.resize(all.size() - settings_.retained);
   for (const CheckpointName& name : all) storage_.remove(name.id);

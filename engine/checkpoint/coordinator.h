@@ -59,10 +59,21 @@ class Coordinator {
     is_final_ = is_final;
   }
 
+  // The next checkpoint that is triggered, or the first after it that is committed, is a savepoint.
+  void request_savepoint() {
+    requested_ = true;
+    savepoint_requested_ = true;
+  }
+  // A drain has begun: later checkpoints say so.
+  void note_drain() { is_drained_ = true; }
+
   [[nodiscard]] bool is_in_flight() const { return in_flight_.has_value(); }
   // Checkpoints committed in this attempt.
   [[nodiscard]] std::uint64_t num_committed() const { return num_committed_; }
   [[nodiscard]] std::optional<CheckpointId> triggered() const { return in_flight_; }
+  // The id of the last one committed, before the first that of the restored one.
+  [[nodiscard]] const std::string& last_committed() const { return parent_; }
+  [[nodiscard]] bool is_last_savepoint() const { return is_last_savepoint_; }
 
  private:
   void trigger();
@@ -91,6 +102,10 @@ class Coordinator {
   std::string parent_;
   bool requested_ = false;
   bool is_final_ = false;
+  bool is_drained_ = false;
+  bool savepoint_requested_ = false;
+  bool is_savepoint_ = false;  // the one in flight
+  bool is_last_savepoint_ = false;
   std::optional<CheckpointId> in_flight_;
   std::chrono::nanoseconds triggered_at_{};
   std::chrono::nanoseconds last_end_{};

@@ -58,6 +58,7 @@ Bytes encode(const Manifest& m) {
   out.set_parallelism(m.parallelism);
   out.set_backend(m.backend);
   out.set_is_final(m.is_final);
+  out.set_is_drained(m.is_drained);
   for (const SourcePositions& s : m.sources) {
     auto& source = *out.add_sources();
     source.set_name(s.source);
@@ -130,6 +131,7 @@ Manifest decode_manifest(ByteView bytes, const std::string& where) {
   m.parallelism = from.parallelism();
   m.backend = from.backend();
   m.is_final = from.is_final();
+  m.is_drained = from.is_drained();
   for (const auto& source : from.sources()) {
     SourcePositions positions{source.name(), {}};
     for (const auto& p : source.positions()) positions.splits.push_back(get(p));

@@ -37,6 +37,8 @@ struct Manifest {
   std::vector<StoredFile> files;
   std::string backend;
   bool is_final = false;  // every bounded source had ended
+  // The input was being ended by a drain: with is_final it has, and nothing can be added to it.
+  bool is_drained = false;
 };
 
 Bytes encode(const Manifest& manifest);

@@ -1,6 +1,7 @@
 #include "engine/checkpoint/restore_point.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -74,8 +75,32 @@ std::string offsets_text(const std::vector<SourcePositions>& positions) {
   return " (offsets" + text + ")";
 }
 
-RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
-                                  const CheckpointStorage& storage, const RestoreChoice& choice) {
+std::string consequence_of(const Manifest& chosen, const std::vector<SourcePositions>& last) {
+  std::map<std::string, std::int64_t> from;
+  for (const SourcePositions& source : chosen.sources) {
+    for (const SplitPosition& p : source.splits) from[source.source + "/" + p.split] = p.offset;
+  }
+  std::int64_t records = 0;
+  std::string splits;
+  for (const SourcePositions& source : last) {
+    for (const SplitPosition& p : source.splits) {
+      const auto it = from.find(source.source + "/" + p.split);
+      const std::int64_t back = p.offset - (it == from.end() ? 0 : it->second);
+      if (back <= 0) continue;
+      records += back;
+      splits += (splits.empty() ? "" : ", ") + p.split + " " + std::to_string(back);
+    }
+  }
+  if (records == 0) return "reads no record again: the last commit is at the same offsets";
+  return "reads up to " + std::to_string(records) + " records again (" + splits +
+         ") and writes their rows again: topics hold them twice, files of rows from after it are "
+         "set aside (.given-up) and written anew, Redis keys are overwritten";
+}
+
+namespace {
+
+RestorePoint choose(const std::string& job, const std::optional<CommitRecord>& record,
+                    const CheckpointStorage& storage, const RestoreChoice& choice) {
   const auto all = storage.list();
   RestorePoint point;
   point.next = all.empty() ? 0 : all.back().seq + 1;
@@ -101,18 +126,20 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
     const bool is_latest = record && record->checkpoint == chosen->id;
     // The last committed one as well, if asked for: a sink of files may know of a later one.
     if (!is_latest || choice.accept_duplicates) {
+      point.manifest = storage.load(chosen->id).manifest;
+      const std::string consequence =
+          record ? ": it " + consequence_of(*point.manifest, record->positions) : "";
       if (!choice.accept_duplicates) {
         refuse("checkpoint " + chosen->id + " is not the last committed one (" +
-               (record ? record->checkpoint : "unknown") +
-               "): restoring it repeats output; add --accept-duplicates if that is wanted, or use "
-               "--as NAME for a replay");
+               (record ? record->checkpoint : "unknown") + "): restoring it repeats output" +
+               consequence +
+               "; add --accept-duplicates if that is wanted, or use --as NAME for a replay");
       }
-      point.manifest = storage.load(chosen->id).manifest;
       point.is_new_lineage = true;
       // An older one than the last committed was published before that one was committed.
       point.may_be_unpublished = !record || chosen->seq >= record->seq;
       point.lineage = new_lineage(point.next);
-      point.why = "restore " + chosen->id + " by choice";
+      point.why = "restore " + chosen->id + " by choice" + consequence;
       return point;
     }
   }
@@ -147,6 +174,22 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
   point.may_be_unpublished = true;
   point.lineage = record->lineage;
   point.why = "last committed checkpoint " + record->checkpoint;
+  return point;
+}
+
+}  // namespace
+
+RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
+                                  const CheckpointStorage& storage, const RestoreChoice& choice) {
+  RestorePoint point = choose(job, record, storage, choice);
+  if (point.manifest && point.manifest->is_drained && point.manifest->is_final) {
+    refuse("the job was drained: checkpoint " + point.manifest->checkpoint +
+           " is the end of its input, where everything took effect, and nothing can be added to "
+           "that; go back to a checkpoint or savepoint before the drain with --restore ID "
+           "--accept-duplicates (--list-checkpoints shows them), or process what came since under "
+           "another name (--as NAME, --from-offsets). A job that shall go on is stopped, not "
+           "drained");
+  }
   return point;
 }
 

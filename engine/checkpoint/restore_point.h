@@ -33,6 +33,10 @@ struct RestorePoint {
 // " (offsets T:0=5 T:1=7)": what a checkpoint that cannot be used would have gone on from.
 std::string offsets_text(const std::vector<SourcePositions>& positions);
 
+// What going back to `chosen` means for a job whose last commit has the positions `last`, in words:
+// "reads 130 records again (user-events:0 100, user-events:1 30) and writes their rows again: …".
+std::string consequence_of(const Manifest& chosen, const std::vector<SourcePositions>& last);
+
 // Throws Error(kRefused) or Error(kCorrupt).
 RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
                                   const CheckpointStorage& storage, const RestoreChoice& choice);

@@ -22,6 +22,7 @@ namespace {
 
 constexpr const char* kTemporary = ".tmp";
 constexpr const char* kManifest = "manifest";
+constexpr const char* kSavepoint = "savepoint";  // the mark: its folder is kept
 
 [[noreturn]] void fail(const std::string& what, const fs::path& path, int error = errno) {
   throw Error(ErrorCode::kIo, what + ": " + path.string() + ": " + std::strerror(error));
@@ -34,10 +35,42 @@ std::optional<CheckpointName> parse_name(const std::string& name) {
   const auto [at, error] = std::from_chars(name.data(), end, seq);
   if (error != std::errc() || at == end || *at != '-' || name.ends_with(kTemporary))
     return std::nullopt;
-  return CheckpointName{seq, name};
+  return CheckpointName{seq, name, false};
+}
+
+std::vector<CheckpointName> list_folder(const fs::path& folder) {
+  std::vector<CheckpointName> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    auto name = parse_name(entry.path().filename().string());
+    if (!name || !fs::exists(entry.path() / kManifest, error)) continue;
+    name->is_savepoint = fs::exists(entry.path() / kSavepoint, error);
+    found.push_back(std::move(*name));
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.seq, a.id) < std::tie(b.seq, b.id);
+  });
+  return found;
 }
 
 }  // namespace
+
+void delete_savepoint(const fs::path& folder, const std::string& id) {
+  std::string known;
+  for (const CheckpointName& name : list_folder(folder)) {
+    if (!name.is_savepoint) continue;
+    if (name.id != id && std::to_string(name.seq) != id) {
+      known += (known.empty() ? "" : ", ") + name.id;
+      continue;
+    }
+    const fs::path mark = folder / name.id / kSavepoint;
+    if (::unlink(mark.c_str()) != 0) fail("cannot delete a savepoint", mark);
+    sync_folder(folder / name.id);
+    return;
+  }
+  throw Error(ErrorCode::kRefused, "there is no savepoint " + id + " in " + folder.string() +
+                                       ", which has: " + (known.empty() ? "none" : known));
+}
 
 CheckpointStorage::CheckpointStorage(fs::path folder, Access access, bool is_durable)
     : folder_(std::move(folder)), is_durable_(is_durable) {
@@ -66,20 +99,7 @@ CheckpointStorage::~CheckpointStorage() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-std::vector<CheckpointName> CheckpointStorage::list() const {
-  std::vector<CheckpointName> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder_, error)) {
-    if (auto name = parse_name(entry.path().filename().string());
-        name && fs::exists(entry.path() / kManifest)) {
-      found.push_back(std::move(*name));
-    }
-  }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.seq, a.id) < std::tie(b.seq, b.id);
-  });
-  return found;
-}
+std::vector<CheckpointName> CheckpointStorage::list() const { return list_folder(folder_); }
 
 std::string CheckpointStorage::new_id(CheckpointId seq) {
   std::random_device device;
@@ -99,10 +119,12 @@ fs::path CheckpointStorage::begin(const std::string& id) {
   return temporary / "state";
 }
 
-std::uint64_t CheckpointStorage::finish(const Manifest& manifest) {
+std::uint64_t CheckpointStorage::finish(const Manifest& manifest, bool is_savepoint) {
   const fs::path temporary = folder_ / (manifest.checkpoint + kTemporary);
   const Bytes bytes = encode(manifest);
-  write_file(temporary / kManifest, bytes, is_durable_ ? Durability::kSynced : Durability::kNone);
+  const Durability durability = is_durable_ ? Durability::kSynced : Durability::kNone;
+  write_file(temporary / kManifest, bytes, durability);
+  if (is_savepoint) write_file(temporary / kSavepoint, "kept until it is deleted\n", durability);
   if (is_durable_) {
     sync_folder(temporary / "state");
     sync_folder(temporary);

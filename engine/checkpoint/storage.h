@@ -16,7 +16,13 @@ namespace tidemill {
 struct CheckpointName {
   CheckpointId seq = 0;
   std::string id;  // "<seq>-<uuid>"
+  bool is_savepoint = false;
 };
+
+// From now on it is an ordinary checkpoint, which goes with the next ones: a single unlink, so that
+// it is a savepoint or none, whatever happens. Any process, any thread. Throws Error(kRefused) if
+// `id` (or its number alone) is no savepoint in `folder`, Error(kIo).
+void delete_savepoint(const std::filesystem::path& folder, const std::string& id);
 
 // One owner at a time: the constructor takes the folder's lock and holds it. One thread.
 class CheckpointStorage {
@@ -40,7 +46,8 @@ class CheckpointStorage {
   std::filesystem::path begin(const std::string& id);
   // Writes the manifest, makes everything durable, and renames: from here on the checkpoint exists.
   // Returns the manifest's hash.
-  std::uint64_t finish(const Manifest& manifest);
+  // A savepoint is one from that moment on, and stays until delete_savepoint.
+  std::uint64_t finish(const Manifest& manifest, bool is_savepoint = false);
   void abandon(const std::string& id);
 
   struct Loaded {

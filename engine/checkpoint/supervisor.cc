@@ -47,6 +47,17 @@ Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment depl
 Supervisor::~Supervisor() = default;
 
 Supervisor::Outcome Supervisor::run() {
+  try {
+    const Outcome outcome = run_attempts();
+    refuse_savepoints("the job has ended");
+    return outcome;
+  } catch (const std::exception& e) {
+    refuse_savepoints(std::string("the job has failed: ") + e.what());
+    throw;
+  }
+}
+
+Supervisor::Outcome Supervisor::run_attempts() {
   CheckpointStorage storage(settings_.checkpoint_folder, CheckpointStorage::Access::kOwn,
                             settings_.is_durable);
   Duration pause = settings_.first_backoff;
@@ -59,6 +70,7 @@ Supervisor::Outcome Supervisor::run() {
       set_state(JobProgress::State::kFinished);
       return outcome;
     } catch (const Error& e) {
+      return_savepoints();
       if (committed_in_attempt_) {
         failures = 0;
         pause = settings_.first_backoff;
@@ -89,11 +101,72 @@ Supervisor::Outcome Supervisor::run() {
   }
 }
 
-void Supervisor::request_stop() {
-  stop_requested_ = true;
+bool Supervisor::request_stop(StopMode mode) {
   const std::lock_guard lock(mutex_);
+  if (mode < stop_mode_) return false;
+  stop_mode_ = mode;
   has_news_ = true;
   something_happened_.notify_all();
+  return true;
+}
+
+std::future<std::string> Supervisor::request_savepoint() { return ask_for_savepoint(false); }
+
+std::future<std::string> Supervisor::request_stop_with_savepoint() {
+  return ask_for_savepoint(true);
+}
+
+std::future<std::string> Supervisor::ask_for_savepoint(bool is_last) {
+  const std::lock_guard lock(mutex_);
+  SavepointRequest request;
+  request.is_last = is_last;
+  auto answer = request.answer.get_future();
+  const StopMode allowed = is_last ? StopMode::kSavepoint : StopMode::kNone;
+  if (has_run_ || stop_mode_ > allowed) {
+    request.answer.set_exception(std::make_exception_ptr(
+        Error(ErrorCode::kRefused, "no savepoint can be taken: the job is being stopped")));
+    return answer;
+  }
+  if (is_last) stop_mode_ = StopMode::kSavepoint;
+  savepoint_requests_.push_back(std::move(request));
+  has_news_ = true;
+  something_happened_.notify_all();
+  return answer;
+}
+
+bool Supervisor::take_up_savepoints(bool is_stopping) {
+  const std::lock_guard lock(mutex_);
+  bool found = false;
+  for (SavepointRequest& request : savepoint_requests_) {
+    if (request.is_last && !is_stopping) continue;
+    found = found || !request.is_taken_up;
+    request.is_taken_up = true;
+  }
+  return found;
+}
+
+void Supervisor::answer_savepoints(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  for (SavepointRequest& request : savepoint_requests_) {
+    if (request.is_taken_up) request.answer.set_value(id);
+  }
+  std::erase_if(savepoint_requests_, [](const auto& request) { return request.is_taken_up; });
+}
+
+// The attempt that took them up has failed: the next one serves them.
+void Supervisor::return_savepoints() {
+  const std::lock_guard lock(mutex_);
+  for (SavepointRequest& request : savepoint_requests_) request.is_taken_up = false;
+}
+
+void Supervisor::refuse_savepoints(const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  has_run_ = true;
+  for (SavepointRequest& request : savepoint_requests_) {
+    request.answer.set_exception(
+        std::make_exception_ptr(Error(ErrorCode::kRefused, "no savepoint was taken: " + why)));
+  }
+  savepoint_requests_.clear();
 }
 
 void Supervisor::request_checkpoint() {
@@ -236,7 +309,11 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
       *attempt.job, static_cast<std::size_t>(settings_.parallelism));
   set_state(JobProgress::State::kRunning);
   bool stopping = false;
+  bool draining = false;
   bool ending = false;
+  // A drain that a former attempt or process has begun is completed: its positions say that the
+  // input has ended.
+  const bool was_draining = attempt.point.manifest && attempt.point.manifest->is_drained;
   std::uint64_t last_seen = 0;
   std::optional<std::uint64_t> final_commit;  // the count of commits that ends the attempt
   while (true) {
@@ -245,11 +322,25 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
       attempt.scheduler->rethrow_failure();
     }
     if (checkpoint_requested_.exchange(false)) attempt.coordinator->request();
-    if (!stopping && stop_requested_) {
+    const StopMode mode = stop_mode_;
+    if (mode == StopMode::kCancel) {
+      attempt.scheduler->stop();
+      return Outcome::kStopped;
+    }
+    if (!draining && (mode == StopMode::kDrain || was_draining)) {
+      draining = true;
+      attempt.coordinator->note_drain();  // before any position says so
+      attempt.control.drained = true;
+      set_state(JobProgress::State::kStopping);
+      log(LogLevel::kInfo, "drain: the input ends here; everything fires and is committed");
+    }
+    if (!stopping && mode > StopMode::kDrain) {
       stopping = true;
       attempt.control.stopped = true;
       set_state(JobProgress::State::kStopping);
     }
+    if (!attempt.coordinator->is_in_flight() && take_up_savepoints(stopping))
+      attempt.coordinator->request_savepoint();
     if (!ending && attempt.scheduler->has_ended()) ending = true;
     if ((stopping || ending) && !final_commit && !attempt.coordinator->is_in_flight()) {
       attempt.coordinator->request(ending);
@@ -263,8 +354,11 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
       attempt.control.released = true;
       choice_ = {};  // a choice counts once
       state_changes_ = {};
+      if (attempt.coordinator->is_last_savepoint())
+        answer_savepoints(attempt.coordinator->last_committed());
       const std::lock_guard lock(mutex_);
       ++progress_.committed;
+      progress_.last_checkpoint = attempt.coordinator->last_committed();
       progress_.last_commit_at = clock_.monotonic();
     }
     if (final_commit && committed >= *final_commit) {
@@ -288,8 +382,10 @@ void Supervisor::set_state(JobProgress::State state) {
 
 bool Supervisor::back_off(Duration pause) {
   std::unique_lock lock(mutex_);
-  something_happened_.wait_for(lock, pause, [&] { return stop_requested_.load(); });
-  return !stop_requested_;
+  // What a drain or a savepoint wants takes another attempt.
+  const auto is_stopped = [&] { return stop_mode_ > StopMode::kSavepoint; };
+  something_happened_.wait_for(lock, pause, is_stopped);
+  return !is_stopped();
 }
 
 }  // namespace tidemill

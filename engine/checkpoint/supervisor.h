@@ -6,10 +6,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/base/clock.h"
 #include "engine/base/metrics.h"
@@ -59,6 +61,15 @@ struct JobProgress {
   std::string last_failure;
 };
 
+// How a job that runs is stopped; a later one in this list overrides an earlier one.
+enum class StopMode : std::uint8_t {
+  kNone,
+  kDrain,      // the input ends here: everything fires and is committed; nothing can be added later
+  kSavepoint,  // a last checkpoint, which is a savepoint
+  kCheckpoint,  // a last checkpoint
+  kCancel,      // at once: the last commit stands, and the next start goes on from there
+};
+
 // `run` on one thread; everything else from any.
 class Supervisor {
  public:
@@ -72,8 +83,14 @@ class Supervisor {
   // Throws Error when no restart can help or the limit is reached.
   Outcome run();
 
-  // Take a checkpoint, commit it, then stop.
-  void request_stop();
+  // Then `run` returns as soon as that is done. False: the job is being stopped already in a way
+  // that comes later in the list, which stays.
+  bool request_stop(StopMode mode = StopMode::kCheckpoint);
+  // A savepoint: its id as soon as it is committed, over restarts too. An Error(kRefused) in the
+  // future says that the job ended, or is being stopped, without.
+  std::future<std::string> request_savepoint();
+  // request_stop(kSavepoint), and the id of the savepoint.
+  std::future<std::string> request_stop_with_savepoint();
   // A checkpoint at once.
   void request_checkpoint();
 
@@ -83,12 +100,26 @@ class Supervisor {
 
  private:
   struct Attempt;
+  Outcome run_attempts();
   Outcome run_attempt(CheckpointStorage& storage);
   Outcome drive(Attempt& attempt);
   RestorePoint prepare(Attempt& attempt, CheckpointStorage& storage);
   void wait_for_work();
   void set_state(JobProgress::State state);
   bool back_off(Duration pause);
+  // Savepoints that are asked for. `take_up`: those that the next checkpoint may serve; true if
+  // there is one.
+  std::future<std::string> ask_for_savepoint(bool is_last);
+  bool take_up_savepoints(bool is_stopping);
+  void answer_savepoints(const std::string& id);
+  void return_savepoints();
+  void refuse_savepoints(const std::string& why);
+
+  struct SavepointRequest {
+    std::promise<std::string> answer;
+    bool is_last = false;  // only behind the last record of a job that stops
+    bool is_taken_up = false;
+  };
 
   const SupervisorSettings settings_;
   const Graph graph_;
@@ -99,7 +130,7 @@ class Supervisor {
   // What holds until the first commit.
   RestoreChoice choice_;
   StateChanges state_changes_;
-  std::atomic<bool> stop_requested_{false};
+  std::atomic<StopMode> stop_mode_{StopMode::kNone};
   std::atomic<bool> checkpoint_requested_{false};
   bool committed_in_attempt_ = false;
 
@@ -107,6 +138,8 @@ class Supervisor {
   std::condition_variable something_happened_;
   bool has_news_ = false;
   JobProgress progress_;
+  std::vector<SavepointRequest> savepoint_requests_;
+  bool has_run_ = false;  // no request can be served any more
   std::shared_ptr<SourceRegistry> sources_;
 };
 

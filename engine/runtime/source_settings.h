@@ -68,6 +68,7 @@ struct SourceSettings {
 struct SourceControl {
   std::atomic<bool> released{false};  // checkpoint 0 is committed: records may flow
   std::atomic<bool> stopped{false};   // a stop was asked for: no more records
+  std::atomic<bool> drained{false};   // the input ends here, as that of a bounded source does
 };
 
 }  // namespace tidemill

@@ -62,6 +62,9 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   }
 
   bool step() override {
+    if (control_.drained.load(std::memory_order_acquire) &&
+        control_.released.load(std::memory_order_acquire))
+      return end_input();
     if (!control_.released.load(std::memory_order_acquire) ||
         control_.stopped.load(std::memory_order_acquire) ||
         (pressure_ != nullptr && pressure_->is_exhausted())) {
@@ -144,6 +147,16 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     auto& all = reader_->splits();
     for (std::size_t i = 0; i < splits_.size(); ++i)
       all[i].is_paused = watermarks_->must_wait(splits_[i].id);
+  }
+
+  // Nothing is read any more: every split ends where it stands.
+  bool end_input() {
+    watermarks_->start();
+    on_blocked();
+    for (Split& split : splits_) {
+      if (!split.is_finished) finish(split);
+    }
+    return forward_event_time();
   }
 
   // Only time during which the split could be polled and was empty counts.
@@ -280,14 +293,18 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         watermarks_->set_idle(split.id);
       }
       if (status.state == SplitState::kFinished && !split.is_finished) {
-        split.is_finished = true;
         was_told = true;
-        if (split.max_time > EventTime::min())
-          split.base = std::max(split.base, split.max_time + Duration(1));
-        watermarks_->finish(split.id, split.base);
+        finish(split);
       }
     }
     return was_told;
+  }
+
+  void finish(Split& split) {
+    split.is_finished = true;
+    if (split.max_time > EventTime::min())
+      split.base = std::max(split.base, split.max_time + Duration(1));
+    watermarks_->finish(split.id, split.base);
   }
 
   void advance(Split& split, EventTime watermark) {
