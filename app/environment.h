@@ -34,10 +34,13 @@ class Environment {
       std::function<std::unique_ptr<CommitProtocol>(Resources&, const CheckpointStorage&)>;
   using Check = std::function<void(std::vector<Finding>&)>;
 
-  Environment(const Config& config, std::string job, std::optional<std::string> replay)
+  // `taken_over`: the replay whose state this run takes.
+  Environment(const Config& config, std::string job, std::optional<std::string> replay,
+              std::optional<std::string> taken_over = std::nullopt)
       : config_(config),
         job_(std::move(job)),
         replay_(std::move(replay)),
+        taken_over_(std::move(taken_over)),
         graph_(std::make_shared<GraphBuilder>()) {}
 
   [[nodiscard]] const Config& config() const { return config_; }
@@ -50,8 +53,23 @@ class Environment {
   [[nodiscard]] std::string output_name(const std::string& name) const {
     return replay_ ? name + "." + *replay_ : name;
   }
-  // A replay's prefix of Redis keys: "NAME:".
-  [[nodiscard]] std::string key_prefix() const { return replay_ ? *replay_ + ":" : ""; }
+  // A replay's prefix of Redis keys: "NAME:"; also while it is taken over, since its keys move
+  // after that.
+  [[nodiscard]] std::string key_prefix() const {
+    const auto& name = replay_ ? replay_ : taken_over_;
+    return name ? *name + ":" : "";
+  }
+  // The replay that this run takes over.
+  [[nodiscard]] const std::optional<std::string>& taken_over() const { return taken_over_; }
+  // What follows a take-over before the job may be started: called after its commit, and again
+  // until it has returned once. The lineage names the take-over.
+  void after_take_over(std::function<void(const std::string& lineage)> step) {
+    after_take_over_.push_back(std::move(step));
+  }
+  [[nodiscard]] const std::vector<std::function<void(const std::string&)>>& after_take_over()
+      const {
+    return after_take_over_;
+  }
   [[nodiscard]] bool is_replay() const { return replay_.has_value(); }
   [[nodiscard]] const std::shared_ptr<GraphBuilder>& graph() const { return graph_; }
   // Where this job's checkpoints are.
@@ -95,6 +113,8 @@ class Environment {
   const Config& config_;
   const std::string job_;
   const std::optional<std::string> replay_;
+  const std::optional<std::string> taken_over_;
+  std::vector<std::function<void(const std::string&)>> after_take_over_;
   std::shared_ptr<GraphBuilder> graph_;
   std::unique_ptr<MetricRegistry> metrics_ = std::make_unique<MetricRegistry>();
   MakeProtocol make_protocol_;

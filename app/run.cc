@@ -61,8 +61,25 @@ Environment make_environment(const Config& config) {
   if (replay && !is_plain_name(*replay))
     throw Error(ErrorCode::kConfig,
                 "--as: a name may hold letters, digits, _, - and . only: " + *replay);
+  std::optional<std::string> taken_over;
+  if (const std::string text = config.text("take.over"); !text.empty()) {
+    const std::string other = text.substr(0, text.find('/'));
+    if (replay)
+      throw Error(ErrorCode::kConfig,
+                  "--as and --take-over exclude each other: a job takes over its own replay");
+    if (config.text("restore") != "latest" || !config.text("hold.offsets").empty())
+      throw Error(ErrorCode::kConfig,
+                  "--take-over excludes --restore and --hold-offsets: it says where to begin");
+    if (!other.starts_with(job + ".") || other.size() == job.size() + 1)
+      throw Error(ErrorCode::kConfig, "--take-over names no replay of job " + job + ": " + other +
+                                          "; a replay is called " + job + ".NAME");
+    taken_over = other.substr(job.size() + 1);
+  }
+  if (!replay && !config.text("from.checkpoint").empty())
+    throw Error(ErrorCode::kConfig,
+                "--from-checkpoint is for a replay: give it a name with --as NAME");
   if (replay) job += "." + *replay;
-  return {config, std::move(job), std::move(replay)};
+  return {config, std::move(job), std::move(replay), std::move(taken_over)};
 }
 
 RestoreChoice restore_choice(const Config& config) {
@@ -107,6 +124,20 @@ StateChanges state_changes(const Config& config) {
   return changes;
 }
 
+// "JOB" or "JOB/ID", of the same checkpoint.dir.
+std::optional<ForeignCheckpoint> foreign_checkpoint(const Config& config, const std::string& key) {
+  const std::string text = config.text(key);
+  if (text.empty()) return std::nullopt;
+  ForeignCheckpoint from;
+  from.job = text.substr(0, text.find('/'));
+  if (from.job.size() < text.size()) from.id = text.substr(from.job.size() + 1);
+  if (!is_plain_name(from.job) || (from.id.empty() && from.job.size() < text.size()) ||
+      from.id.find('/') != std::string::npos)
+    throw Error(ErrorCode::kConfig, Config::flag_of(key) + " wants JOB or JOB/CHECKPOINT: " + text);
+  from.folder = std::filesystem::path(config.required("checkpoint.dir")) / from.job;
+  return from;
+}
+
 SupervisorSettings supervisor_settings(const Environment& env) {
   const Config& config = env.config();
   SupervisorSettings s;
@@ -123,6 +154,10 @@ SupervisorSettings supervisor_settings(const Environment& env) {
   s.restore = restore_choice(config);
   s.state_changes = state_changes(config);
   s.backend = config.choice("state.backend", {"rocksdb", "memory"});
+  s.hold = parse_offsets(config.text("hold.offsets"));
+  s.take_over = foreign_checkpoint(config, "take.over");
+  s.first_from = foreign_checkpoint(config, "from.checkpoint");
+  for (const auto& step : env.after_take_over()) s.after_take_over.push_back(step);
   if (s.checkpoint_interval < Duration(10)) {
     throw Error(ErrorCode::kConfig,
                 "checkpoint.interval must be at least 10ms: " + config.text("checkpoint.interval"));
@@ -273,6 +308,9 @@ std::vector<ConfigKey> common_keys() {
       {"until.offsets", "", "stop position"},
       {"until.time", "", "stop time"},
       {"as", "", "name of an isolated replay"},
+      {"from.checkpoint", "", "JOB[/ID]: a replay's first start begins with that state"},
+      {"hold.offsets", "", "TOPIC:P=N,…: the sources stop before these without ending"},
+      {"take.over", "", "JOB.NAME[/ID]: go on with the state of a replay, then end"},
       {"rate", "", "limit of the sources: 50MB/s or 20000/s"},
       {"http", "127.0.0.1:8081", "address of metrics and health, or none"},
       {"log.level", "info", "debug, info, warn or error"},

@@ -38,7 +38,7 @@ class TextFileReader final : public SourceReader<Line> {
     if (splits_.empty()) return;
     SplitStatus& split = splits_.front();
     std::string text;
-    for (std::size_t n = 0; n < max_records; ++n) {
+    for (std::size_t n = 0; n < max_records && split.next_offset < split.hold; ++n) {
       if (!std::getline(file_, text)) {
         split.state = SplitState::kFinished;
         return;

@@ -143,6 +143,7 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
         status.state = SplitState::kFinished;
         break;
       }
+      if (split.reader->line() >= status.hold) break;
       RawRecord record;
       if (!split.reader->next(record.value)) {
         at_end(split, status, now);

@@ -47,7 +47,7 @@ class GeneratorReader final : public SourceReader<T> {
     for (std::size_t i = 0; i < splits_.size(); ++i) {
       SplitStatus& split = splits_[i];
       if (split.is_paused) continue;
-      const std::int64_t end = std::min(settings_.count, split.next_offset + each);
+      const std::int64_t end = std::min({settings_.count, split.next_offset + each, split.hold});
       for (; split.next_offset < end; ++split.next_offset) {
         out.append(
             settings_.make(split.partition, split.next_offset),

@@ -88,10 +88,18 @@ class Consumer::Client final : public ClientEvents {
 // One partition's queue. The flag is set by librdkafka's threads when the queue stops being empty,
 // so that quiet partitions cost no call.
 struct Consumer::Feed {
+  Feed() = default;
+  ~Feed() {
+    for (rd_kafka_message_t* message : kept_back) rd_kafka_message_destroy(message);
+  }
+  Feed(const Feed&) = delete;
+  Feed& operator=(const Feed&) = delete;
+
   rd_kafka_topic_t* topic = nullptr;
   QueuePtr queue;
   std::atomic<bool> has_news{true};
   bool is_started = false;
+  std::vector<rd_kafka_message_t*> kept_back;  // from the queue, at or behind the hold
 };
 
 namespace {
@@ -127,6 +135,12 @@ const RecordHeaders* headers_of(const rd_kafka_message_t& message, HeldMessages&
 std::string_view view(const void* data, std::size_t size) {
   return data == nullptr ? std::string_view()
                          : std::string_view(static_cast<const char*>(data), size);
+}
+
+// A record at or behind the hold; the end of the log behind it, which would move the position.
+bool is_held_back(const rd_kafka_message_t& message, const Consumer::Position& position) {
+  if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) return message.offset > position.hold;
+  return message.err == RD_KAFKA_RESP_ERR_NO_ERROR && message.offset >= position.hold;
 }
 
 void on_queue_not_empty(rd_kafka_t*, void* has_news) {
@@ -166,19 +180,31 @@ std::size_t Consumer::poll(std::size_t index, std::size_t max_records,
                            SourceBatch<RawRecord>& out) {
   Position& position = positions_[index];
   Feed& feed = *feeds_[index];
-  if (!feed.is_started || !feed.has_news.load(std::memory_order_acquire)) return 0;
+  if (!feed.is_started || position.next >= position.hold) return 0;
+  if (feed.kept_back.empty() && !feed.has_news.load(std::memory_order_acquire)) return 0;
   auto held = std::make_shared<HeldMessages>(client_);
   auto& messages = held->messages;
-  messages.resize(max_records);
-  feed.has_news.store(false, std::memory_order_relaxed);
-  const ssize_t count =
-      rd_kafka_consume_batch_queue(feed.queue.get(), 0, messages.data(), messages.size());
-  messages.resize(static_cast<std::size_t>(std::max<ssize_t>(0, count)));
-  // More may be waiting although the queue never was empty.
-  if (!messages.empty()) feed.has_news.store(true, std::memory_order_relaxed);
+  messages.swap(feed.kept_back);
+  if (messages.empty()) {
+    messages.resize(max_records);
+    feed.has_news.store(false, std::memory_order_relaxed);
+    const ssize_t count =
+        rd_kafka_consume_batch_queue(feed.queue.get(), 0, messages.data(), messages.size());
+    messages.resize(static_cast<std::size_t>(std::max<ssize_t>(0, count)));
+    // More may be waiting although the queue never was empty.
+    if (!messages.empty()) feed.has_news.store(true, std::memory_order_relaxed);
+  }
 
   const std::size_t before = out.size();
-  for (const rd_kafka_message_t* message : messages) {
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const rd_kafka_message_t* message = messages[i];
+    if (is_held_back(*message, position)) {
+      // Nothing lies between the last record and this one.
+      position.next = std::max(position.next, position.hold);
+      feed.kept_back.assign(messages.begin() + static_cast<std::ptrdiff_t>(i), messages.end());
+      messages.resize(i);
+      break;
+    }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       take_event(index, message);
       continue;

@@ -29,6 +29,7 @@ class Consumer {
     TopicPartition partition;
     std::int64_t next = 0;          // the offset to read next; only ever grows
     std::int64_t stop = kNoStop;    // the first offset not to be read
+    std::int64_t hold = kNoHold;    // … and the first not to be read for now
     bool is_at_end = false;         // everything that exists has been read
     bool is_reachable = true;       // its leader is connected, as of some seconds ago
     std::int64_t last_stable = -1;  // ends of the log as of some seconds ago, -1 unknown
@@ -51,6 +52,9 @@ class Consumer {
   // Never blocks, unless to say what went wrong. Throws Error: kRefused when records or the
   // partition are gone, kBadData when not authorised or on a gap where none may be.
   std::size_t poll(std::size_t index, std::size_t max_records, SourceBatch<RawRecord>& out);
+
+  // Records from `offset` on are kept back until it is set higher.
+  void hold(std::size_t index, std::int64_t offset) { positions_[index].hold = offset; }
 
   // Serves librdkafka's callbacks and brings the ends of the logs up to date. Now and then.
   void serve();

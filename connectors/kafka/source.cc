@@ -51,6 +51,7 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
     for (std::size_t i = 0; i < count && out.size() < max_records; ++i) {
       const std::size_t index = (first_ + i) % count;
       if (statuses_[index].is_paused) continue;
+      consumer_.hold(index, statuses_[index].hold);
       consumer_.poll(index, max_records - out.size(), out);
       update(index);
     }

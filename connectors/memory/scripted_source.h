@@ -37,7 +37,8 @@ class ScriptedReader final : public SourceReader<T> {
   void poll(SourceBatch<T>& out, std::size_t /*max_records*/) override {
     for (std::size_t i = 0; i < splits_.size(); ++i) {
       SplitStatus& split = splits_[i];
-      const auto message = script_->take(inputs_[i], position(split), split.is_paused);
+      const bool must_wait = split.is_paused || split.next_offset >= split.hold;
+      const auto message = script_->take(inputs_[i], position(split), must_wait);
       if (message) say(*message, i, out);
       split.is_held = script_->is_paused(inputs_[i]);
       split.lag = script_->has_more(inputs_[i], position(split)) ? 1 : 0;

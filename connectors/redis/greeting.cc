@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "connectors/redis/command.h"
+#include "connectors/redis/key_move.h"
 #include "connectors/redis/reply_error.h"
 #include "engine/base/error.h"
 
@@ -44,6 +45,18 @@ std::optional<N> number_of(std::string_view text) {
 }
 
 }  // namespace
+
+std::vector<std::string> redis_connections_of(std::string_view list, const std::string& job) {
+  const std::string prefix = "tidemill/" + plain(job) + '/';
+  std::vector<std::string> ids;
+  while (!list.empty()) {
+    const std::string_view line = list.substr(0, list.find('\n'));
+    list.remove_prefix(std::min(list.size(), line.size() + 1));
+    if (value_of(line, " name=", " \r").starts_with(prefix))
+      ids.emplace_back(value_of(line, "id=", " "));
+  }
+  return ids;
+}
 
 RedisGreeting::RedisGreeting(const RedisAddress& address, const RedisWriterName* name,
                              std::string_view script)
@@ -101,6 +114,9 @@ RedisGreeting::Step RedisGreeting::on_reply(const RedisReply& reply, std::string
       // "No such client" is as good as killed.
       if (reply.is_error() && !reply.text.starts_with("ERR No such client")) is_fenced_ = false;
       break;
+    case Asked::kFence:
+      if (!reply.is_error()) find_fence(reply.text);  // a user may be denied the key
+      break;
     case Asked::kScript:
       if (reply.is_error())
         return refuse_or_retry("script (needed for guard; `guard: none` does without)", reply.text);
@@ -108,7 +124,7 @@ RedisGreeting::Step RedisGreeting::on_reply(const RedisReply& reply, std::string
       break;
   }
   if (answered_ < asked_.size()) return Step::kMore;
-  const bool was_second = what == Asked::kName || what == Asked::kScript;
+  const bool was_second = what == Asked::kFence || what == Asked::kScript;
   if (!was_second) ask_second_round(out);
   return answered_ < asked_.size() ? Step::kMore : Step::kDone;
 }
@@ -122,8 +138,19 @@ RedisGreeting::Step RedisGreeting::refuse_or_retry(const std::string& what,
 
 void RedisGreeting::ask_second_round(std::string& out) {
   for (const std::string& id : others_) ask(out, Asked::kKill, {"CLIENT", "KILL", "ID", id});
-  if (name_ != nullptr) ask(out, Asked::kName, {"CLIENT", "SETNAME", full_name(*name_)});
+  if (name_ != nullptr) {
+    ask(out, Asked::kName, {"CLIENT", "SETNAME", full_name(*name_)});
+    ask(out, Asked::kFence, {"GET", redis_fence_key(name_->job)});
+  }
   if (!script_.empty()) ask(out, Asked::kScript, {"SCRIPT", "LOAD", script_});
+}
+
+void RedisGreeting::find_fence(std::string_view text) const {
+  const auto since = number_of<std::uint64_t>(text);
+  if (!since || *since <= name_->epoch) return;
+  throw Error(ErrorCode::kFenced, "another version of this job has taken over its Redis keys: " +
+                                      redis_fence_key(name_->job) + " is " + std::string(text) +
+                                      ", we are " + full_name(*name_) + "; stop this instance");
 }
 
 void RedisGreeting::find_others(std::string_view list) {

@@ -5,7 +5,8 @@
 // The fence: commands that an abandoned connection left in the server's buffers could run after
 // newer ones of this connection. So connections carry names, `tidemill/job/sink/subtask@epoch`, and
 // a new one first has the server close those of its own subtask and those of older epochs. Finding
-// a younger epoch means that we are the zombie.
+// a younger epoch means that we are the zombie. So does a younger fence key (key_move.h), asked for
+// behind the name: whoever sets it and then looks finds us, or we find it.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,9 @@ struct RedisWriterName {
   int subtask = 0;
   std::uint64_t epoch = 0;  // when the process started, in ms
 };
+
+// Ids of the connections that write for a job, by the text of CLIENT LIST.
+std::vector<std::string> redis_connections_of(std::string_view list, const std::string& job);
 
 class RedisGreeting {
  public:
@@ -49,9 +53,19 @@ class RedisGreeting {
   [[nodiscard]] bool is_fenced() const { return is_fenced_; }
 
  private:
-  enum class Asked : std::uint8_t { kLogin, kDatabase, kInfo, kOthers, kKill, kName, kScript };
+  enum class Asked : std::uint8_t {
+    kLogin,
+    kDatabase,
+    kInfo,
+    kOthers,
+    kKill,
+    kName,
+    kFence,
+    kScript
+  };
 
   void ask(std::string& out, Asked what, std::initializer_list<std::string_view> command);
+  void find_fence(std::string_view text) const;
   Step refuse_or_retry(const std::string& what, const std::string& error);
   void ask_second_round(std::string& out);
   void find_others(std::string_view list);

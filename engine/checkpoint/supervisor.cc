@@ -42,6 +42,7 @@ Supervisor::Supervisor(SupervisorSettings settings, Graph graph, Deployment depl
       clock_(clock),
       choice_(settings_.restore),
       state_changes_(settings_.state_changes),
+      hold_(settings_.hold),
       sources_(std::make_shared<SourceRegistry>()) {}
 
 Supervisor::~Supervisor() = default;
@@ -60,6 +61,7 @@ Supervisor::Outcome Supervisor::run() {
 Supervisor::Outcome Supervisor::run_attempts() {
   CheckpointStorage storage(settings_.checkpoint_folder, CheckpointStorage::Access::kOwn,
                             settings_.is_durable);
+  open_foreign();
   Duration pause = settings_.first_backoff;
   std::size_t failures = 0;
   while (true) {
@@ -67,6 +69,7 @@ Supervisor::Outcome Supervisor::run_attempts() {
     std::string what;
     try {
       const Outcome outcome = run_attempt(storage);
+      if (!taken_over_.empty()) finish_take_over(storage);
       set_state(JobProgress::State::kFinished);
       return outcome;
     } catch (const Error& e) {
@@ -192,6 +195,16 @@ std::map<std::string, std::shared_ptr<SourceWatermarks>> Supervisor::event_time(
 
 namespace {
 
+// Deletes nothing, so that another job may go on with its own.
+std::unique_ptr<CheckpointStorage> open_folder(const ForeignCheckpoint& from,
+                                               CheckpointStorage::Access access, bool is_durable) {
+  if (!std::filesystem::is_directory(from.folder)) {
+    // Made by whoever locks it: a job that does not exist gets none.
+    access = CheckpointStorage::Access::kReadOnly;
+  }
+  return std::make_unique<CheckpointStorage>(from.folder, access, is_durable);
+}
+
 void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
                    const Manifest& manifest) {
   try {
@@ -208,14 +221,61 @@ void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
 
 }  // namespace
 
+void Supervisor::open_foreign() {
+  // A replay must have ended; the job whose checkpoint a first start begins with may go on.
+  if (settings_.take_over)
+    foreign_ =
+        open_folder(*settings_.take_over, CheckpointStorage::Access::kOwn, settings_.is_durable);
+  else if (settings_.first_from)
+    foreign_ = open_folder(*settings_.first_from, CheckpointStorage::Access::kReadOnly,
+                           settings_.is_durable);
+}
+
+RestorePoint Supervisor::choose(const std::optional<CommitRecord>& record,
+                                const CheckpointStorage& storage) {
+  is_state_foreign_ = false;
+  if (settings_.take_over) {
+    TakeOverPoint chosen =
+        choose_take_over(settings_.job, record, storage, *settings_.take_over, *foreign_, graph_);
+    if (!chosen.point) {
+      taken_over_ = chosen.lineage;
+      return {};
+    }
+    is_state_foreign_ = true;
+    return std::move(*chosen.point);
+  }
+  if (choice_.kind == RestoreChoice::Kind::kLatest) refuse_unfinished_hand_over(storage, record);
+  RestorePoint point = choose_restore_point(settings_.job, record, storage, choice_);
+  if (!settings_.first_from || record || point.manifest) return point;
+  is_state_foreign_ = true;
+  return choose_foreign_start(std::move(point), *settings_.first_from, *foreign_, graph_);
+}
+
+// Nothing of the job runs any more.
+void Supervisor::finish_take_over(const CheckpointStorage& storage) const {
+  TM_CRASH_POINT("take_over_decided");
+  for (const auto& step : settings_.after_take_over) step(taken_over_);
+  remove_hand_over(storage);
+  log(LogLevel::kInfo, "job " + settings_.job + " has taken over " + taken_over_ +
+                           "; start it without --take-over to go on");
+}
+
 RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
   TM_CRASH_POINT("before_init");
   attempt.protocol = deployment_.make_protocol(attempt.resources, storage);
   const auto record = attempt.protocol->acquire();
   TM_CRASH_POINT("after_fence");
-  RestorePoint point = choose_restore_point(settings_.job, record, storage, choice_);
+  RestorePoint point = choose(record, storage);
+  if (!taken_over_.empty()) return point;
   // Only now: a refused start changes nothing.
   storage.remove_unfinished();
+  if (settings_.take_over) {
+    note_hand_over(storage, point.lineage);
+    storage.audit(point.why);
+    TM_CRASH_POINT("take_over_noted");
+  } else {
+    remove_hand_over(storage);
+  }
   log(LogLevel::kInfo, "job " + settings_.job + ": " + point.why);
   if (choice_.kind != RestoreChoice::Kind::kLatest || !choice_.assume_committed.empty()) {
     storage.audit(point.why + (choice_.accept_duplicates ? ", duplicates accepted" : ""));
@@ -228,7 +288,7 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
                       point.manifest->backend + ", this run has " + settings_.backend +
                       "; keep the backend, or begin under another name (--as)");
     }
-    restore_state(*attempt.store, storage, *point.manifest);
+    restore_state(*attempt.store, is_state_foreign_ ? *foreign_ : storage, *point.manifest);
     for (const std::string& done : rename_states(state_changes_, *point.manifest, *attempt.store))
       storage.audit(done);
     TM_CRASH_POINT("mid_restore");
@@ -260,9 +320,11 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   }
   attempt.resources.lend(attempt.control);
   attempt.resources.lend(*attempt.sources);
+  attempt.resources.lend(hold_);
   attempt.point = prepare(attempt, storage);
+  if (!taken_over_.empty()) return Outcome::kStopped;
   attempt.info = {settings_.job, attempt.point.next, CheckpointStorage::new_id(attempt.point.next),
-                  attempt.point.is_new_lineage && attempt.point.manifest};
+                  attempt.point.is_new_lineage && attempt.point.manifest && !is_state_foreign_};
   attempt.resources.lend(attempt.info);
   attempt.resources.lend(attempt.freshness);
   const auto& manifest = attempt.point.manifest;
@@ -271,7 +333,9 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   Coordinator::Settings coordinator;
   coordinator.job = settings_.job;
   coordinator.lineage = attempt.point.lineage;
-  coordinator.parent = manifest ? manifest->checkpoint : "";
+  // A first start that is killed before its commit is one again, also with another job's state.
+  const bool has_parent = manifest && (!is_state_foreign_ || settings_.take_over);
+  coordinator.parent = has_parent ? manifest->checkpoint : "";
   coordinator.next = attempt.point.next;
   coordinator.interval = settings_.checkpoint_interval;
   coordinator.retained = settings_.retained_checkpoints;
@@ -351,6 +415,12 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
     if (committed != last_seen) {
       last_seen = committed;
       committed_in_attempt_ = true;
+      if (settings_.take_over) {
+        // Decided. No record flows: what must follow comes first.
+        attempt.scheduler->stop();
+        taken_over_ = attempt.point.lineage;
+        return Outcome::kStopped;
+      }
       attempt.control.released = true;
       choice_ = {};  // a choice counts once
       state_changes_ = {};

@@ -20,7 +20,9 @@
 #include "engine/checkpoint/snapshot_store.h"
 #include "engine/checkpoint/state_changes.h"
 #include "engine/checkpoint/storage.h"
+#include "engine/checkpoint/take_over.h"
 #include "engine/graph/graph.h"
+#include "engine/runtime/source_hold.h"
 #include "engine/time/source_registry.h"
 
 namespace tidemill {
@@ -39,6 +41,15 @@ struct SupervisorSettings {
   RestoreChoice restore;
   StateChanges state_changes;
   std::string backend;  // a name for the manifest
+  // What the sources stop before from the start on; nothing: they are not held.
+  SourceHold::Offsets hold;
+  // A run that commits the take-over, does what must follow it, and ends.
+  std::optional<ForeignCheckpoint> take_over;
+  // After the commit, with nothing of the job running; again if a run ended within. The lineage
+  // names the take-over.
+  std::vector<std::function<void(const std::string& lineage)>> after_take_over;
+  // Whose state a first start begins with.
+  std::optional<ForeignCheckpoint> first_from;
 };
 
 // What the engine does not know how to make. Each attempt makes its own; the maker lends what
@@ -93,6 +104,8 @@ class Supervisor {
   std::future<std::string> request_stop_with_savepoint();
   // A checkpoint at once.
   void request_checkpoint();
+  // Where the sources stop before without ending.
+  [[nodiscard]] SourceHold& source_hold() { return hold_; }
 
   [[nodiscard]] JobProgress progress() const;
   // Event time per source of the current attempt.
@@ -104,6 +117,9 @@ class Supervisor {
   Outcome run_attempt(CheckpointStorage& storage);
   Outcome drive(Attempt& attempt);
   RestorePoint prepare(Attempt& attempt, CheckpointStorage& storage);
+  void open_foreign();
+  RestorePoint choose(const std::optional<CommitRecord>& record, const CheckpointStorage& storage);
+  void finish_take_over(const CheckpointStorage& storage) const;
   void wait_for_work();
   void set_state(JobProgress::State state);
   bool back_off(Duration pause);
@@ -131,6 +147,10 @@ class Supervisor {
   RestoreChoice choice_;
   StateChanges state_changes_;
   std::atomic<StopMode> stop_mode_{StopMode::kNone};
+  std::unique_ptr<CheckpointStorage> foreign_;  // of the checkpoint that is no own one
+  bool is_state_foreign_ = false;               // in this attempt
+  std::string taken_over_;                      // its lineage, once it is committed
+  SourceHold hold_;
   std::atomic<bool> checkpoint_requested_{false};
   bool committed_in_attempt_ = false;
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -52,6 +53,8 @@ enum class SplitState : std::uint8_t {
   kFinished,  // the bounded end is reached: no record will come
 };
 
+constexpr std::int64_t kNoHold = std::numeric_limits<std::int64_t>::max();
+
 struct SplitStatus {
   std::string name;    // stable over restarts: "user-events:3"
   std::string source;  // topic or directory, for people and for rejected records
@@ -60,6 +63,9 @@ struct SplitStatus {
   SplitState state = SplitState::kReading;
   bool is_paused = false;  // set by the runtime (drift alignment): do not poll it
   bool is_held = false;    // set by the reader: it cannot be polled just now; no idle time passes
+  // Set by the runtime: the first record not to be read for now, as if it were not there yet. The
+  // split is not finished by that. When all before it is read, next_offset is this.
+  std::int64_t hold = kNoHold;
   std::optional<EventTime>
       announced;  // set by the reader: a watermark that came with the data, behind what was polled
   std::optional<bool> announced_idle;  // set by the reader: somebody said that nothing (true) or

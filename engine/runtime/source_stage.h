@@ -18,6 +18,7 @@
 #include "engine/graph/graph.h"
 #include "engine/operator/back_pressure.h"
 #include "engine/operator/source.h"
+#include "engine/runtime/source_hold.h"
 #include "engine/runtime/source_meter.h"
 #include "engine/runtime/source_settings.h"
 #include "engine/time/source_watermarks.h"
@@ -58,6 +59,9 @@ class SourceStage final : public SourceDriver, private Snapshotable {
                     std::ranges::all_of(restored_, [](const auto& p) { return p.is_finished; });
     reader_ = make_reader(ctx, restored_);
     ctx.attach(*this);
+    if (auto* hold = ctx.resources().find<SourceHold>()) {
+      hold_.emplace(*hold, [this]() -> std::vector<SplitStatus>& { return reader_->splits(); });
+    }
     add_new_splits();
   }
 
@@ -67,10 +71,12 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       return end_input();
     if (!control_.released.load(std::memory_order_acquire) ||
         control_.stopped.load(std::memory_order_acquire) ||
-        (pressure_ != nullptr && pressure_->is_exhausted())) {
+        (pressure_ != nullptr && pressure_->is_exhausted()) || (hold_ && !hold_->enter())) {
       on_blocked();
       return forward_event_time();
     }
+    const SourceHold::Turn turn(hold_ ? &*hold_ : nullptr);
+    is_held_ = hold_ && hold_->is_held();
     watermarks_->start();
     const auto now = clock_.monotonic();
     // Counted by what held since the last step, before what other subtasks have said since changes
@@ -89,7 +95,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
 
   [[nodiscard]] std::chrono::nanoseconds next_alarm() const override {
     auto next = std::chrono::nanoseconds::max();
-    if (!settings_.idle || !last_step_) return next;
+    if (!settings_.idle || !last_step_ || is_held_) return next;
     for (std::size_t i = 0; i < splits_.size(); ++i) {
       const Split& split = splits_[i];
       if (split.is_idle || split.is_finished || !counts_idle_time(reader_->splits()[i])) continue;
@@ -121,7 +127,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   void add_new_splits() {
     auto& all = reader_->splits();
     while (splits_.size() < all.size()) {
-      const SplitStatus& status = all[splits_.size()];
+      SplitStatus& status = all[splits_.size()];
+      if (hold_) hold_->tell(status);
       Split split;
       split.generator = generator_;
       split.was_finished = was_finished_;
@@ -143,10 +150,11 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     }
   }
 
+  // While a hold is in force nobody waits for a split that waits at its offset.
   void hold_drifting() {
     auto& all = reader_->splits();
     for (std::size_t i = 0; i < splits_.size(); ++i)
-      all[i].is_paused = watermarks_->must_wait(splits_[i].id);
+      all[i].is_paused = !is_held_ && watermarks_->must_wait(splits_[i].id);
   }
 
   // Nothing is read any more: every split ends where it stands.
@@ -161,7 +169,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
 
   // Only time during which the split could be polled and was empty counts.
   void count_idle_time(std::chrono::nanoseconds now) {
-    if (last_step_ && settings_.idle) {
+    if (last_step_ && settings_.idle && !is_held_) {
       const auto passed = now - *last_step_;
       const auto& all = reader_->splits();
       for (std::size_t i = 0; i < splits_.size(); ++i) {
@@ -480,6 +488,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   std::vector<SplitPosition> restored_;
   bool was_finished_ = false;  // all of it, in the checkpoint
   std::unique_ptr<SourceReader<Raw>> reader_;
+  std::optional<SourceHold::Member> hold_;  // none: nobody holds (tests)
+  bool is_held_ = false;                    // in the last step
   std::vector<Split> splits_;
   SourceBatch<Raw> batch_;
   std::optional<std::chrono::nanoseconds> last_step_;

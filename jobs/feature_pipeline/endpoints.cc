@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "connectors/formats/rejected_json.h"
+#include "connectors/redis/key_move.h"
 #include "connectors/redis/sink.h"
 #include "connectors/redis/startup_check.h"
 #include "engine/base/error.h"
@@ -66,6 +67,19 @@ void add_redis_sink(Environment& env, const Stream<FeatureRow>& rows,
   settings.ttl = redis_ttl_of(config, windows);
   const std::string prefix = env.key_prefix() + config.text("sinks.redis.key_prefix");
   rows.sink_to("rows_to_redis", redis_sink(settings), RowJson(windows, prefix, true));
+  if (env.taken_over()) {
+    RedisKeyMove move;
+    move.server = settings.writer.server;
+    move.job = env.job();
+    move.replay = env.job() + "." + *env.taken_over();
+    move.prefix = config.text("sinks.redis.key_prefix");
+    move.replay_prefix = prefix;
+    move.kept_prefix = "before-" + prefix;
+    env.after_take_over([move](const std::string& lineage) mutable {
+      move.id = lineage;
+      (void)move_redis_keys(move, SystemClock());
+    });
+  }
   env.check([server = settings.writer.server](std::vector<Finding>& findings) {
     const SystemClock clock;
     try {

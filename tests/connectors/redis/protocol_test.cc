@@ -163,8 +163,10 @@ TEST(RedisGreeting, LogsInClosesOldConnectionsAndLoadsTheScript) {
   for (const char* kept : {"$1\r\n3\r\n", "$1\r\n7\r\n", "$1\r\n8\r\n", "$1\r\n9\r\n"})
     EXPECT_FALSE(server.has_said(std::string("KILL\r\n$2\r\nID\r\n") + kept)) << kept;
   EXPECT_TRUE(server.has_said("SETNAME\r\n$29\r\ntidemill/features/redis/0@700\r\n"));
+  EXPECT_TRUE(server.has_said("GET\r\n$23\r\ntidemill:fence:features\r\n"));
   for (int i = 0; i < 4; ++i)
     EXPECT_EQ(server.answer(Kind::kInteger, ""), RedisGreeting::Step::kMore);
+  EXPECT_EQ(server.answer(Kind::kText, "700"), RedisGreeting::Step::kMore);  // not younger
   EXPECT_EQ(server.answer(Kind::kText, "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"),
             RedisGreeting::Step::kDone);
   EXPECT_EQ(server.greeting.script_sha(), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
@@ -186,6 +188,27 @@ TEST(RedisGreeting, GivesWayToAYoungerInstance) {
   }
 }
 
+TEST(RedisGreeting, GivesWayToAYoungerFence) {
+  const RedisAddress address = parse_redis_url("redis://h");
+  const RedisWriterName name{.job = "features", .sink = "redis", .subtask = 0, .epoch = 600};
+  Greeted server(address, &name, "return 1");
+  ASSERT_EQ(server.answer(Kind::kText, "run_id:abc\r\n"), RedisGreeting::Step::kMore);
+  ASSERT_EQ(server.answer(Kind::kText, ""), RedisGreeting::Step::kMore);
+  ASSERT_EQ(server.answer(Kind::kStatus, "OK"), RedisGreeting::Step::kMore);
+  try {
+    static_cast<void>(server.answer(Kind::kText, "601"));
+    FAIL() << "writes on";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kFenced);
+    EXPECT_NE(std::string(error.what()).find("tidemill:fence:features"), std::string::npos);
+  }
+}
+
+TEST(RedisGreeting, FindsAllConnectionsOfAJob) {
+  EXPECT_EQ(redis_connections_of(kClients, "features"),
+            (std::vector<std::string>{"4", "5", "6", "7", "9"}));
+}
+
 TEST(RedisGreeting, GoesOnWhereConnectionsMayNotBeListed) {
   const RedisAddress address = parse_redis_url("redis://h");
   const RedisWriterName name{
@@ -198,7 +221,9 @@ TEST(RedisGreeting, GoesOnWhereConnectionsMayNotBeListed) {
                           "NOPERM this user has no permissions to run the 'client|list' command"),
             RedisGreeting::Step::kMore);
   EXPECT_TRUE(server.has_said("tidemill/a_job_with___odd____name/redis/0@600"));
-  EXPECT_EQ(server.answer(Kind::kStatus, "OK"), RedisGreeting::Step::kDone);
+  EXPECT_EQ(server.answer(Kind::kStatus, "OK"), RedisGreeting::Step::kMore);
+  EXPECT_EQ(server.answer(Kind::kError, "NOPERM this user has no permissions to access a key"),
+            RedisGreeting::Step::kDone);
   EXPECT_FALSE(server.greeting.is_fenced());
 }
 

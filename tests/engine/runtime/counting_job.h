@@ -43,13 +43,15 @@ struct Memory final : BackPressure {
 
 class CountingJob {
  public:
-  CountingJob(std::size_t inputs, int parallelism) {
+  // `hold` may be null and outlives it.
+  CountingJob(std::size_t inputs, int parallelism, SourceHold* hold = nullptr) {
     std::vector<std::string> names;
     for (std::size_t i = 0; i < inputs; ++i) names.push_back("p" + std::to_string(i));
     script = std::make_shared<Script<std::int64_t>>(names);
     rows = std::make_shared<MemoryRows>();
     resources_.lend(control);
     resources_.lend(sources_);
+    if (hold != nullptr) resources_.lend(*hold);
     resources_.lend<BackPressure>(memory);
     control.released = true;
     auto graph = std::make_shared<GraphBuilder>();
