@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get, token } from "./api";
 import { Sparkline } from "./chart";
 import { CheckpointsView } from "./checkpoints";
-import { Chip, Waiting, state_kind } from "./components";
+import { Chip, Guard, Waiting, state_kind } from "./components";
 import { ConfigView } from "./config";
 import { ExceptionsView } from "./exceptions";
 import { ago, clock_time, date_time, duration, kUnknown, rate, roughly, si, words } from "./format";
@@ -259,20 +259,22 @@ function Job(props: { base: string; prefix: string; root: string | null; name: s
       </Top>
       <main>
       <ConnectionLost live={live} now={now} />
-      <Figures live={live} now={now} />
+      <Guard><Figures live={live} now={now} /></Guard>
       <Tabs view={view} prefix={props.prefix} problems={problems} />
       <div class="view" id="view" role="tabpanel" aria-labelledby={`tab-${view}`} tabIndex={-1}>
-        {view === "overview" && <OverviewView live={live} line={line} />}
-        {view === "graph" && <GraphView live={live} />}
-        {view === "freshness" && <FreshnessView base={base} />}
-        {view === "checkpoints" && <CheckpointsView base={base} />}
-        {view === "late" && <LateView base={base} />}
-        {view === "keys" && <KeysView base={base} />}
-        {view === "exceptions" && <ExceptionsView base={base} runs={props.root === null ? null : base} />}
-        {view === "state" && <StateView base={base} />}
-        {view === "replays" && <ReplaysView live={live} root={props.root} job={props.name} />}
-        {view === "config" && <ConfigView base={base} />}
-        {view === "logs" && <LogsView base={base} />}
+        <Guard key={view}>
+          {view === "overview" && <OverviewView live={live} line={line} />}
+          {view === "graph" && <GraphView live={live} />}
+          {view === "freshness" && <FreshnessView base={base} />}
+          {view === "checkpoints" && <CheckpointsView base={base} />}
+          {view === "late" && <LateView base={base} />}
+          {view === "keys" && <KeysView base={base} />}
+          {view === "exceptions" && <ExceptionsView base={base} runs={props.root === null ? null : base} />}
+          {view === "state" && <StateView base={base} />}
+          {view === "replays" && <ReplaysView live={live} root={props.root} job={props.name} />}
+          {view === "config" && <ConfigView base={base} />}
+          {view === "logs" && <LogsView base={base} />}
+        </Guard>
       </div>
       </main>
     </div>

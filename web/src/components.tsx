@@ -1,6 +1,6 @@
 // The parts that views are made of.
 import type { ComponentChildren, JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useErrorBoundary, useState } from "preact/hooks";
 import type { ApiError } from "./api";
 import { ago, clock_time, date_time } from "./format";
 import type { Maybe } from "./types";
@@ -99,6 +99,19 @@ export function Table<Row>(props: {
           ))}
         </tbody>
       </table>
+    </div>
+  );
+}
+
+// An answer that is not as agreed costs its own view only. Give it a key, so that another view begins anew.
+export function Guard(props: { children: ComponentChildren }): JSX.Element {
+  const [error, again] = useErrorBoundary() as [unknown, () => void];
+  if (error === undefined || error === null) return <>{props.children}</>;
+  return (
+    <div class="notice bad" role="alert">
+      <p>This cannot be shown, the answer is not as expected: {String(error)}</p>
+      <p class="next">Do page and job have the same version? The answers themselves are at /api/v1.</p>
+      <button type="button" onClick={again}>try again</button>
     </div>
   );
 }

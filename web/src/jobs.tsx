@@ -35,6 +35,19 @@ export function TokenForm(props: { error: ApiError | null; changed: () => void }
 
 const problem_count = (line: JobLine): number => (Array.isArray(line.problems) ? line.problems.length : (line.problems ?? 0));
 
+function ProblemNames(props: { line: JobLine }): JSX.Element {
+  const { problems } = props.line;
+  if (problem_count(props.line) === 0) return <span class="quiet">none</span>;
+  if (!Array.isArray(problems)) return <Chip kind="warn" text={String(problems)} />;
+  return (
+    <span class="chips">
+      {problems.map((problem) => (
+        <Chip key={problem.id} kind={problem.severity === "error" ? "bad" : "warn"} text={words(problem.id)} />
+      ))}
+    </span>
+  );
+}
+
 export function JobsView(props: { root: string; changed: () => void }): JSX.Element {
   const { data, error } = use_poll<{ jobs: JobLine[] }>(`${props.root}/jobs`, 2_000);
   const now = use_now();
@@ -58,13 +71,13 @@ export function JobsView(props: { root: string; changed: () => void }): JSX.Elem
         columns={[
           { title: "job", value: (j) => <a href={`#/job/${encodeURIComponent(j.name)}/overview`}>{j.name}</a>, sort: (j) => j.name },
           { title: "state", value: (j) => <Chip kind={state_kind(j.state)} text={words(j.state)} />, sort: (j) => j.state },
-          { title: "since", value: (j) => <Ago at_ms={j.since_ms} now={now} />, sort: (j) => j.since_ms, number: true },
           {
             title: "problems",
-            value: (j) => (problem_count(j) === 0 ? <span class="quiet">none</span> : <Chip kind="warn" text={Array.isArray(j.problems) ? j.problems.map((p) => words(p.id)).join(", ") : String(j.problems)} />),
+            value: (j) => <ProblemNames line={j} />,
             sort: problem_count,
             wrap: true,
           },
+          { title: "since", value: (j) => <Ago at_ms={j.since_ms} now={now} />, sort: (j) => j.since_ms, number: true },
           { title: "events", value: (j) => rate(j.rate), sort: (j) => j.rate, number: true },
           { title: "freshness p99", value: (j) => duration(j.freshness_p99_ms), sort: (j) => j.freshness_p99_ms, number: true },
           { title: "lag", value: (j) => si(j.lag_records), sort: (j) => number(j.lag_records), number: true },

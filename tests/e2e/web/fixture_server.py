@@ -31,6 +31,7 @@ class FixtureServer:
     def __init__(self, kind="job", graph=canned.small_graph, trouble=False, text=None, token=None, replay=None, every_s=1.0):
         self.kind, self.graph, self.trouble, self.text, self.token, self.replay = kind, graph, trouble, text, token, replay
         self.every_s = every_s
+        self.broken = set()  # calls whose answer has no field
         self.is_silent = False  # a dead process: connections end, nothing is answered
         self.requests = []
         handler = type("Handler", (_Handler,), {"fixture": self})
@@ -53,6 +54,8 @@ class FixtureServer:
 
     def of_job(self, path, query, job="features"):
         text, trouble = self.text, self.trouble
+        if path in self.broken:
+            return {}
         answers = {
             "status": lambda: self.status(job), "graph": self.graph, "freshness": canned.freshness,
             "checkpoints": lambda: canned.checkpoints(trouble), "late": lambda: canned.late(trouble, text), "keys": lambda: canned.keys(text),

@@ -17,7 +17,8 @@ def test_jobs(window, server, width, colours):
     rows = one.page.get_by_role("region", name="jobs").locator("tbody tr")
     expect(rows).to_have_count(5)
     expect(rows.nth(0)).to_contain_text("crash loop")
-    expect(rows.nth(1)).to_contain_text("slow sink, late producer, hot key")
+    expect(rows.nth(1).locator("td").nth(2).locator(".chip")).to_have_text(["slow sink", "late producer", "hot key"])
+    expect(rows.nth(1).get_by_text("slow sink")).to_be_in_viewport(ratio=1)
     expect(rows.nth(2)).to_contain_text("none")
     assert one.axe() == "[]"
     one.page.get_by_role("link", name="clicks").click()

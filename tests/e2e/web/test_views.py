@@ -176,6 +176,19 @@ def test_live_numbers_change_and_a_dead_job_is_said_to_be(window):
         expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_an_answer_that_is_not_as_agreed_costs_its_view_only(window):
+    with FixtureServer() as server:
+        server.broken = {"keys"}
+        page = window(server.url + "#/keys").page
+        expect(page.get_by_role("alert")).to_contain_text("This cannot be shown")
+        expect(page.locator(".connection")).to_have_text("live")
+        go(page, "late")
+        expect(page.get_by_role("region", name="disorder by partition")).to_be_visible()
+        server.broken = set()
+        go(page, "keys")
+        expect(page.get_by_role("tabpanel")).to_contain_text("Skew")
+
+
 def test_text_of_a_job_is_text(window):
     with FixtureServer(trouble=True, text=canned.HOSTILE) as server:
         one = window(server.url)
