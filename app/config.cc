@@ -458,7 +458,7 @@ std::map<std::string, std::string> Config::below(const std::string& prefix) cons
   return found;
 }
 
-std::string Config::print() const {
+std::vector<Config::Effective> Config::effective() const {
   std::set<std::string> keys;
   for (const ConfigKey& k : known_) {
     if (!k.name.ends_with(".*") && maybe(k.name)) keys.insert(k.name);
@@ -466,14 +466,21 @@ std::string Config::print() const {
   for (const auto* layer : {&file_, &environment_, &set_}) {
     for (const auto& [key, value] : *layer) keys.insert(key);
   }
-  YAML::Emitter out;
-  std::string printed;
+  std::vector<Effective> all;
   for (const std::string& key : keys) {
-    YAML::Emitter value;
-    value << (is_secret(key) ? "***" : without_password(text(key)));
     const ConfigValue* found = find(key);
-    printed +=
-        key + ": " + value.c_str() + "  # " + (found != nullptr ? found->origin : "default") + "\n";
+    all.push_back({key, is_secret(key) ? "***" : without_password(text(key)),
+                   found != nullptr ? found->origin : "default"});
+  }
+  return all;
+}
+
+std::string Config::print() const {
+  std::string printed;
+  for (const Effective& setting : effective()) {
+    YAML::Emitter value;
+    value << setting.value;
+    printed += setting.key + ": " + value.c_str() + "  # " + setting.origin + "\n";
   }
   return printed;
 }

@@ -57,6 +57,12 @@ class Config {
   // Everything below `prefix` + "." (pass-through settings), without the prefix.
   [[nodiscard]] std::map<std::string, std::string> below(const std::string& prefix) const;
 
+  struct Effective {
+    std::string key;
+    std::string value;   // secrets as ***
+    std::string origin;  // "default", or as of ConfigValue
+  };
+  [[nodiscard]] std::vector<Effective> effective() const;
   // The effective settings as YAML, with a comment naming the origin of each.
   [[nodiscard]] std::string print() const;
   [[nodiscard]] const std::vector<ConfigKey>& known() const { return known_; }

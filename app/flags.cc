@@ -45,6 +45,7 @@ constexpr SettingFlag kSettings[] = {
      "JOB.NAME[/ID]: take the state of a replay that stands at the same offsets, then end"},
     {"rate", "limit of the sources, e.g. 50MB/s or 20000/s"},
     {"http", "ADDR:PORT of metrics, health and the page; none: off"},
+    {"control", "PATH of a Unix socket by which this job is controlled"},
     {"log.level", "debug, info, warn or error"},
     {"log.format", "text or json"},
 };

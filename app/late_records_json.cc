@@ -1,6 +1,6 @@
 #include <string>
 
-#include "app/http_status.h"
+#include "app/metrics_text.h"
 #include "connectors/formats/json_writer.h"
 
 namespace tidemill {

@@ -1,5 +1,7 @@
 #include "app/logging.h"
 
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -22,10 +24,15 @@ spdlog::level::level_enum level_of(LogLevel level) {
 }
 
 bool is_json_format = false;  // set once, before any other thread runs
+std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> recent;  // likewise
 
 }  // namespace
 
 bool logs_json() { return is_json_format; }
+
+std::vector<std::string> recent_log_lines(std::size_t most) {
+  return recent ? recent->last_formatted(most) : std::vector<std::string>();
+}
 
 void set_up_logging(const std::string& level, const std::string& format) {
   spdlog::drop("tidemill");  // of a job that this process has run before
@@ -50,6 +57,10 @@ void set_up_logging(const std::string& level, const std::string& format) {
   logger->set_pattern(is_json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%v})"
                               : start + "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
                       spdlog::pattern_time_type::utc);
+  recent = std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(kLogLinesKept);
+  recent->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+      "%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc, ""));
+  logger->sinks().push_back(recent);
   set_log_sink([logger, is_json](LogLevel l, const std::string& message) {
     if (!is_json) {
       logger->log(level_of(l), "{}", message);

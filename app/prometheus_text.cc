@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "app/http_status.h"
+#include "app/metrics_text.h"
 
 namespace tidemill {
 namespace {

@@ -9,7 +9,8 @@
 
 #include "app/checkpoint_tools.h"
 #include "app/flags.h"
-#include "app/http_status.h"
+#include "app/job_api.h"
+#include "app/job_view.h"
 #include "app/logging.h"
 #include "app/progress.h"
 #include "app/stop_signals.h"
@@ -210,9 +211,14 @@ int run_to_the_end(const Environment& env) {
                         metrics, clock);
   const StopSignals signals([&] { supervisor.request_stop(); },
                             env.config().duration("stop_timeout"));
-  const std::unique_ptr<HttpStatus> http =
-      serve_status(env.config().text("http"), env.job(), supervisor, metrics);
-  if (http) log(LogLevel::kInfo, "metrics and health: http://" + http->address());
+  const Plan plan =
+      make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
+  JobView view(env, supervisor, plan, clock);
+  JobApi api;
+  view.add_to(api);
+  const auto http = serve_job(env.config().text("http"), api);
+  const auto control = serve_control(env.config().text("control"), api);
+  if (http) log(LogLevel::kInfo, "page, metrics and health: http://" + http->address());
   Supervisor::Outcome outcome{};
   {
     const ProgressReporter progress(supervisor, env, clock);
@@ -263,6 +269,7 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   (void)make_deployment(env);
   (void)config.duration("stop_timeout");
   check_http_address(config.text("http"));
+  check_control_path(config.text("control"));
   (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
   if (!flags->validate) end_at_stop_signals();
   run_checks(env, flags->validate);
@@ -312,7 +319,8 @@ std::vector<ConfigKey> common_keys() {
       {"hold.offsets", "", "TOPIC:P=N,…: the sources stop before these without ending"},
       {"take.over", "", "JOB.NAME[/ID]: go on with the state of a replay, then end"},
       {"rate", "", "limit of the sources: 50MB/s or 20000/s"},
-      {"http", "127.0.0.1:8081", "address of metrics and health, or none"},
+      {"http", "127.0.0.1:8081", "address of the page, metrics and health, or none"},
+      {"control", "", "path of the Unix socket by which this job is controlled"},
       {"log.level", "info", "debug, info, warn or error"},
       {"log.format", "text", "text or json"},
   };

@@ -31,9 +31,9 @@ std::string text_of(const Tcp::endpoint& endpoint) {
 
 class BeastServer final : public Server {
  public:
-  BeastServer(ServerSettings settings, Handler handler)
+  BeastServer(ServerSettings settings, Callbacks callbacks)
       : workers_(static_cast<std::size_t>(std::max(1, settings.threads))),
-        shared_(std::make_shared<Shared>(std::move(settings), std::move(handler), workers_)),
+        shared_(std::make_shared<Shared>(std::move(settings), std::move(callbacks), workers_)),
         tcp_(context_),
         unix_(context_) {
     const ServerSettings& s = shared_->settings;
@@ -177,8 +177,8 @@ class BeastServer final : public Server {
 
 }  // namespace
 
-std::unique_ptr<Server> serve(ServerSettings settings, Handler handler) {
-  return std::make_unique<BeastServer>(std::move(settings), std::move(handler));
+std::unique_ptr<Server> serve(ServerSettings settings, Callbacks callbacks) {
+  return std::make_unique<BeastServer>(std::move(settings), std::move(callbacks));
 }
 
 }  // namespace tidemill::http

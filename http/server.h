@@ -38,7 +38,7 @@ using Admission = std::variant<std::monostate, Response, Upload>;
 
 // Called from the server's threads at the same time; may block. What it throws is answered by 500
 // with the text of the error's first line hidden: handlers say what may be seen.
-struct Handler {
+struct Callbacks {
   std::function<Response(const Request&)> answer;
   // With the head only, before a body is read: a Response ends the request. May be empty.
   std::function<Admission(const Request& head)> admit;
@@ -55,7 +55,7 @@ class Server {
 // Serves until destroyed. A Unix socket gets mode 0600; a file left by a dead server is replaced.
 // Throws Error(kConfig): no such address, no free port, another process answers on the socket, a
 // certificate that cannot be used.
-[[nodiscard]] std::unique_ptr<Server> serve(ServerSettings settings, Handler handler);
+[[nodiscard]] std::unique_ptr<Server> serve(ServerSettings settings, Callbacks callbacks);
 
 // Of "ADDR:PORT" or "unix:…": whether only this machine can reach it. Throws Error(kConfig) for
 // what is neither.

@@ -31,12 +31,12 @@ namespace bhttp = boost::beast::http;
 // What the connections of a server share.
 struct Shared {
   ServerSettings settings;
-  Handler handler;
+  Callbacks callbacks;
   asio::thread_pool& workers;
   std::atomic<std::size_t> connections{0};
 
-  Shared(ServerSettings s, Handler h, asio::thread_pool& w)
-      : settings(std::move(s)), handler(std::move(h)), workers(w) {}
+  Shared(ServerSettings s, Callbacks c, asio::thread_pool& w)
+      : settings(std::move(s)), callbacks(std::move(c)), workers(w) {}
 };
 
 template <class Stream>
@@ -139,8 +139,8 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
       value += field.value();
     }
     call([this]() -> Admission {
-      if (!shared_->handler.admit) return {};
-      return shared_->handler.admit(request_);
+      if (!shared_->callbacks.admit) return {};
+      return shared_->callbacks.admit(request_);
     });
   }
 
@@ -154,7 +154,8 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
       try {
         *result = ask();
       } catch (const std::exception& e) {
-        if (self->shared_->handler.failed) self->shared_->handler.failed(self->request_, e.what());
+        if (self->shared_->callbacks.failed)
+          self->shared_->callbacks.failed(self->request_, e.what());
         failure.emplace();
         failure->status = 500;
         failure->body =
@@ -237,7 +238,7 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     ask();
   }
   void ask() {
-    call([this] { return shared_->handler.answer(request_); });
+    call([this] { return shared_->callbacks.answer(request_); });
   }
 
   template <class Message>

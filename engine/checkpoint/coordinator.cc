@@ -48,6 +48,10 @@ Coordinator::Coordinator(Settings settings, const Plan& plan, CheckpointStorage&
 
 void Coordinator::acknowledge(TaskSnapshot snapshot) {
   const std::lock_guard lock(mutex_);
+  if (!snapshot.entries.empty()) {
+    slowest_ = snapshot.entries.front().operator_name;
+    slowest_subtask_ = snapshot.entries.front().subtask;
+  }
   acknowledged_.push_back(std::move(snapshot));
 }
 
@@ -72,6 +76,7 @@ void Coordinator::trigger() {
   is_savepoint_ = std::exchange(savepoint_requested_, false);
   in_flight_ = next_++;
   triggered_at_ = clock_.monotonic();
+  triggered_ms_ = clock_.processing_time().ms;
   job_->request_checkpoint(*in_flight_);
 }
 
@@ -88,8 +93,10 @@ void Coordinator::complete() {
     acknowledged_ = acknowledged;
     TM_CRASH_POINT("commit_before_snapshot");
   }
+  drained_at_ = clock_.monotonic();
   stored = store(id);
   if (!stored) return;
+  stored_at_ = clock_.monotonic();
   TM_CRASH_POINT("after_snapshot");
   const auto& [manifest, hash] = *stored;
   if (!TM_BROKEN("commit_before_snapshot")) protocol_.commit(record_of(manifest, hash));
@@ -109,6 +116,7 @@ void Coordinator::complete() {
   opened_at_ = last_end_;
   duration_us_.record(static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(last_end_ - triggered_at_).count()));
+  note(id, CheckpointRun::Result::kCommitted, "");
   in_flight_.reset();
   remove_old();
 }
@@ -128,6 +136,7 @@ std::optional<std::pair<Manifest, std::uint64_t>> Coordinator::store(const std::
     std::uint64_t bytes = 0;
     for (const StoredFile& f : manifest.files) bytes += f.size;
     last_bytes_.set(static_cast<double>(bytes));
+    bytes_ = bytes;
     const std::uint64_t hash = storage_.finish(manifest, is_savepoint_);
     const std::lock_guard lock(mutex_);
     acknowledged_.clear();
@@ -187,6 +196,8 @@ void Coordinator::decline(const std::string& id, const std::string& why) {
   storage_.abandon(id);
   declined_.add();
   const auto now = clock_.monotonic();
+  last_end_ = stored_at_ = now;
+  note(id, CheckpointRun::Result::kDeclined, why);
   const Duration open_for = std::chrono::duration_cast<Duration>(now - opened_at_);
   const Duration patience = protocol_.patience();
   if (open_for > patience) {
@@ -208,8 +219,29 @@ void Coordinator::decline(const std::string& id, const std::string& why) {
   in_flight_.reset();
   requested_ = settings_.interval <= Duration::zero();
   savepoint_requested_ = savepoint_requested_ || is_savepoint_;
-  last_end_ = now;
   protocol_.begin(next_);
+}
+
+void Coordinator::note(const std::string& id, CheckpointRun::Result result,
+                       const std::string& reason) {
+  if (log_ == nullptr) return;
+  const auto us = [](std::chrono::nanoseconds from, std::chrono::nanoseconds to) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
+  };
+  CheckpointRun run;
+  run.id = id;
+  run.seq = *in_flight_;
+  run.triggered_ms = triggered_ms_;
+  run.duration_us = us(triggered_at_, last_end_);
+  run.drain_us = us(triggered_at_, drained_at_);
+  run.store_us = us(drained_at_, stored_at_);
+  run.commit_us = us(stored_at_, last_end_);
+  run.bytes = bytes_;
+  run.slowest = slowest_;
+  run.slowest_subtask = slowest_subtask_;
+  run.result = result;
+  run.reason = reason;
+  log_->add(std::move(run));
 }
 
 void Coordinator::remove_old() {

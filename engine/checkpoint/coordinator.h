@@ -14,6 +14,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/metrics.h"
+#include "engine/checkpoint/checkpoint_log.h"
 #include "engine/checkpoint/commit_protocol.h"
 #include "engine/checkpoint/manifest.h"
 #include "engine/checkpoint/snapshot_store.h"
@@ -47,6 +48,8 @@ class Coordinator {
   void attach(Job& job) { job_ = &job; }
   // Is told of each commit; outlives it.
   void attach(OutputFreshness& freshness) { freshness_ = &freshness; }
+  // Is told what became of each checkpoint; outlives it.
+  void attach(CheckpointLog& log) { log_ = &log; }
   void acknowledge(TaskSnapshot snapshot);
 
   // One look: triggers, or completes what all tasks have acknowledged. True if something was done.
@@ -82,6 +85,7 @@ class Coordinator {
   Manifest collect(const std::string& id);
   void decline(const std::string& id, const std::string& why);
   void remove_old();
+  void note(const std::string& id, CheckpointRun::Result result, const std::string& reason);
 
   const Settings settings_;
   const Plan& plan_;
@@ -91,6 +95,7 @@ class Coordinator {
   const Clock& clock_;
   Job* job_ = nullptr;
   OutputFreshness* freshness_ = nullptr;
+  CheckpointLog* log_ = nullptr;
   Histogram& duration_us_;
   Counter& completed_;
   Counter& declined_;
@@ -108,6 +113,10 @@ class Coordinator {
   bool is_last_savepoint_ = false;
   std::optional<CheckpointId> in_flight_;
   std::chrono::nanoseconds triggered_at_{};
+  std::int64_t triggered_ms_ = 0;
+  std::chrono::nanoseconds drained_at_{};
+  std::chrono::nanoseconds stored_at_{};
+  std::uint64_t bytes_ = 0;  // of the checkpoint in flight
   std::chrono::nanoseconds last_end_{};
   std::chrono::nanoseconds opened_at_{};  // since when the epoch of what is not committed is open
   std::vector<Manifest::Prepared> carried_;  // prepared by checkpoints that were declined
@@ -115,6 +124,8 @@ class Coordinator {
 
   std::mutex mutex_;
   std::vector<TaskSnapshot> acknowledged_;
+  std::string slowest_;  // the last that acknowledged
+  int slowest_subtask_ = 0;
 };
 
 }  // namespace tidemill

@@ -82,7 +82,9 @@ Supervisor::Outcome Supervisor::run_attempts() {
       {
         const std::lock_guard lock(mutex_);
         progress_.last_failure = e.what();
-        progress_.state = JobProgress::State::kFailed;
+        if (failures_.size() == kFailuresKept) failures_.pop_front();
+        failures_.push_back({clock_.processing_time().ms, progress_.attempt, e.code(), e.what()});
+        enter(JobProgress::State::kFailed);
       }
       if (!is_restartable(e.code())) throw;
       if (failures > settings_.max_restarts) {
@@ -94,7 +96,7 @@ Supervisor::Outcome Supervisor::run_attempts() {
     {
       const std::lock_guard lock(mutex_);
       ++progress_.restarts;
-      progress_.state = JobProgress::State::kRestarting;
+      enter(JobProgress::State::kRestarting);
     }
     num_restarts_.add();
     log(LogLevel::kWarn, "attempt failed, restarting from the last committed checkpoint in " +
@@ -315,7 +317,7 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   {
     const std::lock_guard lock(mutex_);
     ++progress_.attempt;
-    progress_.state = JobProgress::State::kStarting;
+    enter(JobProgress::State::kStarting);
     sources_ = attempt.sources;
   }
   attempt.resources.lend(attempt.control);
@@ -357,6 +359,7 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   }
   attempt.coordinator->attach(*attempt.job);
   attempt.coordinator->attach(attempt.freshness);
+  attempt.coordinator->attach(checkpoint_log_);
   attempt.protocol->begin(attempt.point.next);
   return drive(attempt);
 }
@@ -445,8 +448,19 @@ void Supervisor::wait_for_work() {
   has_news_ = false;
 }
 
+std::vector<JobFailure> Supervisor::failures() const {
+  const std::lock_guard lock(mutex_);
+  return {failures_.rbegin(), failures_.rend()};
+}
+
 void Supervisor::set_state(JobProgress::State state) {
   const std::lock_guard lock(mutex_);
+  enter(state);
+}
+
+void Supervisor::enter(JobProgress::State state) {
+  if (progress_.state != state || progress_.state_since_ms == 0)
+    progress_.state_since_ms = clock_.processing_time().ms;
   progress_.state = state;
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <future>
 #include <memory>
@@ -14,7 +15,9 @@
 #include <vector>
 
 #include "engine/base/clock.h"
+#include "engine/base/error.h"
 #include "engine/base/metrics.h"
+#include "engine/checkpoint/checkpoint_log.h"
 #include "engine/checkpoint/commit_protocol.h"
 #include "engine/checkpoint/restore_point.h"
 #include "engine/checkpoint/snapshot_store.h"
@@ -64,12 +67,21 @@ struct Deployment {
 struct JobProgress {
   enum class State { kStarting, kRunning, kRestarting, kStopping, kFinished, kFailed };
   State state = State::kStarting;
+  std::int64_t state_since_ms = 0;  // epoch
   std::uint64_t attempt = 0;
   std::uint64_t restarts = 0;
   std::uint64_t committed = 0;
   std::string last_checkpoint;
   std::optional<std::chrono::nanoseconds> last_commit_at;  // monotonic
   std::string last_failure;
+};
+
+// Why an attempt ended.
+struct JobFailure {
+  std::int64_t at_ms = 0;  // epoch
+  std::uint64_t attempt = 0;
+  ErrorCode code = ErrorCode::kInternal;
+  std::string message;
 };
 
 // How a job that runs is stopped; a later one in this list overrides an earlier one.
@@ -108,6 +120,9 @@ class Supervisor {
   [[nodiscard]] SourceHold& source_hold() { return hold_; }
 
   [[nodiscard]] JobProgress progress() const;
+  // Of this process, the newest first, 100 at most.
+  [[nodiscard]] std::vector<JobFailure> failures() const;
+  [[nodiscard]] const CheckpointLog& checkpoint_log() const { return checkpoint_log_; }
   // Event time per source of the current attempt.
   [[nodiscard]] std::map<std::string, std::shared_ptr<SourceWatermarks>> event_time() const;
 
@@ -122,6 +137,7 @@ class Supervisor {
   void finish_take_over(const CheckpointStorage& storage) const;
   void wait_for_work();
   void set_state(JobProgress::State state);
+  void enter(JobProgress::State state);  // requires the lock
   bool back_off(Duration pause);
   // Savepoints that are asked for. `take_up`: those that the next checkpoint may serve; true if
   // there is one.
@@ -153,11 +169,14 @@ class Supervisor {
   SourceHold hold_;
   std::atomic<bool> checkpoint_requested_{false};
   bool committed_in_attempt_ = false;
+  CheckpointLog checkpoint_log_;
 
   mutable std::mutex mutex_;
   std::condition_variable something_happened_;
   bool has_news_ = false;
   JobProgress progress_;
+  static constexpr std::size_t kFailuresKept = 100;
+  std::deque<JobFailure> failures_;
   std::vector<SavepointRequest> savepoint_requests_;
   bool has_run_ = false;  // no request can be served any more
   std::shared_ptr<SourceRegistry> sources_;

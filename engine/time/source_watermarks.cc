@@ -79,6 +79,16 @@ std::optional<SourceWatermarks::Holder> SourceWatermarks::holder() const {
   return Holder{names_[*holder_], holder_since_, fastest - merger_.of(*holder_)};
 }
 
+std::vector<SourceWatermarks::Split> SourceWatermarks::splits() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Split> all;
+  for (std::size_t i = 0; i < merger_.size(); ++i) {
+    const bool is_finished = merger_.is_finished(i);
+    all.push_back({names_[i], merger_.of(i), !is_finished && !merger_.is_active(i), is_finished});
+  }
+  return all;
+}
+
 void SourceWatermarks::update() {
   if (held_ == Hold::kAll) return;
   const auto holder = merger_.holder();

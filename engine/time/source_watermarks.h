@@ -66,6 +66,13 @@ class SourceWatermarks {
     Duration behind{};
   };
   [[nodiscard]] std::optional<Holder> holder() const;
+  struct Split {
+    std::string name;
+    EventTime watermark;
+    bool is_idle = false;
+    bool is_finished = false;
+  };
+  [[nodiscard]] std::vector<Split> splits() const;
 
  private:
   void update();  // publishes; requires the lock

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "app/http_status.h"
+#include "app/metrics_text.h"
 #include "operators/aggregates.h"
 #include "operators/aligned_window.h"
 #include "operators/combined.h"

@@ -27,7 +27,7 @@ class HttpTest : public ::testing::Test {
   HttpTest() {
     std::string pattern = ::testing::TempDir() + "httpXXXXXX";
     folder_ = ::mkdtemp(pattern.data());
-    handler_.answer = [](const Request& r) {
+    callbacks_.answer = [](const Request& r) {
       Response response;
       response.content_type = "text/plain";
       response.body = r.method + " " + r.path + " " + r.body;
@@ -64,7 +64,7 @@ class HttpTest : public ::testing::Test {
 
   std::filesystem::path folder_;
   ServerSettings settings_;
-  Handler handler_;
+  Callbacks callbacks_;
 };
 
 TEST(Target, IsDecodedAndEncoded) {
@@ -80,7 +80,7 @@ TEST(Target, IsDecodedAndEncoded) {
 }
 
 TEST_F(HttpTest, AnswersOnTcp) {
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   const Client client("http://" + server->address() + "/base/");
   Request request;
   request.method = "POST";
@@ -96,7 +96,7 @@ TEST_F(HttpTest, AnswersOnTcp) {
 }
 
 TEST_F(HttpTest, KeepsAConnectionForTheNextRequest) {
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   const std::string answer = raw(
       *server,
       "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
@@ -106,12 +106,12 @@ TEST_F(HttpTest, KeepsAConnectionForTheNextRequest) {
 
 TEST_F(HttpTest, AnswersOnAUnixSocketThatOthersCannotOpen) {
   settings_.address = "unix:" + (folder_ / "s").string();
-  auto server = serve(settings_, handler_);
+  auto server = serve(settings_, callbacks_);
   struct stat status {};
   ASSERT_EQ(::stat((folder_ / "s").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
   EXPECT_EQ(Client(settings_.address).send({}).body, "GET / ");
-  EXPECT_THROW((void)serve(settings_, handler_), Error);  // somebody answers there
+  EXPECT_THROW((void)serve(settings_, callbacks_), Error);  // somebody answers there
   server.reset();
   EXPECT_FALSE(std::filesystem::exists(folder_ / "s"));
   EXPECT_THROW((void)Client(settings_.address).send({}), Error);
@@ -125,11 +125,11 @@ TEST_F(HttpTest, ReplacesTheSocketOfADeadServerButNoFile) {
   (folder_ / "s").string().copy(address.sun_path, sizeof address.sun_path - 1);
   ASSERT_EQ(::bind(dead, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ::close(dead);
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   EXPECT_EQ(Client(settings_.address).send({}).status, 200);
   std::ofstream(folder_ / "file") << "mine";
   settings_.address = "unix:" + (folder_ / "file").string();
-  EXPECT_THROW((void)serve(settings_, handler_), Error);
+  EXPECT_THROW((void)serve(settings_, callbacks_), Error);
   EXPECT_TRUE(std::filesystem::is_regular_file(folder_ / "file"));
 }
 
@@ -141,19 +141,19 @@ TEST_F(HttpTest, SpeaksTlsToThoseWhoTrustIt) {
   ASSERT_EQ(std::system(command.c_str()), 0);
   settings_.certificate = folder_ / "cert";
   settings_.key = folder_ / "key";
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   ClientSettings trusting;
   trusting.ca_file = folder_ / "cert";
   EXPECT_EQ(Client("https://" + server->address(), trusting).send({}).body, "GET / ");
   EXPECT_THROW((void)Client("https://" + server->address()).send({}), Error);
   EXPECT_THAT(raw(*server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"), ::testing::Not(HasSubstr("200")));
   settings_.key = folder_ / "cert";
-  EXPECT_THROW((void)serve(settings_, handler_), Error);
+  EXPECT_THROW((void)serve(settings_, callbacks_), Error);
 }
 
 TEST_F(HttpTest, RefusesWhatIsTooLargeOrNoRequest) {
   settings_.max_body_bytes = 1000;
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   EXPECT_THAT(raw(*server, "POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n"),
               StartsWith("HTTP/1.1 413"));
   EXPECT_THAT(raw(*server, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
@@ -170,7 +170,7 @@ TEST_F(HttpTest, CutsOffWhoIsSlow) {
   settings_.header_time = milliseconds(100);
   settings_.body_time = milliseconds(100);
   settings_.idle_time = milliseconds(100);
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   EXPECT_EQ(raw(*server, "GET / HT", false), "");
   EXPECT_EQ(raw(*server, "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc", false), "");
   EXPECT_THAT(raw(*server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", false), HasSubstr("200 OK"));
@@ -178,7 +178,7 @@ TEST_F(HttpTest, CutsOffWhoIsSlow) {
 
 TEST_F(HttpTest, HandsAnUploadToAFileAfterAskingWhetherItMay) {
   const auto target = folder_ / "stored";
-  handler_.admit = [&](const Request& head) -> Admission {
+  callbacks_.admit = [&](const Request& head) -> Admission {
     if (head.header("authorization") != "Bearer right") {
       Response refused;
       refused.status = 401;
@@ -187,7 +187,7 @@ TEST_F(HttpTest, HandsAnUploadToAFileAfterAskingWhetherItMay) {
     if (head.method == "PUT") return Upload{target, 3'000'000};
     return {};
   };
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   const auto source = folder_ / "source";
   const std::string content(2'500'000, 'u');
   std::ofstream(source) << content;
@@ -209,7 +209,7 @@ TEST_F(HttpTest, HandsAnUploadToAFileAfterAskingWhetherItMay) {
 
 TEST_F(HttpTest, SendsEventsUntilTheClientGoes) {
   std::atomic<int> asked = 0;
-  handler_.answer = [&](const Request&) {
+  callbacks_.answer = [&](const Request&) {
     Response response;
     response.events = EventStream{milliseconds(1), [&] {
                                     const int n = ++asked;
@@ -217,7 +217,7 @@ TEST_F(HttpTest, SendsEventsUntilTheClientGoes) {
                                   }};
     return response;
   };
-  const auto server = serve(settings_, handler_);
+  const auto server = serve(settings_, callbacks_);
   std::vector<std::string> seen;
   const Response head =
       Client("http://" + server->address()).events({}, [&](std::string_view data) {
@@ -228,11 +228,11 @@ TEST_F(HttpTest, SendsEventsUntilTheClientGoes) {
   EXPECT_THAT(seen, ::testing::ElementsAre("1\nsecond", "3\nsecond", "4\nsecond"));
 }
 
-TEST_F(HttpTest, HidesWhatAHandlerThrew) {
+TEST_F(HttpTest, HidesWhatAnAnswerThrew) {
   std::string told;
-  handler_.answer = [](const Request&) -> Response { throw std::runtime_error("secret"); };
-  handler_.failed = [&](const Request&, const std::string& error) { told = error; };
-  const auto server = serve(settings_, handler_);
+  callbacks_.answer = [](const Request&) -> Response { throw std::runtime_error("secret"); };
+  callbacks_.failed = [&](const Request&, const std::string& error) { told = error; };
+  const auto server = serve(settings_, callbacks_);
   const Response response = Client("http://" + server->address()).send({});
   EXPECT_EQ(response.status, 500);
   EXPECT_THAT(response.body, ::testing::Not(HasSubstr("secret")));
@@ -240,11 +240,11 @@ TEST_F(HttpTest, HidesWhatAHandlerThrew) {
 }
 
 TEST_F(HttpTest, TakesTheNextFreePort) {
-  const auto first = serve(settings_, handler_);
+  const auto first = serve(settings_, callbacks_);
   settings_.address = first->address();
-  EXPECT_THROW((void)serve(settings_, handler_), Error);
+  EXPECT_THROW((void)serve(settings_, callbacks_), Error);
   settings_.ports_tried = 10;
-  EXPECT_NE(serve(settings_, handler_)->address(), first->address());
+  EXPECT_NE(serve(settings_, callbacks_)->address(), first->address());
 }
 
 TEST(Address, IsReadOrRefused) {

@@ -1,0 +1,71 @@
+// What is wrong with a job, from what can be seen of it: at most a line for each problem, with the
+// next step. A problem that another one explains is not told.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tidemill {
+
+struct Problem {
+  std::string id;  // stable: alerts, the page and the runbook (docs/operations.md) use it
+  bool is_error = false;
+  std::string text;  // what, where, how much
+  std::string next;  // what to do
+  std::optional<std::int64_t> since_ms;
+};
+
+// A window of some seconds.
+struct JobFacts {
+  std::string state;  // "running", …
+  std::int64_t now_ms = 0;
+  std::int64_t started_ms = 0;
+  std::string last_failure;
+  struct Failure {
+    std::int64_t at_ms = 0;
+    std::string message;
+  };
+  std::vector<Failure> failures;  // the newest first
+  std::optional<std::int64_t> last_commit_ms;
+  std::int64_t interval_ms = 1000;
+  struct Checkpoint {
+    std::int64_t at_ms = 0;
+    std::int64_t duration_us = 0;
+    std::string slowest;
+    std::string declined;  // why; empty: committed
+  };
+  std::vector<Checkpoint> checkpoints;  // the newest first
+  struct Split {
+    std::string source;
+    std::string name;
+    bool is_idle = false;
+    bool is_finished = false;
+    bool is_holder = false;
+    double behind_ms = 0;  // of the holder
+    double since_s = 0;    // for how long it has been the holder
+    std::optional<double> lag_records;
+  };
+  std::vector<Split> splits;
+  double events_per_s = 0;
+  double late_per_s = 0;
+  double bad_per_s = 0;
+  std::string late_origin;  // the partition with most of the late records of late; empty: not known
+  std::string bad_reason;   // of most
+  struct HotKey {
+    std::string to;
+    std::string key;
+    double share = 0;
+    int parallelism = 1;
+  };
+  std::vector<HotKey> hot_keys;
+  double redis_rows_waiting = 0;
+  std::optional<double> redis_p99_ms;
+  std::string redis_sink;
+};
+
+// The most urgent first. Pure.
+[[nodiscard]] std::vector<Problem> diagnose(const JobFacts& facts);
+
+}  // namespace tidemill

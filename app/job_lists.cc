@@ -1,0 +1,310 @@
+// The longer lists of a job's API, and its routes.
+#include <algorithm>
+#include <charconv>
+#include <future>
+#include <map>
+
+#include <yaml-cpp/yaml.h>
+
+#include "app/job_view.h"
+#include "app/logging.h"
+#include "app/metrics_text.h"
+#include "connectors/formats/json_writer.h"
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/checkpoint/storage.h"
+
+namespace tidemill {
+namespace {
+
+std::string label_of(const Labels& labels, const std::string& name) {
+  for (const auto& [label, value] : labels) {
+    if (label == name) return value;
+  }
+  return "";
+}
+
+void write_reasons(JsonWriter& json, const MetricSampler& sampler, const std::string& metric) {
+  std::map<std::pair<std::string, std::string>, double> counts;
+  for (const auto& [labels, count] : sampler.each(metric))
+    counts[{label_of(labels, "operator"), label_of(labels, "reason")}] += count;
+  json.begin_array();
+  for (const auto& [where, count] : counts) {
+    if (count == 0) continue;
+    json.begin_object().field("operator", where.first).field("reason", where.second);
+    json.field("split", nullptr).field("count", count).end_object();
+  }
+  json.end_array();
+}
+
+std::uint64_t bytes_of(const Manifest& manifest) {
+  std::uint64_t bytes = 0;
+  for (const StoredFile& file : manifest.files) bytes += file.size;
+  return bytes;
+}
+
+void write_restore_points(JsonWriter& json, const std::filesystem::path& folder) {
+  const CheckpointStorage storage(folder, CheckpointStorage::Access::kReadOnly);
+  auto all = storage.list();
+  std::reverse(all.begin(), all.end());
+  json.begin_array();
+  for (const CheckpointName& name : all) {
+    std::optional<Manifest> manifest;
+    try {
+      manifest = storage.load(name.id).manifest;
+    } catch (const Error&) {
+      continue;  // removed meanwhile, or damaged: no point to restore
+    }
+    EventTime watermark = EventTime::max();
+    for (const SourcePositions& source : manifest->sources) {
+      for (const SplitPosition& split : source.splits)
+        watermark = std::min(watermark, split.watermark);
+    }
+    json.begin_object().field("id", name.id).field("seq", name.seq);
+    json.field("created_ms", manifest->created_ms).field("bytes", bytes_of(*manifest));
+    json.key("watermark_ms");
+    if (watermark.is_finite()) {
+      json.value(watermark.ms);
+    } else {
+      json.value(nullptr);
+    }
+    json.field("lineage", manifest->lineage).field("final", manifest->is_final);
+    json.field("savepoint", name.is_savepoint).end_object();
+  }
+  json.end_array();
+}
+
+std::size_t number_in(const http::Request& request, const std::string& name, std::size_t fallback,
+                      std::size_t most) {
+  const auto found = request.query.find(name);
+  if (found == request.query.end()) return fallback;
+  std::size_t value = 0;
+  const char* end = found->second.data() + found->second.size();
+  const auto [at, error] = std::from_chars(found->second.data(), end, value);
+  if (error != std::errc() || at != end || value == 0 || value > most)
+    throw Error(ErrorCode::kConfig,
+                name + " is a number from 1 to " + std::to_string(most) + ": " + found->second);
+  return value;
+}
+
+// JSON is YAML too. Throws Error(kConfig).
+YAML::Node object_in(const std::string& body) {
+  try {
+    YAML::Node node = YAML::Load(body.empty() ? "{}" : body);
+    if (node.IsMap()) return node;
+  } catch (const YAML::Exception&) {
+  }
+  throw Error(ErrorCode::kConfig, "the body is no JSON object: " + body.substr(0, 100));
+}
+
+// A field that is a single value; empty if it is not there.
+std::string text_in(const YAML::Node& object, const std::string& field) {
+  const YAML::Node value = object[field];
+  if (!value) return "";
+  if (!value.IsScalar()) throw Error(ErrorCode::kConfig, field + " is no single value");
+  return value.as<std::string>();
+}
+
+SourceHold::Offsets offsets_in(const YAML::Node& object) {
+  std::string text;
+  for (const auto& split : object["offsets"]) {
+    if (!split.first.IsScalar() || !split.second.IsScalar())
+      throw Error(ErrorCode::kConfig, "offsets is an object of \"TOPIC:P\": N");
+    text += (text.empty() ? "" : ",") + split.first.as<std::string>() + "=" +
+            split.second.as<std::string>();
+  }
+  return parse_offsets(text);
+}
+
+std::string id_json(const std::string& id) {
+  std::string text;
+  JsonWriter(text).begin_object().field("id", id).end_object();
+  return text;
+}
+
+http::Response stop(Supervisor& supervisor, const http::Request& request) {
+  const std::string mode = text_in(object_in(request.body), "mode");
+  if (mode == "savepoint")
+    return json_response(id_json(supervisor.request_stop_with_savepoint().get()));
+  StopMode how{};
+  if (mode == "checkpoint" || mode.empty()) {
+    how = StopMode::kCheckpoint;
+  } else if (mode == "drain") {
+    how = StopMode::kDrain;
+  } else if (mode == "cancel") {
+    how = StopMode::kCancel;
+  } else {
+    return error_response(422, "mode is none of checkpoint, savepoint, drain, cancel: " + mode,
+                          "give one of them");
+  }
+  if (!supervisor.request_stop(how))
+    return error_response(409, "the job is being stopped already, in a way that goes before",
+                          "wait until it has ended");
+  return json_response("{}", 202);
+}
+
+}  // namespace
+
+std::string JobView::checkpoints() const {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().key("history").begin_array();
+  for (const CheckpointRun& run : supervisor_.checkpoint_log().runs()) {
+    const bool is_committed = run.result == CheckpointRun::Result::kCommitted;
+    json.begin_object().field("id", run.id).field("seq", run.seq);
+    json.field("triggered_ms", run.triggered_ms).field("duration_us", run.duration_us);
+    json.key("phases").begin_object().field("align_us", nullptr).field("drain_us", run.drain_us);
+    json.field("store_us", run.store_us).field("commit_us", run.commit_us).end_object();
+    json.field("bytes", run.bytes).field("stall_us", nullptr);
+    json.key("slowest").begin_object().field("operator", run.slowest);
+    json.field("subtask", run.slowest_subtask).end_object();
+    json.field("result", is_committed ? "committed" : "declined").key("reason");
+    if (is_committed) {
+      json.value(nullptr);
+    } else {
+      json.value(run.reason);
+    }
+    json.end_object();
+  }
+  json.end_array().key("restore_points");
+  write_restore_points(json, env_.checkpoint_folder());
+  json.end_object();
+  return text;
+}
+
+std::string JobView::late() const {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().key("late");
+  write_reasons(json, sampler_, "tidemill_late_records_total");
+  json.key("bad");
+  write_reasons(json, sampler_, "tidemill_bad_records_total");
+  text += ",\"samples\":" + late_records_json(env_.metrics());
+  text += ",\"bad_samples\":[],\"disorder\":[]}";
+  return text;
+}
+
+std::string JobView::keys() const {
+  // By exchange, and in it by key: the part of all subtasks that send.
+  std::map<std::pair<std::string, std::string>, std::map<std::string, double>> exchanges;
+  MetricRegistry::Visitor visitor;
+  visitor.counter = [](const auto&, const Labels&, const auto&, const Counter&) {};
+  visitor.gauge = [](const auto&, const Labels&, const auto&, const Gauge&) {};
+  visitor.histogram = [](const auto&, const Labels&, const auto&, const Histogram&) {};
+  visitor.ranking = [&](const std::string&, const Labels& labels, const std::string&,
+                        const Ranking& ranking) {
+    auto& keys = exchanges[{label_of(labels, "operator"), label_of(labels, "to")}];
+    for (const Ranking::Entry& entry : ranking.entries())
+      keys[entry.name] += entry.share / plan_.parallelism;
+  };
+  env_.metrics().visit(visitor);
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().key("exchanges").begin_array();
+  for (const auto& [ends, keys] : exchanges) {
+    json.begin_object().field("from", ends.first).field("to", ends.second);
+    json.key("keys").begin_array();
+    for (const auto& [key, share] : keys) {
+      json.begin_object().field("key", key).field("share", share).field("subtask", nullptr);
+      json.end_object();
+    }
+    json.end_array();
+    double most = 0;
+    double sum = 0;
+    for (int subtask = 0; subtask < plan_.parallelism; ++subtask) {
+      const double rate =
+          sampler_
+              .rate("tidemill_records_in_total",
+                    {{"operator", ends.second}, {"subtask", std::to_string(subtask)}})
+              .value_or(0);
+      most = std::max(most, rate);
+      sum += rate;
+    }
+    json.field("skew", sum > 0 ? std::optional(most / sum * plan_.parallelism) : std::nullopt);
+    json.end_object();
+  }
+  json.end_array().end_object();
+  return text;
+}
+
+void JobView::add_to(JobApi& api) {
+  const auto text = [](std::string body, const char* type) {
+    http::Response response;
+    response.content_type = type;
+    response.body = std::move(body);
+    return response;
+  };
+  api.get("/metrics", [this, text](const http::Request&) {
+    return text(prometheus_text(env_.metrics(), supervisor_.event_time(), clock_),
+                "text/plain; version=0.0.4; charset=utf-8");
+  });
+  api.get("/healthz",
+          [text](const http::Request&) { return text("ok\n", "text/plain; charset=utf-8"); });
+  api.get("/readyz", [this, text](const http::Request&) {
+    const JobProgress progress = supervisor_.progress();
+    const bool is_ready = progress.state == JobProgress::State::kRunning && progress.committed > 0;
+    http::Response response =
+        text(is_ready ? "ready\n"
+                      : "not ready: no checkpoint committed yet, or restarting or stopping\n",
+             "text/plain; charset=utf-8");
+    response.status = is_ready ? 200 : 503;
+    return response;
+  });
+  api.get("/late", [this](const http::Request&) {
+    return json_response(late_records_json(env_.metrics()));
+  });
+  const auto add = [&](const char* name, std::string (JobView::*give)() const) {
+    api.get(std::string("/api/v1/") + name,
+            [this, give](const http::Request&) { return json_response((this->*give)()); });
+  };
+  add("status", &JobView::status);
+  add("graph", &JobView::graph);
+  add("freshness", &JobView::freshness);
+  add("checkpoints", &JobView::checkpoints);
+  add("late", &JobView::late);
+  add("keys", &JobView::keys);
+  add("exceptions", &JobView::exceptions);
+  add("config", &JobView::config);
+  api.get("/api/v1/explain", [this](const http::Request&) {
+    return json_response(explain(plan_, ExplainFormat::kJson));
+  });
+  api.get("/api/v1/logs", [](const http::Request& request) {
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().key("lines").begin_array();
+    for (const std::string& line :
+         recent_log_lines(number_in(request, "lines", 200, kLogLinesKept)))
+      json.value(line);
+    json.end_array().end_object();
+    return json_response(std::move(body));
+  });
+  api.get("/api/v1/events", [this](const http::Request&) {
+    http::Response response;
+    response.events = http::EventStream{
+        std::chrono::milliseconds(1000),
+        [this] { return "{\"status\":" + status() + ",\"graph\":" + graph() + "}"; }};
+    return response;
+  });
+  api.post("/api/v1/savepoint", [this](const http::Request&) {
+    return json_response(id_json(supervisor_.request_savepoint().get()));
+  });
+  api.post("/api/v1/stop",
+           [this](const http::Request& request) { return stop(supervisor_, request); });
+  api.post("/api/v1/hold", [this](const http::Request& request) {
+    const YAML::Node object = object_in(request.body);
+    if (object["offsets"]) {
+      supervisor_.source_hold().set(offsets_in(object));
+    } else {
+      supervisor_.source_hold().release();
+    }
+    return json_response("{}");
+  });
+  api.add("DELETE", "/api/v1/savepoints/*", JobApi::Where::kSocketOnly,
+          [this](const http::Request& request) {
+            delete_savepoint(env_.checkpoint_folder(),
+                             request.path.substr(request.path.rfind('/') + 1));
+            return json_response("{}");
+          });
+}
+
+}  // namespace tidemill

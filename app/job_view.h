@@ -1,0 +1,45 @@
+// What a running job tells of itself: facts for the diagnosis, and the answers of its API
+// (docs/decisions/0004_operate.md has the shapes). Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "app/diagnosis.h"
+#include "app/environment.h"
+#include "app/job_api.h"
+#include "app/metric_sampler.h"
+#include "engine/base/clock.h"
+#include "engine/checkpoint/supervisor.h"
+#include "engine/graph/plan.h"
+
+namespace tidemill {
+
+// References outlive it.
+class JobView {
+ public:
+  JobView(const Environment& env, Supervisor& supervisor, const Plan& plan, const Clock& clock);
+
+  [[nodiscard]] std::string status() const;
+  [[nodiscard]] std::string graph() const;
+  [[nodiscard]] std::string freshness() const;
+  [[nodiscard]] std::string checkpoints() const;
+  [[nodiscard]] std::string late() const;
+  [[nodiscard]] std::string keys() const;
+  [[nodiscard]] std::string exceptions() const;
+  [[nodiscard]] std::string config() const;
+  [[nodiscard]] JobFacts facts() const;
+
+  // All of these, what changes the job, and /metrics, /healthz, /readyz, /late.
+  void add_to(JobApi& api);
+
+ private:
+  const Environment& env_;
+  Supervisor& supervisor_;
+  const Plan& plan_;
+  const Clock& clock_;
+  const std::int64_t started_ms_;
+  MetricSampler sampler_;
+};
+
+}  // namespace tidemill
