@@ -122,6 +122,10 @@ function(tidemill_test)
   if(TIDEMILL_SANITIZE)
     # A quarter of the time; a report still names a test's functions, and the lines of modules.
     target_compile_options(${T_NAME} PRIVATE -g0)
+    if(TIDEMILL_SANITIZE MATCHES undefined AND NOT T_RUNS_LONG)
+      # Another fifth, checks of each access; the address sanitizer sees most of what they do. Modules and RUNS_LONG tests have them.
+      target_compile_options(${T_NAME} PRIVATE -fno-sanitize=null,alignment,vptr,object-size)
+    endif()
   endif()
   target_include_directories(${T_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   tidemill_warnings(${T_NAME} PRIVATE)

@@ -23,6 +23,7 @@
 #include "operators/trailing_parts.h"
 #include "state/codec.h"
 #include "state/memory_size.h"
+#include "state/prefetch.h"
 
 namespace tidemill {
 
@@ -110,8 +111,7 @@ class TrailingKey {
   // Asks for the memory behind the object that the next calls will touch.
   void prefetch() const {
     const auto fetch = [](const void* begin, std::size_t size) {
-      for (std::size_t i = 0; i < size; i += 64)
-        __builtin_prefetch(static_cast<const char*>(begin) + i, 1);
+      for (std::size_t i = 0; i < size; i += 64) prefetch_line(static_cast<const char*>(begin) + i);
     };
     fetch(totals_.data(), totals_.size() * sizeof(Total));
     if (!slices_.empty()) fetch(&slices_.back(), sizeof(Slice));

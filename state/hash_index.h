@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "state/block_pool.h"
+#include "state/prefetch.h"
 
 namespace tidemill {
 
@@ -108,8 +109,8 @@ class HashIndex {
     }
   }
   // Reads ahead: the slots of `hash` into the cache, and the number a find would look at first.
-  void prefetch(std::uint64_t hash) const {
-    __builtin_prefetch(slots_[place_of(hash)].home(tag_of(hash)));
+  [[gnu::always_inline]] void prefetch(std::uint64_t hash) const {
+    prefetch_line(slots_[place_of(hash)].home(tag_of(hash)));
   }
   [[nodiscard]] std::uint32_t guess(std::uint64_t hash) const {
     return find(hash, [](std::uint32_t) { return true; });

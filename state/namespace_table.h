@@ -12,6 +12,7 @@
 
 #include "state/backend.h"
 #include "state/key_encoding.h"
+#include "state/prefetch.h"
 #include "state/table.h"
 
 namespace tidemill {
@@ -169,7 +170,7 @@ std::size_t append_noted(SortedRun& run, RowEncoder<K, V>& encoder, const Table<
   constexpr std::size_t kAhead = 8;
   const std::size_t start = at;
   while (at < notes.size() && at - start < max_rows) {
-    if (at + kAhead < notes.size()) __builtin_prefetch(table.address(notes[at + kAhead]));
+    if (at + kAhead < notes.size()) prefetch_line(table.address(notes[at + kAhead]));
     std::size_t end = at + 1;
     while (end < notes.size() && notes[end] >> 32 == notes[at] >> 32) ++end;
     if (end - at == 1) {

@@ -16,6 +16,7 @@
 #include "state/block_pool.h"
 #include "state/hash_index.h"
 #include "state/key_encoding.h"
+#include "state/prefetch.h"
 #include "state/stored_key.h"
 
 namespace tidemill {
@@ -236,11 +237,11 @@ class Table {
 
   void prefetch(std::uint32_t number) const {
     const char* at = reinterpret_cast<const char*>(&entry(number));
-    __builtin_prefetch(at);
+    prefetch_line(at);
     // Also of a small entry half may lie in the next line, and of a larger one a third.
-    __builtin_prefetch(at + std::min<std::size_t>(sizeof(Entry) - 1, 64));
+    prefetch_line(at + std::min<std::size_t>(sizeof(Entry) - 1, 64));
     if constexpr (sizeof(Entry) > 72)
-      __builtin_prefetch(at + std::min<std::size_t>(sizeof(Entry) - 1, 128));
+      prefetch_line(at + std::min<std::size_t>(sizeof(Entry) - 1, 128));
   }
   [[nodiscard]] bool is_used(std::uint32_t number) const {
     const Chunk& chunk = chunks_[number >> kPlaceBits];
