@@ -22,3 +22,7 @@ foreach(program feature_pipeline tidemill)
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
 endforeach()
+
+# Neither enabled nor started: who installs decides. systemd-sysusers makes the user that the unit names.
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.service DESTINATION lib/systemd/system)
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.sysusers DESTINATION lib/sysusers.d RENAME tidemill.conf)
