@@ -79,8 +79,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     is_held_ = hold_ && hold_->is_held();
     watermarks_->start();
     const auto now = clock_.monotonic();
-    // Counted by what held since the last step, before what other subtasks have said since changes
-    // it.
+    // By what held since the last step, before what other subtasks have said since.
     count_idle_time(now);
     hold_drifting();
     const bool worked = poll(now);
@@ -111,8 +110,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     std::size_t id = 0;  // in watermarks_
     Generator generator;
     EventTime max_time = EventTime::min();
-    EventTime base =
-        EventTime::min();  // watermark in force at the split, apart from its generator's
+    EventTime base = EventTime::min();  // watermark at the split, its generator's apart
     std::chrono::nanoseconds idle_for{};
     bool is_idle = false;
     bool is_finished = false;

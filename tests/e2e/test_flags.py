@@ -57,7 +57,7 @@ def test_flag_over_variable_over_file_over_default(job):
     (("--chekpoint-dir", "x"), "--checkpoint-dir"), (("--valdate",), "--validate"),
     (("--set", "checkpoint.intervall=1s"), "checkpoint.interval"),
     (("--set", "features.window=5m"), "features.windows"), (("--frobnicate-all", "5"), "--drop-state"),
-    (("--set", "what.ever=5m"), "state.dir")])
+    (("--set", "stat.dir=x"), "state.dir")])
 def test_an_unknown_flag_or_key_names_the_nearest(job, flags, meant):
     code, _, err = job.tell(*flags)
     assert code == WRONG_USAGE
