@@ -9,6 +9,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
@@ -26,6 +27,12 @@ using Unix = asio::local::stream_protocol;
 // One type for both kinds of sockets: half as much to compile.
 using Plain = beast::basic_stream<asio::generic::stream_protocol, asio::any_io_executor>;
 
+// One type for every operation, so that each is compiled once.
+struct Done {
+  beast::error_code* result;
+  void operator()(beast::error_code error, std::size_t = 0) const { *result = error; }
+};
+
 // Runs one asynchronous operation to its end, which the stream's expiry bounds.
 class Run {
  public:
@@ -35,7 +42,7 @@ class Run {
   template <class Start>
   beast::error_code attempt(Start start) {
     beast::error_code result = asio::error::would_block;
-    start([&result](beast::error_code error, auto&&...) { result = error; });
+    start(Done{&result});
     context_.restart();
     context_.run();
     return result;
@@ -53,10 +60,11 @@ class Run {
   std::string what_;
 };
 
-template <class Body>
-bhttp::request<Body> head_of(const Request& request, const std::string& base,
-                             const std::string& host, const std::string& token) {
-  bhttp::request<Body> message;
+using Message = bhttp::request<bhttp::string_body>;
+
+Message head_of(const Request& request, const std::string& base, const std::string& host,
+                const std::string& token) {
+  Message message;
   message.version(11);
   message.method_string(request.method);
   message.target(format_target({base + request.path, request.query}));
@@ -68,8 +76,7 @@ bhttp::request<Body> head_of(const Request& request, const std::string& base,
   return message;
 }
 
-template <class Message>
-Response response_of(const Message& message) {
+Response response_of(const bhttp::response<bhttp::buffer_body>& message) {
   Response response;
   response.status = static_cast<int>(message.result_int());
   response.content_type = std::string(message[bhttp::field::content_type]);
@@ -81,16 +88,41 @@ Response response_of(const Message& message) {
   return response;
 }
 
-template <class Stream>
-Response read_response(Stream& stream, Run& run, const ClientSettings& settings, bool is_head) {
+// The head, then the body in pieces as they come, each given to `take` until it says no. A body
+// that ends with the connection is whole too.
+template <class Stream, class Layer, class Take>
+Response read_response(Stream& stream, Layer& layer, Run& run, const ClientSettings& settings,
+                       bool is_head, Take take) {
   beast::flat_buffer buffer;
-  bhttp::response_parser<bhttp::string_body> parser;
-  parser.body_limit(settings.max_body_bytes);
+  bhttp::response_parser<bhttp::buffer_body> parser;
+  parser.body_limit(boost::none);
   parser.skip(is_head);
-  run.must([&](auto done) { bhttp::async_read(stream, buffer, parser, std::move(done)); });
+  run.must([&](Done done) { bhttp::async_read_header(stream, buffer, parser, done); });
   Response response = response_of(parser.get());
-  response.body = std::move(parser.get().body());
+  std::array<char, 8192> bytes{};
+  while (!parser.is_done()) {
+    parser.get().body().data = bytes.data();
+    parser.get().body().size = bytes.size();
+    layer.expires_after(settings.timeout);
+    beast::error_code error =
+        run.attempt([&](Done done) { bhttp::async_read_some(stream, buffer, parser, done); });
+    if (error == bhttp::error::need_buffer) error = {};
+    const std::size_t got = bytes.size() - parser.get().body().size;
+    if (got > 0 && !take(response, std::string_view(bytes.data(), got))) return response;
+    if (error == bhttp::error::end_of_stream) break;
+    if (error) run.fail(error);
+  }
   return response;
+}
+
+// The whole body.
+auto into_body(const ClientSettings& settings, const std::string& url) {
+  return [&settings, &url](Response& response, std::string_view piece) {
+    response.body += piece;
+    if (response.body.size() > settings.max_body_bytes)
+      throw Error(ErrorCode::kIo, "the answer of " + url + " is larger than it may be");
+    return true;
+  };
 }
 
 }  // namespace
@@ -134,6 +166,11 @@ Client::Client(const std::string& url, ClientSettings settings)
     throw Error(ErrorCode::kConfig, "a server's URL is http://HOST:PORT: " + url);
 }
 
+const std::string& Client::host_of_requests() const {
+  static const std::string kLocal = "localhost";
+  return scheme_ == Scheme::kUnix ? kLocal : host_;
+}
+
 template <class Do>
 auto Client::with_stream(Do&& act) const {
   asio::io_context context;
@@ -141,15 +178,13 @@ auto Client::with_stream(Do&& act) const {
   const auto connect = [&](Plain& stream) {
     stream.expires_after(settings_.timeout);
     if (scheme_ == Scheme::kUnix)
-      return run.must(
-          [&](auto done) { stream.async_connect(Unix::endpoint(host_), std::move(done)); });
+      return run.must([&](Done done) { stream.async_connect(Unix::endpoint(host_), done); });
     Tcp::resolver resolver(context);
     beast::error_code error;
     const auto found = resolver.resolve(host_, port_, error);
     if (error) run.fail(error);
     for (const auto& entry : found) {
-      error =
-          run.attempt([&](auto done) { stream.async_connect(entry.endpoint(), std::move(done)); });
+      error = run.attempt([&](Done done) { stream.async_connect(entry.endpoint(), done); });
       if (!error) return;
       beast::error_code ignored;
       stream.socket().close(ignored);
@@ -176,15 +211,13 @@ auto Client::with_stream(Do&& act) const {
   stream.set_verify_callback(asio::ssl::host_name_verification(host_));
   SSL_set_tlsext_host_name(stream.native_handle(), host_.c_str());
   connect(stream.next_layer());
-  run.must(
-      [&](auto done) { stream.async_handshake(asio::ssl::stream_base::client, std::move(done)); });
+  run.must([&](Done done) { stream.async_handshake(asio::ssl::stream_base::client, done); });
   return act(stream, stream.next_layer(), run);
 }
 
 Response Client::send(const Request& request) const {
   return with_stream([&](auto& stream, auto& layer, Run& run) {
-    auto message = head_of<bhttp::string_body>(
-        request, base_, scheme_ == Scheme::kUnix ? "localhost" : host_, settings_.token);
+    Message message = head_of(request, base_, host_of_requests(), settings_.token);
     message.body() = request.body;
     if (!request.body.empty() && message.find(bhttp::field::content_type) == message.end())
       message.set(bhttp::field::content_type, "application/json");
@@ -192,77 +225,60 @@ Response Client::send(const Request& request) const {
     layer.expires_after(settings_.timeout);
     // A server that has refused may have closed its side: its answer counts, not our write.
     const beast::error_code error =
-        run.attempt([&](auto done) { bhttp::async_write(stream, message, std::move(done)); });
+        run.attempt([&](Done done) { bhttp::async_write(stream, message, done); });
     if (error == beast::error::timeout) run.fail(error);
-    return read_response(stream, run, settings_, request.method == "HEAD");
+    return read_response(stream, layer, run, settings_, request.method == "HEAD",
+                         into_body(settings_, url_));
   });
 }
 
 Response Client::send_file(const Request& request, const std::filesystem::path& file,
                            const std::function<void(std::uint64_t)>& progress) const {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  const auto size = static_cast<std::int64_t>(in.tellg());
+  if (!in || size < 0) throw Error(ErrorCode::kConfig, "cannot read " + file.string());
+  in.seekg(0);
   return with_stream([&](auto& stream, auto& layer, Run& run) {
-    auto message = head_of<bhttp::file_body>(
-        request, base_, scheme_ == Scheme::kUnix ? "localhost" : host_, settings_.token);
-    beast::error_code error;
-    message.body().open(file.c_str(), beast::file_mode::scan, error);
-    if (error)
-      throw Error(ErrorCode::kConfig, "cannot read " + file.string() + ": " + error.message());
+    Message message = head_of(request, base_, host_of_requests(), settings_.token);
     message.set(bhttp::field::content_type, "application/octet-stream");
-    message.prepare_payload();
-    bhttp::request_serializer<bhttp::file_body> serializer(message);
-    std::uint64_t sent = 0;
-    while (!serializer.is_done()) {
+    message.content_length(static_cast<std::uint64_t>(size));
+    layer.expires_after(settings_.timeout);
+    run.must([&](Done done) { bhttp::async_write(stream, message, done); });
+    std::vector<char> piece(std::size_t{256} << 10);
+    std::int64_t sent = 0;
+    while (sent < size) {
+      in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+      const std::int64_t got = in.gcount();
+      if (got <= 0) throw Error(ErrorCode::kIo, "the file has become shorter: " + file.string());
       layer.expires_after(settings_.timeout);
-      beast::error_code failed = asio::error::would_block;
-      run.attempt([&](auto done) {
-        bhttp::async_write_some(
-            stream, serializer,
-            [&, done = std::move(done)](beast::error_code e, std::size_t n) mutable {
-              failed = e;
-              sent += n;
-              done(e);
-            });
+      const beast::error_code error = run.attempt([&](Done done) {
+        asio::async_write(stream, asio::buffer(piece.data(), static_cast<std::size_t>(got)), done);
       });
-      if (failed == beast::error::timeout) run.fail(failed);
-      if (failed) break;  // the answer says why
-      if (progress) progress(sent);
+      if (error == beast::error::timeout) run.fail(error);
+      if (error) break;  // the answer says why
+      sent += got;
+      if (progress) progress(static_cast<std::uint64_t>(sent));
     }
     layer.expires_after(settings_.timeout);
-    return read_response(stream, run, settings_, false);
+    return read_response(stream, layer, run, settings_, false, into_body(settings_, url_));
   });
 }
 
 Response Client::events(const Request& request,
                         const std::function<bool(std::string_view)>& take) const {
   return with_stream([&](auto& stream, auto& layer, Run& run) {
-    auto message = head_of<bhttp::empty_body>(
-        request, base_, scheme_ == Scheme::kUnix ? "localhost" : host_, settings_.token);
+    Message message = head_of(request, base_, host_of_requests(), settings_.token);
     message.set(bhttp::field::accept, "text/event-stream");
     layer.expires_after(settings_.timeout);
-    run.must([&](auto done) { bhttp::async_write(stream, message, std::move(done)); });
-    beast::flat_buffer buffer;
-    bhttp::response_parser<bhttp::buffer_body> parser;
-    parser.body_limit(boost::none);
-    run.must([&](auto done) { bhttp::async_read_header(stream, buffer, parser, std::move(done)); });
-    Response response = response_of(parser.get());
-    const bool is_stream = response.content_type.starts_with("text/event-stream");
+    run.must([&](Done done) { bhttp::async_write(stream, message, done); });
     std::string pending;
     std::string data;
-    std::array<char, 8192> bytes{};
-    while (!parser.is_done()) {
-      parser.get().body().data = bytes.data();
-      parser.get().body().size = bytes.size();
-      layer.expires_after(settings_.timeout);
-      beast::error_code error = run.attempt(
-          [&](auto done) { bhttp::async_read_some(stream, buffer, parser, std::move(done)); });
-      if (error == bhttp::error::need_buffer) error = {};
-      const std::size_t got = bytes.size() - parser.get().body().size;
-      pending.append(bytes.data(), got);
+    const auto take_lines = [&](Response& response, std::string_view piece) {
+      if (!response.content_type.starts_with("text/event-stream"))
+        return into_body(settings_, url_)(response, piece);
+      pending += piece;
       if (pending.size() + data.size() > settings_.max_body_bytes)
         throw Error(ErrorCode::kIo, "an event of " + url_ + " is larger than it may be");
-      if (error == bhttp::error::end_of_stream || error == bhttp::error::partial_message) break;
-      if (error) run.fail(error);
-      if (!is_stream) continue;
       std::size_t end = 0;
       while ((end = pending.find('\n')) != std::string::npos) {
         std::string line = pending.substr(0, end);
@@ -273,12 +289,12 @@ Response Client::events(const Request& request,
           data += line.substr(line.starts_with("data: ") ? 6 : 5);
         } else if (line.empty() && !data.empty()) {
           const std::string event = std::exchange(data, {});
-          if (!take(event)) return response;
+          if (!take(event)) return false;
         }
       }
-    }
-    if (!is_stream) response.body = std::move(pending);
-    return response;
+      return true;
+    };
+    return read_response(stream, layer, run, settings_, false, take_lines);
   });
 }
 

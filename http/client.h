@@ -45,6 +45,7 @@ class Client {
   std::string port_;
   std::string base_;  // path before that of every request
 
+  [[nodiscard]] const std::string& host_of_requests() const;
   template <class Do>
   auto with_stream(Do&& act) const;
 };

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -42,7 +41,6 @@ struct Response {
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::optional<EventStream> events = {};  // instead of a body
-  std::filesystem::path file = {};         // its content instead of `body`, if not empty
 };
 
 // A target's path and query, decoded; nothing if the escapes are wrong or decode to a NUL.

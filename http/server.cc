@@ -23,11 +23,28 @@ using Unix = asio::local::stream_protocol;
 using Plain = beast::basic_stream<asio::generic::stream_protocol, asio::any_io_executor>;
 using Socket = Plain::socket_type;
 
+// What is being answered when the server stops is still sent.
+constexpr auto kAnswerTime = std::chrono::seconds(2);
+
 std::string text_of(const Tcp::endpoint& endpoint) {
   const std::string host = endpoint.address().to_string();
   return (endpoint.address().is_v6() ? "[" + host + "]" : host) + ":" +
          std::to_string(endpoint.port());
 }
+
+}  // namespace
+
+bool is_local_host(const std::string& host) {
+  if (host.empty()) return true;  // no browser
+  const std::string name =
+      host.starts_with('[') ? host.substr(1, host.find(']') - 1) : host.substr(0, host.rfind(':'));
+  if (name == "localhost") return true;
+  beast::error_code error;
+  (void)asio::ip::make_address(name, error);
+  return !error;
+}
+
+namespace {
 
 class BeastServer final : public Server {
  public:
@@ -43,6 +60,7 @@ class BeastServer final : public Server {
       listen_unix(address.path);
       accept_unix();
     } else {
+      shared_->only_local_hosts = address.ip.is_loopback() && !tls_;
       listen_tcp(address);
       accept_tcp();
     }
@@ -50,6 +68,12 @@ class BeastServer final : public Server {
   }
 
   ~BeastServer() override {
+    asio::post(context_, [this] {
+      beast::error_code ignored;
+      tcp_.close(ignored);
+      unix_.close(ignored);
+    });
+    shared_->wait_for_answers(kAnswerTime);
     context_.stop();
     thread_.join();
     workers_.stop();

@@ -48,13 +48,15 @@ struct Callbacks {
 
 class Server {
  public:
-  virtual ~Server() = default;                            // stops; open requests are cut off
+  // Takes no more connections, waits at most two seconds for answers under way, and stops.
+  virtual ~Server() = default;
   [[nodiscard]] virtual std::string address() const = 0;  // "127.0.0.1:8081", "unix:/path"
 };
 
-// Serves until destroyed. A Unix socket gets mode 0600; a file left by a dead server is replaced.
-// Throws Error(kConfig): no such address, no free port, another process answers on the socket, a
-// certificate that cannot be used.
+// Serves until destroyed. Without TLS on a loopback address the Host of a request must be a number
+// or localhost, so that no page of elsewhere reads the answer by a name that leads here. A Unix
+// socket gets mode 0600; a file left by a dead server is replaced. Throws Error(kConfig): no such
+// address, no free port, another process answers on the socket, a certificate that cannot be used.
 [[nodiscard]] std::unique_ptr<Server> serve(ServerSettings settings, Callbacks callbacks);
 
 // Of "ADDR:PORT" or "unix:…": whether only this machine can reach it. Throws Error(kConfig) for

@@ -3,9 +3,13 @@
 // the handler, which have threads of their own.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <condition_variable>
 #include <exception>
+#include <fstream>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,10 +38,33 @@ struct Shared {
   Callbacks callbacks;
   asio::thread_pool& workers;
   std::atomic<std::size_t> connections{0};
+  bool only_local_hosts = false;  // by name or number
+
+  // Requests between their head and the end of their answer.
+  void begin_request() {
+    const std::lock_guard lock(mutex_);
+    ++requests_;
+  }
+  void end_request() {
+    const std::lock_guard lock(mutex_);
+    if (--requests_ == 0) answered_.notify_all();
+  }
+  void wait_for_answers(std::chrono::milliseconds most) {
+    std::unique_lock lock(mutex_);
+    answered_.wait_for(lock, most, [this] { return requests_ == 0; });
+  }
 
   Shared(ServerSettings s, Callbacks c, asio::thread_pool& w)
       : settings(std::move(s)), callbacks(std::move(c)), workers(w) {}
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  std::size_t requests_ = 0;
 };
+
+// Of a Host field.
+[[nodiscard]] bool is_local_host(const std::string& host);
 
 template <class Stream>
 inline constexpr bool kIsTls = false;
@@ -54,7 +81,10 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
         timer_(stream_.get_executor()) {
     ++shared_->connections;
   }
-  ~Session() { --shared_->connections; }
+  ~Session() {
+    end_request();
+    --shared_->connections;
+  }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -71,6 +101,13 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   }
 
  private:
+  void begin_request() {
+    if (!std::exchange(is_counted_, true)) shared_->begin_request();
+  }
+  void end_request() {
+    if (std::exchange(is_counted_, false)) shared_->end_request();
+  }
+
   void expire(std::chrono::milliseconds time) {
     beast::get_lowest_layer(stream_).expires_after(time);
   }
@@ -120,8 +157,10 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   }
 
   void take_head() {
+    begin_request();
     const auto& message = head_->get();
     request_ = Request();
+    is_upload_ = false;
     request_.method = std::string(message.method_string());
     request_.peer = peer_;
     keep_alive_ = message.keep_alive();
@@ -138,6 +177,9 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
       if (!value.empty()) value += ", ";
       value += field.value();
     }
+    // A page of elsewhere whose name leads to this machine may not read what it answers.
+    if (shared_->only_local_hosts && !is_local_host(request_.header("host")))
+      return write_error(421, "this port answers to localhost and numbers only");
     call([this]() -> Admission {
       if (!shared_->callbacks.admit) return {};
       return shared_->callbacks.admit(request_);
@@ -186,100 +228,83 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     const auto length = head_->content_length();
     if (length && *length > limit)
       return write_error(413, "the body has more than " + std::to_string(limit) + " bytes");
-    const bool waits = beast::iequals(request_.header("expect"), "100-continue");
+    head_->body_limit(limit);
     if (upload) {
-      auto parser = std::make_shared<bhttp::request_parser<bhttp::file_body>>(std::move(*head_));
-      beast::error_code error;
-      parser->get().body().open(upload->file.c_str(), beast::file_mode::write, error);
-      if (error) return write_error(500, "the upload cannot be stored: " + error.message());
-      read_body(std::move(parser), limit, waits);
-    } else {
-      read_body(std::make_shared<bhttp::request_parser<bhttp::string_body>>(std::move(*head_)),
-                limit, waits);
+      file_.open(upload->file, std::ios::binary | std::ios::trunc);
+      if (!file_) return write_error(500, "the upload cannot be stored");
     }
-  }
-
-  template <class Parser>
-  void read_body(std::shared_ptr<Parser> parser, std::uint64_t limit, bool waits) {
-    parser->body_limit(limit);
+    is_upload_ = upload != nullptr;
     expire(shared_->settings.body_time);
-    if (waits && !parser->is_done()) {
+    const bool waits = beast::iequals(request_.header("expect"), "100-continue");
+    if (waits && !head_->is_done()) {
       static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-      asio::async_write(
-          stream_, asio::buffer(kContinue),
-          [self = this->shared_from_this(), parser](beast::error_code error, std::size_t) {
-            if (!error) self->read_some(parser);
-          });
+      asio::async_write(stream_, asio::buffer(kContinue),
+                        [self = this->shared_from_this()](beast::error_code error, std::size_t) {
+                          if (!error) self->read_some();
+                        });
     } else {
-      read_some(std::move(parser));
+      read_some();
     }
   }
 
   // Piece by piece: an upload may take long as long as something comes, a small body may not.
-  template <class Parser>
-  void read_some(std::shared_ptr<Parser> parser) {
-    if (parser->is_done()) return have_body(*parser);
-    if constexpr (std::is_same_v<Parser, bhttp::request_parser<bhttp::file_body>>)
-      expire(shared_->settings.body_time);
-    bhttp::async_read_some(
-        stream_, buffer_, *parser,
-        [self = this->shared_from_this(), parser](beast::error_code error, std::size_t) {
-          if (error) return self->refuse(error);
-          self->read_some(parser);
-        });
+  void read_some() {
+    if (head_->is_done()) return have_body();
+    piece_.resize(kPieceBytes);
+    auto& body = head_->get().body();
+    body.data = piece_.data();
+    body.size = piece_.size();
+    if (is_upload_) expire(shared_->settings.body_time);
+    bhttp::async_read_some(stream_, buffer_, *head_,
+                           [self = this->shared_from_this()](beast::error_code error, std::size_t) {
+                             if (error && error != bhttp::error::need_buffer)
+                               return self->refuse(error);
+                             self->take_piece();
+                           });
   }
 
-  void have_body(bhttp::request_parser<bhttp::string_body>& parser) {
-    request_.body = std::move(parser.get().body());
-    ask();
+  void take_piece() {
+    const std::size_t size = piece_.size() - head_->get().body().size;
+    if (is_upload_) {
+      file_.write(piece_.data(), static_cast<std::streamsize>(size));
+    } else {
+      request_.body.append(piece_, 0, size);
+    }
+    read_some();
   }
-  void have_body(bhttp::request_parser<bhttp::file_body>& parser) {
-    parser.get().body().close();
+
+  void have_body() {
+    piece_ = {};
+    if (is_upload_) {
+      file_.close();
+      if (!file_) return write_error(500, "the upload cannot be stored: the disk may be full");
+    }
     ask();
   }
   void ask() {
     call([this] { return shared_->callbacks.answer(request_); });
   }
 
-  template <class Message>
-  void fill_head(Message& message, const Response& response) {
-    message.version(version_);
-    message.result(static_cast<unsigned>(response.status));
-    message.set(bhttp::field::content_type, response.content_type);
-    for (const auto& [name, value] : response.headers) message.set(name, value);
-  }
-
   void write(Response response) {
     if (response.events && !is_head_) return begin_events(std::move(response));
     expire(shared_->settings.body_time);
-    if (is_head_) {
-      auto message = std::make_shared<bhttp::response<bhttp::empty_body>>();
-      fill_head(*message, response);
-      message->content_length(response.body.size());
-      send(std::move(message));
-    } else if (!response.file.empty()) {
-      auto message = std::make_shared<bhttp::response<bhttp::file_body>>();
-      fill_head(*message, response);
-      beast::error_code error;
-      message->body().open(response.file.c_str(), beast::file_mode::scan, error);
-      if (error) return write_error(404, "the file is not there any more");
-      message->prepare_payload();
-      send(std::move(message));
+    auto message = std::make_shared<bhttp::response<bhttp::string_body>>();
+    message->version(version_);
+    message->result(static_cast<unsigned>(response.status));
+    message->set(bhttp::field::content_type, response.content_type);
+    for (const auto& [name, value] : response.headers) message->set(name, value);
+    const std::size_t size = response.body.size();
+    if (!is_head_) message->body() = std::move(response.body);
+    if (response.status == 304) {
+      message->erase(bhttp::field::content_type);
     } else {
-      auto message = std::make_shared<bhttp::response<bhttp::string_body>>();
-      fill_head(*message, response);
-      message->body() = std::move(response.body);
-      message->prepare_payload();
-      send(std::move(message));
+      message->content_length(size);
     }
-  }
-
-  template <class Message>
-  void send(std::shared_ptr<Message> message) {
     message->keep_alive(keep_alive_);
     bhttp::async_write(
         stream_, *message,
         [self = this->shared_from_this(), message](beast::error_code error, std::size_t) {
+          self->end_request();
           if (error) return;
           if (!self->keep_alive_) return self->close();
           self->read_head(self->shared_->settings.idle_time);
@@ -287,6 +312,7 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   }
 
   void begin_events(Response response) {
+    end_request();
     events_ = std::move(*response.events);
     auto head = std::make_shared<std::string>(
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -352,16 +378,22 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
   }
   static constexpr std::size_t kMaxDrained = std::size_t{1} << 20;
 
+  static constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
+
   Stream stream_;
   std::shared_ptr<Shared> shared_;
   const std::string peer_;
   asio::steady_timer timer_;
   beast::flat_buffer buffer_{std::size_t{64} << 10};
-  std::optional<bhttp::request_parser<bhttp::empty_body>> head_;
+  std::optional<bhttp::request_parser<bhttp::buffer_body>> head_;  // and what follows it
+  std::string piece_;
+  std::ofstream file_;
+  bool is_upload_ = false;
   Request request_;
   EventStream events_;
   bool keep_alive_ = true;
   bool is_head_ = false;
+  bool is_counted_ = false;
   unsigned version_ = 11;
   std::size_t drained_ = 0;
 };

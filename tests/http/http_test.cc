@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -97,9 +98,9 @@ TEST_F(HttpTest, AnswersOnTcp) {
 
 TEST_F(HttpTest, KeepsAConnectionForTheNextRequest) {
   const auto server = serve(settings_, callbacks_);
-  const std::string answer = raw(
-      *server,
-      "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  const std::string answer = raw(*server,
+                                 "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 "
+                                 "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(answer, HasSubstr("GET /1"));
   EXPECT_THAT(answer, HasSubstr("GET /2"));
 }
@@ -146,7 +147,8 @@ TEST_F(HttpTest, SpeaksTlsToThoseWhoTrustIt) {
   trusting.ca_file = folder_ / "cert";
   EXPECT_EQ(Client("https://" + server->address(), trusting).send({}).body, "GET / ");
   EXPECT_THROW((void)Client("https://" + server->address()).send({}), Error);
-  EXPECT_THAT(raw(*server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"), ::testing::Not(HasSubstr("200")));
+  EXPECT_THAT(raw(*server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+              ::testing::Not(HasSubstr("200")));
   settings_.key = folder_ / "cert";
   EXPECT_THROW((void)serve(settings_, callbacks_), Error);
 }
@@ -173,7 +175,8 @@ TEST_F(HttpTest, CutsOffWhoIsSlow) {
   const auto server = serve(settings_, callbacks_);
   EXPECT_EQ(raw(*server, "GET / HT", false), "");
   EXPECT_EQ(raw(*server, "POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc", false), "");
-  EXPECT_THAT(raw(*server, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", false), HasSubstr("200 OK"));
+  EXPECT_THAT(raw(*server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", false),
+              HasSubstr("200 OK"));
 }
 
 TEST_F(HttpTest, HandsAnUploadToAFileAfterAskingWhetherItMay) {
@@ -237,6 +240,34 @@ TEST_F(HttpTest, HidesWhatAnAnswerThrew) {
   EXPECT_EQ(response.status, 500);
   EXPECT_THAT(response.body, ::testing::Not(HasSubstr("secret")));
   EXPECT_EQ(told, "secret");
+}
+
+TEST_F(HttpTest, AnswersToLocalNamesOnly) {
+  const auto server = serve(settings_, callbacks_);
+  const auto with_host = [&](const std::string& host) {
+    return raw(*server, "GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n");
+  };
+  for (const char* local : {"localhost", "localhost:80", "127.0.0.1:8081", "[::1]:80", "[::1]"})
+    EXPECT_THAT(with_host(local), StartsWith("HTTP/1.1 200")) << local;
+  for (const char* foreign : {"evil.example", "evil.example:8081", "127.0.0.1.evil.example"})
+    EXPECT_THAT(with_host(foreign), StartsWith("HTTP/1.1 421")) << foreign;
+}
+
+TEST_F(HttpTest, SendsTheAnswerUnderWayBeforeItStops) {
+  std::promise<void> asked;
+  std::promise<void> go;
+  callbacks_.answer = [&](const Request&) {
+    asked.set_value();
+    go.get_future().wait();
+    return Response{};
+  };
+  auto server = serve(settings_, callbacks_);
+  const std::string url = "http://" + server->address();
+  auto answer = std::async(std::launch::async, [&] { return Client(url).send({}).status; });
+  asked.get_future().wait();
+  auto stopped = std::async(std::launch::async, [&] { server.reset(); });
+  go.set_value();
+  EXPECT_EQ(answer.get(), 200);
 }
 
 TEST_F(HttpTest, TakesTheNextFreePort) {
