@@ -94,6 +94,12 @@ class Supervisor {
   // A checkpoint at once.
   void request_checkpoint();
 
+  // Asks the running attempt for the value of a key; nothing if it has no such operator. Throws
+  // Error(kIo) if there is no running attempt; the future is broken if the attempt ends first.
+  [[nodiscard]] std::optional<std::future<StateQuery>> ask(StateQuery query) const;
+  // The states of the running attempt; none if there is none.
+  [[nodiscard]] std::vector<StateDescription> states() const;
+
   [[nodiscard]] JobProgress progress() const;
   // Event time per source of the current attempt.
   [[nodiscard]] std::map<std::string, std::shared_ptr<SourceWatermarks>> event_time() const;
@@ -139,6 +145,7 @@ class Supervisor {
   bool has_news_ = false;
   JobProgress progress_;
   std::vector<SavepointRequest> savepoint_requests_;
+  Attempt* running_ = nullptr;
   bool has_run_ = false;  // no request can be served any more
   std::shared_ptr<SourceRegistry> sources_;
 };
