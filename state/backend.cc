@@ -113,6 +113,26 @@ std::vector<StateName> Backend::states() const {
   return names;
 }
 
+std::vector<StateDescription> Backend::describe() const {
+  const std::lock_guard lock(registry_mutex_);
+  std::vector<StateDescription> all;
+  for (const auto& [name, state] : registry_) {
+    StateDescription& d = all.emplace_back(StateDescription{name, state.kind, {}, {}});
+    if (state.types.empty()) continue;
+    const StateTypes types = decode_types(state.types);
+    d.key_type = encode(types.key);
+    d.value_type = encode(types.value);
+  }
+  return all;
+}
+
+std::optional<StateId> Backend::find_state(const StateName& name) const {
+  const std::lock_guard lock(registry_mutex_);
+  const auto it = registry_.find(name);
+  if (it == registry_.end()) return std::nullopt;
+  return it->second.id;
+}
+
 bool Backend::has_state(const StateName& name) const {
   const std::lock_guard lock(registry_mutex_);
   return registry_.contains(name);

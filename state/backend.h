@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +47,9 @@ class Backend : public SnapshotStore {
   [[nodiscard]] MemoryBudget& budget() { return budget_; }
 
   [[nodiscard]] std::vector<StateName> states() const override;
+  [[nodiscard]] std::vector<StateDescription> describe() const override;
+  // Nothing: there is no such state.
+  [[nodiscard]] std::optional<StateId> find_state(const StateName& name) const;
   [[nodiscard]] bool has_state(const StateName& name) const;
   [[nodiscard]] std::vector<StateName> unused_states() const override;
   void rename_state(const StateName& from, const StateName& to) override;

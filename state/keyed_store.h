@@ -18,6 +18,7 @@
 #include "state/backend.h"
 #include "state/codec.h"
 #include "state/epochs.h"
+#include "state/key_answer.h"
 #include "state/namespace_table.h"
 #include "state/table_drain.h"
 #include "state/table_sweep.h"
@@ -40,7 +41,8 @@ class KeyedStore final : public Snapshotable {
 
   KeyedStore(OperatorContext& ctx, const std::string& name, std::string_view kind,
              Namespaces namespaces)
-      : backend_(ctx.resources().get<Backend>()),
+      : name_(name),
+        backend_(ctx.resources().get<Backend>()),
         layout_{backend_.state_id({ctx.name(), name}, kind, {stored_type<K>(), stored_type<V>()}),
                 namespaces, ctx.key_groups()},
         drain_(backend_, epochs_, layout_),
@@ -260,6 +262,9 @@ class KeyedStore final : public Snapshotable {
       forget(ns);
   }
 
+  void answer(StateQuery& query) override {
+    if (query.state == name_) answer_key<K, V>(backend_, layout_, tables_, query);
+  }
   void freeze(CheckpointId id) override {
     while (drain_.is_active())
       drain_.step(1 << 16);  // the caller should have waited; nothing may be lost
@@ -465,6 +470,7 @@ class KeyedStore final : public Snapshotable {
   static constexpr int kMostBuried = 8192;  // in one batch
   static constexpr int kMostPassed = 16;    // of a look-up
 
+  const std::string name_;
   Backend& backend_;
   const StateLayout layout_;
   Epochs epochs_;

@@ -24,6 +24,15 @@ struct StateName {
   friend auto operator<=>(const StateName&, const StateName&) = default;
 };
 
+// What is known of a state without the program. The types are state/stored_type.h's to read, empty
+// in checkpoints from before they were stored.
+struct StateDescription {
+  StateName name;
+  std::string kind;  // "value", "list", "table", "windowed", "timers", "map"
+  Bytes key_type;
+  Bytes value_type;
+};
+
 // Thread-safe where said.
 class SnapshotStore {
  public:
@@ -44,6 +53,8 @@ class SnapshotStore {
 
   // The states of the checkpoint it was restored from, and those made since. Thread-safe.
   [[nodiscard]] virtual std::vector<StateName> states() const = 0;
+  // The same with what they are made of. Thread-safe.
+  [[nodiscard]] virtual std::vector<StateDescription> describe() const = 0;
   // Those that no operator of this attempt has asked for. Thread-safe.
   [[nodiscard]] virtual std::vector<StateName> unused_states() const = 0;
   // Before any task is built. Requires: there is no state `to`.

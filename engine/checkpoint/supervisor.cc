@@ -181,6 +181,21 @@ void Supervisor::request_checkpoint() {
   something_happened_.notify_all();
 }
 
+std::optional<std::future<StateQuery>> Supervisor::ask(StateQuery query) const {
+  const std::lock_guard lock(mutex_);
+  if (running_ == nullptr) {
+    throw Error(ErrorCode::kIo,
+                "the state cannot be asked for just now: the job is not running; try "
+                "again, or ask for that of a checkpoint");
+  }
+  return running_->job->ask(std::move(query));
+}
+
+std::vector<StateDescription> Supervisor::states() const {
+  const std::lock_guard lock(mutex_);
+  return running_ == nullptr ? std::vector<StateDescription>() : running_->store->describe();
+}
+
 JobProgress Supervisor::progress() const {
   const std::lock_guard lock(mutex_);
   return progress_;
@@ -375,6 +390,17 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
   attempt.scheduler = std::make_unique<ThreadedScheduler>(
       *attempt.job, static_cast<std::size_t>(settings_.parallelism));
   set_state(JobProgress::State::kRunning);
+  {
+    const std::lock_guard lock(mutex_);
+    running_ = &attempt;
+  }
+  const struct NotRunning {
+    Supervisor& supervisor;
+    ~NotRunning() {
+      const std::lock_guard lock(supervisor.mutex_);
+      supervisor.running_ = nullptr;
+    }
+  } not_running{*this};
   bool stopping = false;
   bool draining = false;
   bool ending = false;

@@ -119,6 +119,12 @@ class Supervisor {
   // Where the sources stop before without ending.
   [[nodiscard]] SourceHold& source_hold() { return hold_; }
 
+  // Asks the running attempt for the value of a key; nothing if it has no such operator. Throws
+  // Error(kIo) if there is no running attempt; the future is broken if the attempt ends first.
+  [[nodiscard]] std::optional<std::future<StateQuery>> ask(StateQuery query) const;
+  // The states of the running attempt; none if there is none.
+  [[nodiscard]] std::vector<StateDescription> states() const;
+
   [[nodiscard]] JobProgress progress() const;
   // Of this process, the newest first, 100 at most.
   [[nodiscard]] std::vector<JobFailure> failures() const;
@@ -178,6 +184,7 @@ class Supervisor {
   static constexpr std::size_t kFailuresKept = 100;
   std::deque<JobFailure> failures_;
   std::vector<SavepointRequest> savepoint_requests_;
+  Attempt* running_ = nullptr;
   bool has_run_ = false;  // no request can be served any more
   std::shared_ptr<SourceRegistry> sources_;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,26 @@ struct StageSnapshot {
   Bytes prepared;                        // sinks: what `publish` needs after the commit
 };
 
+// A question about the value of one key, answered by the subtask that has the key.
+struct StateQuery {
+  struct Row {
+    std::optional<EventTime> window;  // the end of the slice or window, of states by window
+    Bytes value;
+  };
+  std::string operator_name;
+  std::string state;
+  Bytes key;  // as stored
+  std::uint64_t hash = 0;
+
+  // The answer.
+  bool is_known = false;  // the operator has this state
+  std::vector<Row> rows;
+  int subtask = 0;
+  std::uint32_t key_group = 0;
+  EventTime watermark = EventTime::min();
+  std::string error;
+};
+
 class Snapshotable {
  public:
   virtual ~Snapshotable() = default;
@@ -53,6 +74,9 @@ class Snapshotable {
   // The store has linked the files of checkpoint `id`: later changes may reach it again. Any
   // thread.
   virtual void on_linked(CheckpointId) {}
+  // Between messages: adds the value to the query, if this is the state that is meant. Changes
+  // nothing.
+  virtual void answer(StateQuery&) {}
   // Between messages, about once a millisecond, also while nothing comes: make room if the process
   // holds too much.
   virtual void give_back_memory() {}

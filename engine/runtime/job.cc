@@ -165,6 +165,18 @@ void Job::request_checkpoint(CheckpointId id) {
   }
 }
 
+std::optional<std::future<StateQuery>> Job::ask(StateQuery query) {
+  for (const auto& task : tasks_) {
+    for (const auto& stage : task->stages()) {
+      const KeyGroupRange groups = stage->context().key_groups();
+      if (stage->name() == query.operator_name &&
+          groups.contains(key_group_of(query.hash, groups.groups)))
+        return task->ask(std::move(query));
+    }
+  }
+  return std::nullopt;
+}
+
 bool Job::has_ended() const {
   return std::all_of(tasks_.begin(), tasks_.end(),
                      [](const auto& task) { return task->has_ended(); });

@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -49,6 +51,9 @@ class Job {
   void connect_wakeups(const std::vector<Wakeup*>& by_worker);
 
   void request_checkpoint(CheckpointId id);
+  // Handed to the subtask that has the key; nothing if there is no such operator. Any thread; the
+  // future is broken if the job ends first.
+  std::optional<std::future<StateQuery>> ask(StateQuery query);
   [[nodiscard]] bool has_ended() const;
   // The smallest watermark that the ends of the graph have reached.
   [[nodiscard]] std::size_t num_tasks() const { return tasks_.size(); }

@@ -161,6 +161,16 @@ void Stage::freeze(CheckpointId id) {
   draining_ = 0;
 }
 
+bool Stage::answer(StateQuery& query) {
+  if (query.operator_name != name()) return false;
+  const KeyGroupRange groups = context_->key_groups();
+  query.subtask = context_->subtask();
+  query.key_group = key_group_of(query.hash, groups.groups);
+  query.watermark = clock_.target;
+  for (Snapshotable* part : context_->snapshotables()) part->answer(query);
+  return true;
+}
+
 bool Stage::drain(std::size_t max_entries) {
   const auto& parts = context_->snapshotables();
   while (draining_ < parts.size()) {

@@ -47,6 +47,9 @@ class Stage {
   bool drain(std::size_t max_entries);
   [[nodiscard]] StageSnapshot take_snapshot() { return std::move(snapshot_); }
 
+  // Between messages. True if this is the operator that is asked.
+  bool answer(StateQuery& query);
+
   [[nodiscard]] OperatorContext& context() { return *context_; }
   [[nodiscard]] const std::string& name() const { return context_->name(); }
   [[nodiscard]] EventTime watermark() const { return clock_.forwarded; }

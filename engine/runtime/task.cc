@@ -64,7 +64,34 @@ bool Task::has_pending_work() const {
                      [](const auto& stage) { return stage->has_work(); });
 }
 
+std::future<StateQuery> Task::ask(StateQuery query) {
+  const std::lock_guard lock(queries_mutex_);
+  auto& [_, answer] = queries_.emplace_back(std::move(query), std::promise<StateQuery>());
+  has_queries_.store(true, std::memory_order_relaxed);
+  return answer.get_future();
+}
+
+// Whoever asks has asked for something that does not exist, at worst: that is no failure of the
+// job.
+void Task::answer_queries() {
+  const std::lock_guard lock(queries_mutex_);
+  has_queries_.store(false, std::memory_order_relaxed);
+  for (auto& [query, answer] : queries_) {
+    try {
+      for (const auto& stage : stages_) {
+        if (stage->answer(query)) break;
+      }
+    } catch (const std::exception& e) {
+      query.error = e.what();
+    }
+    answer.set_value(std::move(query));
+  }
+  queries_.clear();
+}
+
 Task::Step Task::step(std::size_t turn) {
+  if (has_queries_.load(std::memory_order_relaxed)) [[unlikely]]
+    answer_queries();
   bool worked = drain();
   if (source_ && begin_checkpoint()) worked = true;
   if (is_blocked()) {

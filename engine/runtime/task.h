@@ -4,9 +4,12 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/graph/graph.h"
@@ -81,6 +84,9 @@ class Task {
   // Any thread: the next step of a source task lets checkpoint `id` begin. Ids only grow.
   void request_checkpoint(CheckpointId id) { requested_.store(id + 1, std::memory_order_release); }
 
+  // Any thread: answered before the next step. Not answered if the task ends before that.
+  std::future<StateQuery> ask(StateQuery query);
+
   [[nodiscard]] bool is_source() const { return source_ != nullptr; }
   // The end has passed through every stage. Barriers still may.
   [[nodiscard]] bool has_ended() const;
@@ -92,6 +98,7 @@ class Task {
   [[nodiscard]] bool has_pending_work() const;
 
  private:
+  void answer_queries();
   bool is_blocked() const;
   bool begin_checkpoint();
   bool drain();
@@ -115,6 +122,10 @@ class Task {
   std::optional<CheckpointId> draining_;
   std::size_t drained_stages_ = 0;
   std::size_t steps_since_flush_ = 0;
+
+  std::atomic<bool> has_queries_{false};
+  std::mutex queries_mutex_;
+  std::vector<std::pair<StateQuery, std::promise<StateQuery>>> queries_;
 };
 
 }  // namespace tidemill

@@ -273,6 +273,28 @@ TEST_F(LifeCycle, ADrainEndsTheInputAndNothingCanBeAdded) {
   feed(7);
 }
 
+TEST_F(LifeCycle, ARunningJobSaysWhatAKeyHas) {
+  start();
+  feed(5);
+  StateQuery query{"counter", "count", {}, key_hash("key"), false, {}, 0, 0, {}, {}};
+  Codec<std::string>::encode(query.key, "key");
+  auto asked = supervisor_->ask(query);
+  ASSERT_TRUE(asked);
+  const StateQuery answer = get(*asked);
+  EXPECT_TRUE(answer.is_known);
+  ASSERT_EQ(answer.rows.size(), 1U);
+  EXPECT_EQ(decode<std::int64_t>(answer.rows.front().value), 5);
+  EXPECT_EQ(answer.key_group, key_group_of(query.hash, kDefaultKeyGroups));
+
+  query.key = "\x7f";  // no text
+  asked = supervisor_->ask(query);
+  EXPECT_NE(get(*asked).error, "");
+  feed(6);  // and the job is none the worse
+  query.operator_name = "nobody";
+  EXPECT_FALSE(supervisor_->ask(query));
+  EXPECT_EQ(supervisor_->states().size(), 1U);
+}
+
 TEST_F(LifeCycle, ADrainThatWasCutShortIsCompleted) {
   start();
   feed(5);

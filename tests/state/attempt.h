@@ -84,6 +84,9 @@ class Attempt {
     return contexts_[subtask]->key_groups();
   }
   Backend& backend() { return *backend_; }
+  [[nodiscard]] const std::vector<Snapshotable*>& parts_of(std::size_t subtask) const {
+    return contexts_[subtask]->snapshotables();
+  }
 
   // The barrier passes one subtask.
   void freeze(std::size_t subtask, CheckpointId id) {
