@@ -265,6 +265,9 @@ void JobView::add_to(JobApi& api) {
   add("keys", &JobView::keys);
   add("exceptions", &JobView::exceptions);
   add("config", &JobView::config);
+  add("state", &JobView::states);
+  api.get("/api/v1/state/get",
+          [this](const http::Request& request) { return state_of_key(request); });
   api.get("/api/v1/explain", [this](const http::Request&) {
     return json_response(explain(plan_, ExplainFormat::kJson));
   });

@@ -28,6 +28,10 @@ class JobView {
   [[nodiscard]] std::string keys() const;
   [[nodiscard]] std::string exceptions() const;
   [[nodiscard]] std::string config() const;
+  // What the operators of the running attempt keep; then the value of one key of one of them, asked
+  // of the subtask that has it, between two of its batches.
+  [[nodiscard]] std::string states() const;
+  [[nodiscard]] http::Response state_of_key(const http::Request& request) const;
   [[nodiscard]] JobFacts facts() const;
 
   // All of these, what changes the job, and /metrics, /healthz, /readyz, /late.

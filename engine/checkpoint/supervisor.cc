@@ -474,11 +474,6 @@ void Supervisor::wait_for_work() {
   has_news_ = false;
 }
 
-std::vector<JobFailure> Supervisor::failures() const {
-  const std::lock_guard lock(mutex_);
-  return {failures_.rbegin(), failures_.rend()};
-}
-
 void Supervisor::set_state(JobProgress::State state) {
   const std::lock_guard lock(mutex_);
   enter(state);

@@ -127,7 +127,10 @@ class Supervisor {
 
   [[nodiscard]] JobProgress progress() const;
   // Of this process, the newest first, 100 at most.
-  [[nodiscard]] std::vector<JobFailure> failures() const;
+  [[nodiscard]] std::vector<JobFailure> failures() const {
+    const std::lock_guard lock(mutex_);
+    return {failures_.rbegin(), failures_.rend()};
+  }
   [[nodiscard]] const CheckpointLog& checkpoint_log() const { return checkpoint_log_; }
   // Event time per source of the current attempt.
   [[nodiscard]] std::map<std::string, std::shared_ptr<SourceWatermarks>> event_time() const;

@@ -40,7 +40,7 @@ def job(tmp_path_factory):
     job.control = folder / "control"
     job.append(0, *[event(f"u{i % 7}", i) for i in range(200)], event("u1", -4000), "no JSON")
     job.append(1, *[event(f"u{i % 7}", i) for i in range(200)])
-    job.start()
+    job.start("--http", "127.0.0.1:0")
     job.wait_rows(400)
     yield job
     if job.child.running():
@@ -100,8 +100,11 @@ def test_checkpoints_have_their_phases(job):
 
 
 def test_late_and_bad_records_are_counted_and_shown(job):
-    late = get(job, "late")
-    assert sum(x["count"] for x in late["late"]) == 1 and sum(x["count"] for x in late["bad"]) == 1
+    def counted():
+        late = get(job, "late")
+        return late if (sum(x["count"] for x in late["late"]), sum(x["count"] for x in late["bad"])) == (1, 1) else None
+
+    late = wait_until(counted, 20, "one late and one bad record")
     assert late["samples"][0]["origin"].startswith("events:0")
 
 
@@ -113,6 +116,18 @@ def test_every_other_list_is_an_object(job, name):
 def test_config_hides_nothing_but_secrets(job):
     settings = {s["key"]: s for s in get(job, "config")["settings"]}
     assert settings["parallelism"]["value"] == "2" and settings["checkpoint.retained"]["source"] == "default"
+
+
+def test_a_key_is_asked_of_the_running_job(job):
+    states = get(job, "state")["states"]
+    assert {"features"} <= {s["operator"] for s in states}
+    state = next(s for s in states if s["operator"] == "features" and s["kind"] == "value")
+    query = f"state/get?operator=features&state={state['state']}&key="
+    answer = get(job, query + "u3")
+    assert answer["found"] and answer["value"] is not None and answer["subtask"] in (0, 1)
+    assert not get(job, query + "nobody")["found"]
+    assert refused(job, "GET", "/api/v1/state/get?operator=features&state=none&key=u3") == 404
+    assert refused(job, "GET", "/api/v1/state/get?operator=features") == 422
 
 
 def test_logs_are_the_last_lines(job):
