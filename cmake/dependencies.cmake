@@ -1,7 +1,7 @@
 # Every library comes from Debian 12's packages (scripts/setup installs them).
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
-find_package(Boost 1.81 REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(fmt REQUIRED)
 
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
@@ -9,6 +9,7 @@ pkg_check_modules(TCMALLOC IMPORTED_TARGET libtcmalloc_minimal)
 pkg_check_modules(RDKAFKA IMPORTED_TARGET rdkafka)
 pkg_check_modules(HIREDIS IMPORTED_TARGET hiredis)
 pkg_check_modules(ROCKSDB IMPORTED_TARGET rocksdb)
+pkg_check_modules(SQLITE IMPORTED_TARGET sqlite3)
 find_package(Protobuf)
 find_package(yaml-cpp)
 find_package(simdjson)

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -19,7 +20,8 @@ struct Request {
   std::map<std::string, std::string> query;    // decoded; of a repeated name the last
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  std::string peer;  // of a server: "127.0.0.1", or "unix"
+  std::string peer;              // of a server: "127.0.0.1", or "unix"
+  std::filesystem::path upload;  // of a server: the file that has the body, if one was named
 
   // Empty if there is none.
   [[nodiscard]] std::string header(const std::string& lower_name) const {

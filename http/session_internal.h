@@ -232,6 +232,7 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     if (upload) {
       file_.open(upload->file, std::ios::binary | std::ios::trunc);
       if (!file_) return write_error(500, "the upload cannot be stored");
+      request_.upload = upload->file;
     }
     is_upload_ = upload != nullptr;
     expire(shared_->settings.body_time);

@@ -16,13 +16,14 @@ STEPS = {
     "engine/base": 1, "engine/data": 2, "engine/time": 3, "engine/operator": 4, "engine/graph": 5, "engine/runtime": 6,
     "engine/checkpoint": 7, "state": 8,
     "http": 9, "connectors/formats": 9, "connectors/*": 10, "operators": 10, "testing": 11, "app": 11,
-    "service": 12, "jobs/*": 12, "examples": 12,
+    "service/server": 12, "service": 13, "jobs/*": 12, "examples": 12,
 }
 ANYTHING_GOES = ("tests", "bench")
 
 # Prefix of an angle include -> the only places that may name it.
 LIBRARIES = {
     "rocksdb/": "state/rocksdb_backend.cc",
+    "sqlite3": "service/server/sqlite_internal.h",
     "librdkafka/": "connectors/kafka/",
     "hiredis/": "connectors/redis/",
 }

@@ -1,0 +1,84 @@
+#include "service/server/effective_config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include "engine/base/error.h"
+#include "service/server/process.h"
+
+namespace tidemill::server {
+namespace {
+
+constexpr auto kTime = std::chrono::seconds(20);
+
+std::string last_line(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  const std::size_t newline = text.rfind('\n');
+  if (newline != std::string::npos) text.erase(0, newline + 1);
+  if (text.starts_with("error: ")) text.erase(0, 7);
+  return text.substr(0, 2000);
+}
+
+}  // namespace
+
+std::vector<Setting> parse_settings(std::string_view printed) {
+  std::vector<Setting> settings;
+  while (!printed.empty()) {
+    const std::size_t newline = std::min(printed.find('\n'), printed.size());
+    const std::string_view line = printed.substr(0, newline);
+    printed.remove_prefix(std::min(newline + 1, printed.size()));
+    const std::size_t colon = line.find(": ");
+    const std::size_t comment = line.rfind("  # ");
+    if (colon == std::string_view::npos || comment == std::string_view::npos || comment < colon + 1)
+      continue;
+    std::string value(line.substr(colon + 2, comment - std::min(comment, colon + 2)));
+    try {
+      const YAML::Node node = YAML::Load(value);
+      value = node.IsScalar() ? node.Scalar() : value;
+    } catch (const YAML::Exception&) {  // then as it stands
+    }
+    settings.push_back(
+        {std::string(line.substr(0, colon)), value, std::string(line.substr(comment + 4))});
+  }
+  return settings;
+}
+
+CheckedConfig check_config(const ConfigQuestion& question) {
+  std::vector<std::string> command = {question.binary.string(), "--config",
+                                      question.config_file.string()};
+  command.insert(command.end(), question.args.begin(), question.args.end());
+  command.emplace_back("--print-config");
+  const Told told = ask_program(question.program, question.user, question.folder, command, kTime);
+  if (told.exit != 0) {
+    const std::string words = last_line(told.err.empty() ? told.out : told.err);
+    throw Error(ErrorCode::kRefused,
+                told.exit < 0 ? "the binary did not print its settings (--print-config) within 20 "
+                                "s; is it a Tidemill job?"
+                : words.empty() ? "the binary did not print its settings (--print-config): exit " +
+                                      std::to_string(told.exit)
+                                : words);
+  }
+  CheckedConfig checked;
+  checked.printed = told.out;
+  std::string folder;
+  bool names_job = false;
+  for (const Setting& setting : parse_settings(told.out)) {
+    if (setting.key == "checkpoint.dir") folder = setting.value;
+    if (setting.key != "job") continue;
+    names_job = true;
+    if (setting.source != "default" && setting.value != question.job)
+      throw Error(ErrorCode::kRefused, "the settings call the job " + setting.value + " (" +
+                                           setting.source + "), it is submitted as " +
+                                           question.job + "; give both one name");
+  }
+  if (!names_job || folder.empty())
+    throw Error(ErrorCode::kRefused,
+                "what the binary prints with --print-config are not a job's settings; is it a "
+                "Tidemill job?");
+  checked.checkpoint_folder =
+      question.folder / folder /
+      (question.replay.empty() ? question.job : question.job + "." + question.replay);
+  checked.checkpoint_folder = checked.checkpoint_folder.lexically_normal();
+  return checked;
+}
+
+}  // namespace tidemill::server

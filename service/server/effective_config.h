@@ -1,0 +1,40 @@
+// What a job binary says of its settings (--print-config), which is also how the server learns that
+// a file is a job binary and takes these settings, before it starts anything.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tidemill::server {
+
+struct Setting {
+  std::string key;
+  std::string value;   // secrets are ***
+  std::string source;  // "features.yaml:12", "command line", "default"
+};
+
+// Lines "key: value  # source"; others are left out.
+[[nodiscard]] std::vector<Setting> parse_settings(std::string_view printed);
+
+struct CheckedConfig {
+  std::string printed;
+  std::filesystem::path checkpoint_folder;
+};
+
+struct ConfigQuestion {
+  std::filesystem::path program;  // tidemill itself
+  std::filesystem::path binary;
+  std::filesystem::path folder;       // the job's, which relative paths begin at
+  std::filesystem::path config_file;  // there already
+  std::string user;
+  std::vector<std::string> args;
+  std::string job;     // what the job is to be called
+  std::string replay;  // --as; empty: none
+};
+
+// Throws Error(kRefused) with the binary's own words, or if the settings name another job.
+[[nodiscard]] CheckedConfig check_config(const ConfigQuestion& question);
+
+}  // namespace tidemill::server
