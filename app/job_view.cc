@@ -112,7 +112,7 @@ JobFacts JobView::facts() const {
   std::map<std::string, int> origins;
   env_.metrics().visit_late([&](const Labels&, const LateSample& sample) {
     for (const LateRecord& record : sample.records()) {
-      const std::string split = record.origin.substr(0, record.origin.find_last_of(":@"));
+      const std::string split = record.origin.substr(0, record.origin.rfind(" offset "));
       if (!record.origin.empty()) ++origins[split];
     }
   });

@@ -2,11 +2,9 @@
 #include <algorithm>
 #include <iostream>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "app/config.h"
-#include "app/version.h"
+#include "service/cli/command.h"
 #include "service/scenario/command.h"
 #include "service/server/command.h"
 #include "service/server/log_writer.h"
@@ -15,55 +13,25 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-struct Verb {
-  std::string name;
-  std::string line;  // for --help; empty: not for people
-  int (*run)(const Words& words);
-};
-
-const Verb kVerbs[] = {
-    {"server", "supervises jobs on this machine, with a REST API and a page",
-     tidemill::server::server_command},
-    {"token", "makes, lists and deletes the server's tokens", tidemill::server::token_command},
-    {"scenario", "runs scenario files",
-     [](const Words& words) {
-       return tidemill::scenario::run_command(words, std::cout, std::cerr);
-     }},
-    {"log-writer", "", tidemill::server::log_writer_command},
-};
-
-std::string usage() {
-  std::string text = "usage: tidemill VERB ...\n\n";
-  for (const Verb& verb : kVerbs) {
-    if (verb.line.empty()) continue;
-    text += "  " + verb.name + std::string(12 - verb.name.size(), ' ') + verb.line + "\n";
-  }
-  return text + "\n  --help  --version     tidemill VERB --help says more\n";
+int run_scenarios(const Words& words) {
+  return tidemill::scenario::run_command(words, std::cout, std::cerr);
 }
+
+// Verbs that do not ask a server; those that do are in service/cli/verbs.cc.
+const std::vector<tidemill::cli::OtherVerb> kVerbs = {
+    {"server", "supervise jobs on this machine, with a REST API and a page",
+     tidemill::server::server_command},
+    {"token", "make, list and delete tokens, on the server's machine",
+     tidemill::server::token_command},
+    {"scenario", "run scenario files", run_scenarios},
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const Words words(argv + std::min(argc, 1), argv + argc);
-  if (words.empty()) {
-    std::cerr << usage();
-    return 2;
-  }
-  const std::string& asked = words.front();
-  if (asked == "--help") {
-    std::cout << usage();
-    return 0;
-  }
-  if (asked == "--version") {
-    std::cout << "tidemill " << tidemill::kVersionText << "\n";
-    return 0;
-  }
-  Words known = {"--help", "--version"};
-  for (const Verb& verb : kVerbs) {
-    if (verb.name == asked) return verb.run({words.begin() + 1, words.end()});
-    if (!verb.line.empty()) known.push_back(verb.name);
-  }
-  std::cerr << "tidemill: unknown verb: " << asked << "; did you mean "
-            << tidemill::nearest(asked, known) << "? See tidemill --help\n";
-  return 2;
+  // Started by the server, not by people.
+  if (!words.empty() && words.front() == "log-writer")
+    return tidemill::server::log_writer_command({words.begin() + 1, words.end()});
+  return tidemill::cli::run(words, kVerbs, tidemill::cli::of_this_process());
 }

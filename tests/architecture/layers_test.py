@@ -16,7 +16,7 @@ STEPS = {
     "engine/base": 1, "engine/data": 2, "engine/time": 3, "engine/operator": 4, "engine/graph": 5, "engine/runtime": 6,
     "engine/checkpoint": 7, "state": 8,
     "http": 9, "connectors/formats": 9, "connectors/*": 10, "operators": 10, "testing": 11, "app": 11,
-    "service/server": 12, "service": 13, "jobs/*": 12, "examples": 12,
+    "service/server": 12, "service/cli": 12, "service": 13, "jobs/*": 12, "examples": 12,
 }
 ANYTHING_GOES = ("tests", "bench")
 

@@ -105,7 +105,7 @@ def test_late_and_bad_records_are_counted_and_shown(job):
         return late if (sum(x["count"] for x in late["late"]), sum(x["count"] for x in late["bad"])) == (1, 1) else None
 
     late = wait_until(counted, 20, "one late and one bad record")
-    assert late["samples"][0]["origin"].startswith("events:0")
+    assert late["samples"][0]["origin"].startswith("events/0 offset ")
 
 
 @pytest.mark.parametrize("name", ["freshness", "keys", "exceptions", "config", "logs", "explain"])

@@ -1,0 +1,29 @@
+// What each verb of the table does. They throw CallFailed for an answer that is an error, and
+// Error.
+#pragma once
+
+#include "service/cli/verbs.h"
+
+namespace tidemill::cli::calls {
+
+// Of views.cc: they read.
+void list(const Invocation&);
+void status(const Invocation&);
+void logs(const Invocation&);
+void explain(const Invocation&);
+void checkpoints(const Invocation&);
+void audit(const Invocation&);
+void tokens(const Invocation&);
+
+// Of changes.cc.
+void submit(const Invocation&);
+void start(const Invocation&);
+void stop(const Invocation&);
+void cancel(const Invocation&);
+void savepoint(const Invocation&);
+void restart(const Invocation&);
+void restore(const Invocation&);
+void remove(const Invocation&);
+void replay(const Invocation&);
+
+}  // namespace tidemill::cli::calls
