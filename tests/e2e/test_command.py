@@ -1,0 +1,84 @@
+"""`tidemill` against a real server with a real job: what people read, what programs read, and what is refused."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from file_job import FileJob, event
+from job import FINISHED, REFUSED, WRONG_USAGE, binary
+from job_server import JobServer
+from process import wait_until
+
+
+class Command:
+    def __init__(self, server):
+        self.environment = os.environ | {"TIDEMILL_SERVER": server.url, "TIDEMILL_TOKEN_FILE": str(server.dir / "admin.token")}
+
+    def run(self, *words, environment=None):
+        """(exit code, stdout, stderr)"""
+        done = subprocess.run([str(binary("tidemill")), *map(str, words)], capture_output=True, text=True, timeout=60, check=False,
+                              env=self.environment | (environment or {}))
+        return done.returncode, done.stdout, done.stderr
+
+    def json(self, *words):
+        code, out, err = self.run(*words, "--json")
+        assert code == FINISHED, err
+        return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def tidemill(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("command")
+    server = JobServer(folder).start()
+    try:
+        files = FileJob(folder, source={"file": {"dir": str(folder / "events"), "follow": True}})
+        files.append(0, *[event(f"u{i % 5}", i) for i in range(100)])
+        (folder / "features.yaml").write_text(json.dumps(files.config))
+        command = Command(server)
+        code, out, err = command.run("submit", binary("feature_pipeline"), "--name", "features", "--config", folder / "features.yaml", "--wait")
+        assert code == FINISHED and "features is running" in out + err
+        yield command
+    finally:
+        server.close()
+
+
+def test_list_and_status_show_a_healthy_job(tidemill):
+    line = tidemill.run("list")[1].splitlines()[1].split()
+    assert line[:2] == ["features", "running"]
+    wait_until(lambda: "100 events, 100 rows" in tidemill.run("status", "features")[1], 20, "all rows in the status")
+    code, out, _ = tidemill.run("status", "features")
+    assert code == FINISHED and len(out.splitlines()) < 24
+    assert tidemill.json("status", "features")["problems"] == []
+    assert tidemill.json("list")["jobs"][0]["problems"] == []
+
+
+def test_savepoint_restart_and_stop(tidemill):
+    savepoint = tidemill.json("savepoint", "features")["id"]
+    assert f"{savepoint} " in tidemill.run("checkpoints", "features")[1]
+    code, _, err = tidemill.run("restart", "features", "--parallelism", 3, "--wait")
+    assert code == FINISHED, err
+    wait_until(lambda: tidemill.json("status", "features")["parallelism"] == 3, 20, "three subtasks")
+    assert tidemill.run("restore", "features", "--from", savepoint)[0] == REFUSED
+    assert "first start" in tidemill.run("logs", "features", "--lines", 200)[1]
+    assert tidemill.run("stop", "features", "--wait")[0] == FINISHED
+    assert tidemill.json("list")["jobs"][0]["state"] == "stopped"
+    assert "/restart" in tidemill.run("audit")[1]
+
+
+@pytest.mark.parametrize("words, told", [
+    (("stauts", "features"), "did you mean status?"), (("status", "nobody"), "there is no job nobody"),
+    (("status",), "JOB"), (("restart", "features", "--paralelism", "2"), "--parallelism"),
+    (("submit", "/nowhere", "--name", "x", "--config", "/nowhere"), "/nowhere")])
+def test_what_is_wrong_is_told_with_the_next_step(tidemill, words, told):
+    code, out, err = tidemill.run(*words)
+    assert (code, out) == (WRONG_USAGE, "")
+    assert told in err
+
+
+def test_a_wrong_token_or_no_server_is_told(tidemill, tmp_path):
+    (tmp_path / "token").write_text("wrong")
+    code, _, err = tidemill.run("list", environment={"TIDEMILL_TOKEN_FILE": str(tmp_path / "token")})
+    assert code == WRONG_USAGE and "token" in err and "wrong" not in err.replace("wrong usage", "")
+    code, _, err = tidemill.run("list", "--server", "http://127.0.0.1:1")
+    assert code == 1 and "127.0.0.1:1" in err
