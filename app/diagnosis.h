@@ -10,7 +10,7 @@
 namespace tidemill {
 
 struct Problem {
-  std::string id;  // stable: alerts, the page and the runbook (docs/operations.md) use it
+  std::string id;  // stable, for programs: "partition_idle", …
   bool is_error = false;
   std::string text;  // what, where, how much
   std::string next;  // what to do
