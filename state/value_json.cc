@@ -18,7 +18,7 @@ namespace {
 using Kind = StoredType::Kind;
 
 constexpr std::int64_t kMostExact = std::int64_t{1} << 53;  // of a JSON number in most readers
-constexpr std::size_t kMostNested = 1000;
+constexpr std::size_t kDeepestValue = 1000;
 
 std::string decimal(unsigned __int128 value) {
   std::string text;
@@ -110,7 +110,7 @@ class Renderer {
   Renderer(std::string& out, ByteReader& in) : out_(out), in_(in) {}
 
   void value(const StoredType& type) {
-    if (++depth_ > kMostNested)
+    if (++depth_ > kDeepestValue)
       throw Error(ErrorCode::kCorrupt, "stored value is nested too deeply");
     switch (type.kind) {
       case Kind::kBool: out_ += in_.u8() != 0 ? "true" : "false"; break;
