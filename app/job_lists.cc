@@ -17,13 +17,6 @@
 namespace tidemill {
 namespace {
 
-std::string label_of(const Labels& labels, const std::string& name) {
-  for (const auto& [label, value] : labels) {
-    if (label == name) return value;
-  }
-  return "";
-}
-
 void write_reasons(JsonWriter& json, const MetricSampler& sampler, const std::string& metric) {
   std::map<std::pair<std::string, std::string>, double> counts;
   for (const auto& [labels, count] : sampler.each(metric))

@@ -23,13 +23,6 @@ const char* name_of(JobProgress::State state) {
   return "failed";
 }
 
-std::string label_of(const Labels& labels, const std::string& name) {
-  for (const auto& [label, value] : labels) {
-    if (label == name) return value;
-  }
-  return "";
-}
-
 std::optional<std::int64_t> ms_of(EventTime time) {
   return time.is_finite() ? std::optional(time.ms) : std::nullopt;
 }

@@ -13,13 +13,6 @@ bool has(const Labels& labels, const MetricSampler::Where& where) {
   });
 }
 
-std::string label_of(const Labels& labels, const std::string& name) {
-  for (const auto& [label, value] : labels) {
-    if (label == name) return value;
-  }
-  return "";
-}
-
 // Values of one name lie together.
 template <class Each>
 void for_each(const std::map<MetricSampler::Series, double>& all, const std::string& name,
@@ -54,6 +47,13 @@ double quantile(const Buckets& buckets, std::uint64_t count, double share) {
 }
 
 }  // namespace
+
+std::string label_of(const Labels& labels, const std::string& name) {
+  for (const auto& [label, value] : labels) {
+    if (label == name) return value;
+  }
+  return "";
+}
 
 MetricSampler::MetricSampler(const MetricRegistry& metrics, const Clock& clock)
     : metrics_(metrics), clock_(clock) {

@@ -19,6 +19,9 @@
 
 namespace tidemill {
 
+// Empty if there is no such label.
+[[nodiscard]] std::string label_of(const Labels& labels, const std::string& name);
+
 struct AgeQuantiles {
   double p50_ms = 0;
   double p99_ms = 0;

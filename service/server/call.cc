@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include <boost/nowide/utf/convert.hpp>
+
 #include "app/config.h"
 
 namespace tidemill::server {
@@ -39,7 +41,9 @@ http::Response json_answer(const json::value& value, int status) {
   http::Response response;
   response.status = status;
   response.content_type = "application/json";
-  response.body = json::serialize(value);
+  // Names and paths that somebody sent, perhaps cut, need not be UTF-8; an answer is.
+  const std::string text = json::serialize(value);
+  response.body = boost::nowide::utf::convert_string<char>(text.data(), text.data() + text.size());
   response.headers.emplace_back("Cache-Control", "no-store");
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
   return response;

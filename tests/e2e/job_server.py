@@ -12,16 +12,17 @@ from process import ChildProcess, wait_until
 
 
 class JobServer:
-    def __init__(self, folder):
+    def __init__(self, folder, *flags):
         self.folder = Path(folder)
         self.dir = self.folder / "server"
         self.child = None
+        self.flags = flags
         self.url = None
         self._starts = 0
 
     def start(self):
         self._starts += 1
-        self.child = ChildProcess([binary("tidemill"), "server", "--dir", self.dir, "--listen", "127.0.0.1:0", "--restart-backoff", "50ms"],
+        self.child = ChildProcess([binary("tidemill"), "server", "--dir", self.dir, *self.flags, "--listen", "127.0.0.1:0", "--restart-backoff", "50ms"],
                                   self.folder / f"server-{self._starts}.log")
         self.child.start()
 

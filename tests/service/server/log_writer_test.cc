@@ -73,8 +73,8 @@ TEST(LastWords, AreTheLastErrorOrTheLastLine) {
 
 TEST(JobName, IsPartOfAPath) {
   for (const char* good : {"a", "features.jan", "A-b_c.9"}) EXPECT_TRUE(is_job_name(good)) << good;
-  for (const std::string bad :
-       {"", ".", "..", ".a", "a/b", "a b", "ä", std::string(65, 'a').c_str()})
+  for (const std::string& bad :
+       std::vector<std::string>{"", ".", "..", ".a", "a/b", "a b", "ä", std::string(65, 'a')})
     EXPECT_FALSE(is_job_name(bad)) << bad;
 }
 
