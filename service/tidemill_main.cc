@@ -17,12 +17,20 @@ int run_scenarios(const Words& words) {
   return tidemill::scenario::run_command(words, std::cout, std::cerr);
 }
 
+// These work on the folder of a server, running or not; `token list` asks one.
+int run_token(const std::string& verb, Words words) {
+  words.insert(words.begin(), verb);
+  return tidemill::server::token_command(words);
+}
+
 // Verbs that do not ask a server; those that do are in service/cli/verbs.cc.
 const std::vector<tidemill::cli::OtherVerb> kVerbs = {
     {"server", "supervise jobs on this machine, with a REST API and a page",
      tidemill::server::server_command},
-    {"token", "make, list and delete tokens, on the server's machine",
-     tidemill::server::token_command},
+    {"token create", "make a token, on the server's machine",
+     [](const Words& words) { return run_token("create", words); }},
+    {"token delete", "end a token, on the server's machine",
+     [](const Words& words) { return run_token("delete", words); }},
     {"scenario", "run scenario files", run_scenarios},
 };
 

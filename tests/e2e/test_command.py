@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from file_job import FileJob, event
@@ -74,6 +75,27 @@ def test_what_is_wrong_is_told_with_the_next_step(tidemill, words, told):
     code, out, err = tidemill.run(*words)
     assert (code, out) == (WRONG_USAGE, "")
     assert told in err
+
+
+def test_tokens_are_made_on_the_machine_and_listed_by_the_server(tidemill):
+    folder = Path(tidemill.environment["TIDEMILL_TOKEN_FILE"]).parent
+    code, made, err = tidemill.run("token", "create", "--dir", folder, "--role", "viewer", "--name", "reader")
+    assert code == FINISHED and made.strip(), err
+    assert "reader" in tidemill.run("token", "list")[1] and made.strip() not in tidemill.run("token", "list")[1]
+    assert tidemill.run("token", "delete", "--dir", folder, "--name", "reader")[0] == FINISHED
+    assert "reader" not in tidemill.run("token", "list")[1]
+
+
+def test_a_job_without_a_server_is_asked_at_its_socket(tidemill, tmp_path):
+    job = FileJob(tmp_path, source={"file": {"dir": str(tmp_path / "events"), "follow": True}}, control=str(tmp_path / "control"))
+    job.start()
+    try:
+        wait_until((tmp_path / "control").exists, 20, "the socket")
+        code, out, err = tidemill.run("status", "--at", f"unix:{tmp_path}/control")
+        assert code == FINISHED and "features" in out, err
+        assert tidemill.json("explain", "--at", f"unix:{tmp_path}/control")["nodes"]
+    finally:
+        job.kill()
 
 
 def test_a_wrong_token_or_no_server_is_told(tidemill, tmp_path):
