@@ -11,9 +11,8 @@
 #include "service/server/routes.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 std::int64_t now_ms() { return SystemClock().processing_time().ms; }
 

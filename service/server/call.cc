@@ -8,9 +8,8 @@
 #include "app/config.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 constexpr std::size_t kMaxText = 256 * 1024;
 constexpr std::size_t kMaxTexts = 1000;

@@ -11,9 +11,8 @@
 #include "service/server/routes.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 // sockaddr_un has room for 107 characters.
 constexpr std::size_t kMaxSocketPath = 107;

@@ -9,9 +9,8 @@
 #include "engine/base/files.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 constexpr std::size_t kMaxLineBytes = 16 * 1024;
 

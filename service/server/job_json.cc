@@ -6,9 +6,8 @@
 #include "engine/checkpoint/storage.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 // Its last end, while that is what keeps it from running.
 json::value reason_of(const JobView& view) {

@@ -7,9 +7,8 @@
 #include "engine/base/error.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 // The member at the end of a path of names; null if there is none.
 const json::value* at(const json::object& object, std::initializer_list<std::string_view> path) {

@@ -8,9 +8,8 @@
 #include "service/server/routes.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 // A savepoint is answered when it is committed.
 constexpr auto kSavepointTime = std::chrono::seconds(60);

@@ -7,9 +7,8 @@
 #include "service/server/routes.h"
 
 namespace tidemill::server {
-namespace {
-
 namespace json = boost::json;
+namespace {
 
 constexpr auto kEventInterval = std::chrono::seconds(1);
 
