@@ -29,7 +29,8 @@ struct ServerSettings {
   std::chrono::milliseconds idle_time{30'000};  // between two requests of a connection
 };
 
-// Takes the body into this file, which is made anew, instead of into memory.
+// Takes the body into this file, which is made anew, instead of into memory. It is gone when the
+// request is over, unless `answer` has given it another name.
 struct Upload {
   std::filesystem::path file;
   std::uint64_t max_bytes = 0;

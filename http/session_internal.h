@@ -105,6 +105,11 @@ class Session : public std::enable_shared_from_this<Session<Stream>> {
     if (!std::exchange(is_counted_, true)) shared_->begin_request();
   }
   void end_request() {
+    if (!request_.upload.empty()) {
+      // Nobody has taken it: refused, or cut off on its way.
+      std::error_code ignored;
+      std::filesystem::remove(std::exchange(request_.upload, {}), ignored);
+    }
     if (std::exchange(is_counted_, false)) shared_->end_request();
   }
 

@@ -180,7 +180,13 @@ TEST_F(HttpTest, CutsOffWhoIsSlow) {
 }
 
 TEST_F(HttpTest, HandsAnUploadToAFileAfterAskingWhetherItMay) {
-  const auto target = folder_ / "stored";
+  const auto target = folder_ / "upload";
+  const auto kept = folder_ / "kept";
+  std::atomic<bool> keeps = true;
+  callbacks_.answer = [&](const Request& request) {
+    if (keeps && !request.upload.empty()) std::filesystem::rename(request.upload, kept);
+    return Response{};
+  };
   callbacks_.admit = [&](const Request& head) -> Admission {
     if (head.header("authorization") != "Bearer right") {
       Response refused;
@@ -203,8 +209,15 @@ TEST_F(HttpTest, HandsAnUploadToAFileAfterAskingWhetherItMay) {
   const Client client("http://" + server->address(), with_token);
   EXPECT_EQ(client.send_file(put, source, [&](std::uint64_t n) { told = n; }).status, 200);
   EXPECT_GE(told, content.size());
-  std::ifstream stored(target);
+  std::ifstream stored(kept);
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(stored), {}), content);
+  keeps = false;
+  EXPECT_EQ(client.send_file(put, source).status, 200);
+  EXPECT_EQ(client.send({}).status, 200);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (std::filesystem::exists(target) && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  EXPECT_FALSE(std::filesystem::exists(target)) << "nobody has taken it";
   std::ofstream(source) << std::string(3'000'001, 'u');
   EXPECT_EQ(client.send_file(put, source).status, 413);
   EXPECT_EQ(client.send({}).status, 200);
