@@ -172,6 +172,10 @@ bool is_secret(const std::string& key) {
 
 }  // namespace
 
+bool holds_secret(const std::string& key, const std::string& text) {
+  return is_secret(key) || without_password(text) != text;
+}
+
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
   std::string best;
   std::size_t best_distance = std::string::npos;

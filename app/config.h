@@ -85,6 +85,8 @@ class Config {
   std::vector<std::string> misspelt_;
 };
 
+// Whether the effective settings show *** instead of this text, or leave a password out of it.
+bool holds_secret(const std::string& key, const std::string& text);
 // "10s", "5m", "1h", "24h", "7d", "250ms", "0". Nothing if it is not a duration.
 std::optional<Duration> parse_duration(std::string_view text);
 // "64KiB", "256MiB", "1GiB", "50MB", "1024". Nothing if it is not a size.

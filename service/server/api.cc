@@ -142,6 +142,7 @@ http::Admission Api::admit(const http::Request& head) {
   try {
     const auto [found, caller] = state_->check(head);
     if (caller.role < found.route->role) {
+      state_->limit(caller, head);
       // Recorded with its refusal; the body is not worth reading.
       return state_->call(*found.route, {head, found.path, caller});
     }

@@ -26,7 +26,7 @@ struct CheckedConfig {
 struct ConfigQuestion {
   std::filesystem::path program;  // tidemill itself
   std::filesystem::path binary;
-  std::filesystem::path folder;       // the job's, which relative paths begin at
+  std::filesystem::path folder;       // where the job works: relative paths begin there
   std::filesystem::path config_file;  // there already
   std::string user;
   std::vector<std::string> args;

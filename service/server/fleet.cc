@@ -179,7 +179,12 @@ void Fleet::wait_for_something() {
 
 void Fleet::poll_statuses() {
   while (!is_over_) {
-    if (poll_one()) continue;
+    try {
+      if (poll_one()) continue;
+    } catch (const std::exception& error) {
+      // What a status changes could not be stored: the next one says it again.
+      log(LogLevel::kError, std::string("a job's status was lost: ") + error.what());
+    }
     std::unique_lock lock(poll_mutex_);
     poll_wake_.wait_for(lock, kPollPause, [this] { return is_over_.load(); });
   }
@@ -190,16 +195,15 @@ bool Fleet::poll_one() {
   const std::int64_t now = now_ms();
   for (const auto& entry : entries()) {
     if (entry->next_poll_ms > now || entry->is_polled.exchange(true)) continue;
+    const std::unique_ptr<std::atomic<bool>, void (*)(std::atomic<bool>*)> polled(
+        &entry->is_polled, [](std::atomic<bool>* flag) { *flag = false; });
     std::shared_ptr<const JobView> view;
     {
       const std::lock_guard lock(mutex_);
       view = entry->view;
     }
     entry->next_poll_ms = now + settings_.status_every.count();
-    if (!view->run || view->run->pid == 0) {
-      entry->is_polled = false;
-      continue;
-    }
+    if (!view->run || view->run->pid == 0) continue;
     std::shared_ptr<const JobStatus> status;
     try {
       const JobAnswer answer =
@@ -220,7 +224,6 @@ bool Fleet::poll_one() {
     } else {
       entry->next_poll_ms = now + std::min(kSilentPoll_ms, 3 * settings_.status_every.count());
     }
-    entry->is_polled = false;
     return true;
   }
   return false;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <unistd.h>
 
+#include "app/config.h"
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/files.h"
@@ -48,6 +49,13 @@ void check_args(const std::vector<std::string>& args) {
                                ? args[i + 1]
                                : args[i].substr(std::min(args[i].size(), flag.size() + 1)))
                         : "";
+    const std::size_t equals = setting.find('=');
+    if (equals != std::string::npos &&
+        holds_secret(setting.substr(0, equals), setting.substr(equals + 1)))
+      throw CallError(422,
+                      "args may not hold a password, which everybody on the machine would see: " +
+                          setting.substr(0, equals).substr(0, 100),
+                      "put it into config");
     for (const char* own : {"job=", "control=", "as=", "restore=", "accept.", "assume."}) {
       if (setting.starts_with(own))
         throw CallError(422,
@@ -141,26 +149,26 @@ Version checked_version(const Service& service, const JobRow& job, Version wante
                     "leave user out");
   const ServerFolder& server = service.fleet.folder();
   const JobFolder folder = server.job(job.name);
-  std::filesystem::create_directories(folder.path);
+  make_job_folder(folder, wanted.user);
   // A name of its own: the running process has config.yaml.
   const std::filesystem::path config = folder.path / "submitted.yaml";
-  write_file(config, wanted.config);
-  std::filesystem::permissions(
-      config, wanted.user.empty() ? std::filesystem::perms(0600) : std::filesystem::perms(0644));
+  write_private(config, wanted.config, wanted.user);
   const std::string base = job.replay_of.empty() ? job.name : job.replay_of;
   const std::string replay = job.replay_of.empty() ? "" : job.name.substr(job.replay_of.size() + 1);
   std::optional<CheckedConfig> checked;
   std::string refused;
   try {
     checked = check_config({service.fleet.settings().program, server.binary(wanted.binary),
-                            folder.path, config, wanted.user, wanted.args, base, replay});
+                            folder.work(), config, wanted.user, wanted.args, base, replay});
   } catch (const Error& error) {
     refused = error.what();
   }
   std::error_code ignored;
   std::filesystem::remove(config, ignored);
   if (!checked) {
-    std::filesystem::remove(folder.path, ignored);  // if it is empty: the job was never there
+    // If they are empty: the job was never there.
+    for (const auto& made : {folder.work(), folder.log_folder(), folder.path})
+      std::filesystem::remove(made, ignored);
     throw CallError(422, refused, "mend the settings, arguments or binary and send them again");
   }
   wanted.effective = checked->printed;
@@ -193,7 +201,7 @@ http::Response submit_job(Service& service, const Call& call) {
   row.created_ms = now_ms();
   version.created_by = call.caller.name;
   add_job(service, row, std::move(version));
-  return json_answer(summary_json(*service.fleet.view(row.name)), 201);
+  return json_answer(summary_json(view_of(service, row.name)), 201);
 }
 
 http::Response start_replay(Service& service, const Call& call) {
@@ -235,7 +243,7 @@ http::Response start_replay(Service& service, const Call& call) {
   row.created_ms = now_ms();
   version.created_by = call.caller.name;
   add_job(service, row, std::move(version));
-  return json_answer(summary_json(*service.fleet.view(row.name)), 201);
+  return json_answer(summary_json(view_of(service, row.name)), 201);
 }
 
 http::Response get_job(Service& service, const Call& call) {

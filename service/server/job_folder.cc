@@ -1,7 +1,10 @@
 #include "service/server/job_folder.h"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <fstream>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 
@@ -43,7 +46,37 @@ std::string text_of(const json::object& object, std::string_view key) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
+void give_to(const std::filesystem::path& path, const std::string& user) {
+  if (user.empty()) return;
+  const passwd* found = ::getpwnam(user.c_str());
+  if (found == nullptr)
+    throw Error(ErrorCode::kConfig, "there is no such user on this machine: " + user);
+  if (found->pw_uid != ::geteuid() && ::lchown(path.c_str(), found->pw_uid, found->pw_gid) != 0)
+    throw Error(ErrorCode::kConfig, "only root can start a job as " + user);
+}
+
 }  // namespace
+
+void make_job_folder(const JobFolder& folder, const std::string& user) {
+  namespace fs = std::filesystem;
+  fs::create_directories(folder.log_folder());
+  fs::create_directories(folder.work());
+  fs::permissions(folder.path, fs::perms(user.empty() ? 0700 : 0711));
+  fs::permissions(folder.log_folder(), fs::perms(0700));
+  fs::permissions(folder.work(), fs::perms(0700));
+  give_to(folder.work(), user);
+}
+
+void write_private(const std::filesystem::path& file, const std::string& content,
+                   const std::string& user) {
+  const std::filesystem::path unfinished = file.string() + ".tmp";
+  ::unlink(unfinished.c_str());
+  const int made = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made >= 0) ::close(made);
+  write_file(unfinished, content);
+  give_to(unfinished, user);
+  std::filesystem::rename(unfinished, file);
+}
 
 bool is_job_name(const std::string& name) {
   return !name.empty() && name.size() <= 64 && name.front() != '.' &&

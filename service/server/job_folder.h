@@ -10,13 +10,18 @@
 
 namespace tidemill::server {
 
+// Nothing but `work` is a job's own to write: a job of another user could otherwise lead the
+// server, which may be root, to other files and processes.
 struct JobFolder {
-  std::filesystem::path path;  // also the job's working directory
+  std::filesystem::path path;
+
+  // The job's working directory, owned by its user: relative paths of its settings begin here.
+  [[nodiscard]] std::filesystem::path work() const { return path / "work"; }
 
   [[nodiscard]] std::filesystem::path config() const { return path / "config.yaml"; }
   [[nodiscard]] std::filesystem::path log_folder() const { return path / "log"; }
   [[nodiscard]] std::filesystem::path log() const { return log_folder() / "job.log"; }
-  [[nodiscard]] std::filesystem::path control_socket() const { return path / "control.sock"; }
+  [[nodiscard]] std::filesystem::path control_socket() const { return work() / "control.sock"; }
   [[nodiscard]] std::filesystem::path process_file() const { return path / "process.json"; }
   [[nodiscard]] std::filesystem::path exit_file() const { return path / "exit.json"; }
   // Locked by the log writer while it lives.
@@ -37,6 +42,13 @@ struct ServerFolder {
   // Removed jobs: theirs to look at who removed them.
   [[nodiscard]] std::filesystem::path removed() const { return path / "removed"; }
 };
+
+// Makes the folder and what belongs into it, `work` for `user` (empty: who the server is). Throws
+// Error(kConfig) if there is no such user or this process may not give things to them.
+void make_job_folder(const JobFolder& folder, const std::string& user);
+// Writes a file that only `user` can read, at no moment anybody else; replaces what is there.
+void write_private(const std::filesystem::path& file, const std::string& content,
+                   const std::string& user);
 
 // Letters, digits, _, - and ., not beginning with a point, at most 64: part of paths and of the
 // socket's.

@@ -24,7 +24,7 @@ http::Response as_answered(const JobAnswer& answer) {
 }
 
 http::Response now_is(const Service& service, const std::string& name, int status = 202) {
-  return json_answer(summary_json(*service.fleet.view(name)), status);
+  return json_answer(summary_json(view_of(service, name)), status);
 }
 
 CallError unreachable(const JobView& view, const std::string& what) {
@@ -73,7 +73,7 @@ http::Response stop(Service& service, const JobView& view, const std::string& mo
   } catch (const Error& error) {
     if (mode == "savepoint" || mode == "drain") {
       // It may have heard it: if it ends now, it is not started again.
-      if (service.fleet.view(name)->run) {
+      if (view_of(service, name).run) {
         service.fleet.note_stop_sent(name, false);
         set_desired(view.row.desired_running);
       }

@@ -212,7 +212,7 @@ int run_log_writer(const LogWriterOptions& options) {
     ::dup2(output[1], STDOUT_FILENO);
     ::dup2(output[1], STDERR_FILENO);
     if (options.ready >= 0) ::close(options.ready);
-    const std::string wrong = ::chdir(folder.path.c_str()) == 0
+    const std::string wrong = ::chdir(folder.work().c_str()) == 0
                                   ? become(options.user, options.command)
                                   : told("cannot enter the job's folder");
     [[maybe_unused]] const ssize_t written = ::write(failure[1], wrong.data(), wrong.size());

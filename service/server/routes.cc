@@ -88,12 +88,15 @@ Found find_route(std::string_view method, std::string_view path) {
   return found;
 }
 
-JobView viewed_job(const Service& service, const Call& call) {
-  auto view = service.fleet.view(call.job());
+JobView view_of(const Service& service, const std::string& job) {
+  auto view = service.fleet.view(job);
   if (!view)
-    throw CallError(404, "there is no job " + call.job().substr(0, 100),
-                    "GET /api/v1/jobs lists them");
+    throw CallError(404, "there is no job " + job.substr(0, 100), "GET /api/v1/jobs lists them");
   return std::move(*view);
+}
+
+JobView viewed_job(const Service& service, const Call& call) {
+  return view_of(service, call.job());
 }
 
 }  // namespace tidemill::server

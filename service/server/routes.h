@@ -82,7 +82,9 @@ http::Response add_token(Service&, const Call&);
 http::Response remove_token(Service&, const Call&);
 }  // namespace calls
 
-// The view of the job a call is about. Throws CallError(404).
+// Of a job as it is now, which somebody else may have removed meanwhile. Throws CallError(404).
+[[nodiscard]] JobView view_of(const Service& service, const std::string& job);
+// Of the job a call is about.
 [[nodiscard]] JobView viewed_job(const Service& service, const Call& call);
 
 // Makes a version of a job and asks the binary about it. `config`, `binary` and `args` are what was

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <csignal>
-#include <fcntl.h>
-#include <pwd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/error.h"
-#include "engine/base/files.h"
 #include "engine/base/log.h"
 #include "engine/checkpoint/storage.h"
 
@@ -37,26 +34,6 @@ bool ended_finally(const std::string& folder, const std::string& newest) {
   } catch (const Error&) {
     return false;
   }
-}
-
-// Has the settings, possibly with passwords: never readable for others, not even for a moment.
-void write_config(const JobFolder& folder, const Version& version) {
-  const std::filesystem::path unfinished = folder.config().string() + ".tmp";
-  ::unlink(unfinished.c_str());
-  const int made = ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (made >= 0) ::close(made);
-  write_file(unfinished, version.config);
-  if (!version.user.empty()) {
-    const passwd* user = ::getpwnam(version.user.c_str());
-    if (user != nullptr && user->pw_uid != ::geteuid()) {
-      // The job makes its socket and, unless told otherwise, its checkpoints there.
-      for (const std::filesystem::path& path : {unfinished, folder.path}) {
-        if (::chown(path.c_str(), user->pw_uid, user->pw_gid) != 0)
-          throw Error(ErrorCode::kConfig, "only root can start a job as " + version.user);
-      }
-    }
-  }
-  std::filesystem::rename(unfinished, folder.config());
 }
 
 }  // namespace
@@ -175,8 +152,8 @@ void SupervisedJob::start(std::int64_t now_ms) {
   end_seen_ms_ = 0;
   status_.reset();
   try {
-    std::filesystem::create_directories(folder().log_folder());
-    write_config(folder(), version_);
+    make_job_folder(folder(), version_.user);
+    write_private(folder().config(), version_.config, version_.user);
     const Started started = start_job({settings_.program, folder(), run.id, version_.user,
                                        job_command(settings_.folder, row_, version_),
                                        settings_.log_bytes, settings_.logs_kept});

@@ -117,7 +117,7 @@ constexpr const char* kWaits = "trap 'exit 0' TERM; echo started; while :; do sl
 TEST_F(Supervision, StartsWithItsArgumentsAndKeepsTheLog) {
   Version version;
   version.args = {"--parallelism", "2"};
-  submit("a", "echo \"$@\"; cat config.yaml; echo wrong >&2", version);
+  submit("a", "echo \"$@\"; cat ../config.yaml; echo wrong >&2", version);
   wait_state("a", "stopped");
   const JobFolder folder = settings_.folder.job("a");
   const std::string log = text_of(folder.log());
@@ -158,7 +158,7 @@ TEST_F(Supervision, WhatEndedWhileTheServerWasAwayIsTakenFromItsNote) {
   submit("a", "while [ ! -e go ]; do sleep 0.02; done; rm go; echo 'error: no luck'; exit 1");
   const std::int64_t first = wait_process("a");
   fleet_.reset();
-  std::ofstream(settings_.folder.job("a").path / "go") << "";
+  std::ofstream(settings_.folder.job("a").work() / "go") << "";
   wait_until(
       [&] {
         return ::kill(static_cast<pid_t>(first), 0) != 0 &&
