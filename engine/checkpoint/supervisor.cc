@@ -380,6 +380,15 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
 }
 
 Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
+  const auto drain = [&] {
+    attempt.coordinator->note_drain();  // before any position says so
+    attempt.control.drained = true;
+    log(LogLevel::kInfo, "drain: the input ends here; everything fires and is committed");
+  };
+  // A drain that a former attempt or process has begun is completed, and no record read before: its
+  // positions say that the input has ended.
+  bool draining = attempt.point.manifest && attempt.point.manifest->is_drained;
+  if (draining) drain();
   // The start positions (or the choice of another checkpoint) are committed before the first record
   // flows.
   if (attempt.point.is_new_lineage) {
@@ -389,7 +398,7 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
   }
   attempt.scheduler = std::make_unique<ThreadedScheduler>(
       *attempt.job, static_cast<std::size_t>(settings_.parallelism));
-  set_state(JobProgress::State::kRunning);
+  set_state(draining ? JobProgress::State::kStopping : JobProgress::State::kRunning);
   {
     const std::lock_guard lock(mutex_);
     running_ = &attempt;
@@ -402,11 +411,7 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
     }
   } not_running{*this};
   bool stopping = false;
-  bool draining = false;
   bool ending = false;
-  // A drain that a former attempt or process has begun is completed: its positions say that the
-  // input has ended.
-  const bool was_draining = attempt.point.manifest && attempt.point.manifest->is_drained;
   std::uint64_t last_seen = 0;
   std::optional<std::uint64_t> final_commit;  // the count of commits that ends the attempt
   while (true) {
@@ -420,12 +425,10 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
       attempt.scheduler->stop();
       return Outcome::kStopped;
     }
-    if (!draining && (mode == StopMode::kDrain || was_draining)) {
+    if (!draining && mode == StopMode::kDrain) {
       draining = true;
-      attempt.coordinator->note_drain();  // before any position says so
-      attempt.control.drained = true;
+      drain();
       set_state(JobProgress::State::kStopping);
-      log(LogLevel::kInfo, "drain: the input ends here; everything fires and is committed");
     }
     if (!stopping && mode > StopMode::kDrain) {
       stopping = true;

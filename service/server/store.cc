@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "engine/base/error.h"
-#include "service/server/json.h"
 #include "service/server/sqlite_internal.h"
+#include "service/server/texts.h"
 
 namespace tidemill::server {
 namespace {
@@ -54,14 +54,8 @@ std::string with(std::string_view select, std::string_view rest) {
 }
 
 JobRow read_job(const Statement& s) {
-  return {s.text(0),
-          s.integer(1) != 0,
-          s.integer(2),
-          s.integer(3),
-          s.text(4),
-          s.integer(5),
-          json::parse_texts(s.text(6)),
-          s.text(7)};
+  return {s.text(0), s.integer(1) != 0, s.integer(2),           s.integer(3),
+          s.text(4), s.integer(5),      parse_texts(s.text(6)), s.text(7)};
 }
 
 Run read_run(const Statement& s) {
@@ -71,9 +65,8 @@ Run read_run(const Statement& s) {
 }
 
 Version read_version(const Statement& s) {
-  return {s.integer(0), s.text(1), s.text(2), json::parse_texts(s.text(3)),
-          s.integer(4), s.text(5), s.text(6), s.text(7),
-          s.integer(8), s.text(9)};
+  return {s.integer(0), s.text(1), s.text(2), parse_texts(s.text(3)), s.integer(4),
+          s.text(5),    s.text(6), s.text(7), s.integer(8),           s.text(9)};
 }
 
 void insert_version(sqlite3* db, const std::string& job, const Version& v, std::int64_t number) {
@@ -82,7 +75,7 @@ void insert_version(sqlite3* db, const std::string& job, const Version& v, std::
       .bind(number)
       .bind(v.binary)
       .bind(v.config)
-      .bind(json::print_texts(v.args))
+      .bind(print_texts(v.args))
       .bind(v.memory_limit)
       .bind(v.user)
       .bind(v.checkpoint_folder)
@@ -168,7 +161,7 @@ void Store::add_job(const JobRow& job, const Version& version) {
       .bind(job.created_ms)
       .bind(job.replay_of)
       .bind(std::int64_t{0})
-      .bind(json::print_texts(job.once_args))
+      .bind(print_texts(job.once_args))
       .bind(job.once_after)
       .step();
   insert_version(db_, job.name, version, 1);
@@ -250,7 +243,7 @@ void Store::set_once(const std::string& job, const std::vector<std::string>& arg
                      const std::string& after) {
   const std::lock_guard lock(mutex_);
   Statement(db_, "UPDATE jobs SET once_args=?, once_after=? WHERE name=?")
-      .bind(json::print_texts(args))
+      .bind(print_texts(args))
       .bind(after)
       .bind(job)
       .step();

@@ -1,10 +1,10 @@
-#include "service/server/json.h"
+#include "service/server/texts.h"
 
 #include <boost/json.hpp>
 
 #include "engine/base/error.h"
 
-namespace tidemill::server::json {
+namespace tidemill::server {
 
 std::string print_texts(const std::vector<std::string>& texts) {
   boost::json::array array;
@@ -26,4 +26,4 @@ std::vector<std::string> parse_texts(std::string_view text) {
   return texts;
 }
 
-}  // namespace tidemill::server::json
+}  // namespace tidemill::server
