@@ -27,7 +27,7 @@ constexpr int kAnswerThreads = 16;
 
 struct Options {
   std::string dir;
-  std::string listen = "127.0.0.1:8080";
+  std::string listen = "127.0.0.1:8090";
   std::string certificate;
   std::string key;
   std::string allow_list;

@@ -134,6 +134,7 @@ def test_each_role_may_what_it_is_for(running, method, path, least):
 
 def test_changes_are_in_the_audit(running):
     server, _ = running
+    assert server.call("POST", "/api/v1/jobs/features/savepoint", {})[0] == 200
     rows = server.call("GET", "/api/v1/audit")[1]["audit"]
-    assert any("restart" in row["action"] for row in rows)
+    assert any((row["who"], row["action"], row["status"]) == ("admin", "POST /api/v1/jobs/features/savepoint", 200) for row in rows), rows
     assert server.token not in json.dumps(rows)
