@@ -3,12 +3,15 @@
 import http.client
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
+from job import binary
 from job_server import JobServer
 
 PUBLIC = {("GET", "/healthz"), ("GET", "/openapi.json")}
@@ -104,6 +107,32 @@ def test_slow_and_oversized_requests_leave_it_serving(server):
                 pass
             assert connection.recv(4096).split()[1] == status
     assert is_serving(server)
+
+
+def test_tokens_never_cross_a_network_in_clear(tmp_path):
+    def ended(*flags):
+        return subprocess.run([binary("tidemill"), "server", "--dir", tmp_path / "server", *flags], capture_output=True, text=True, timeout=30, check=False)
+
+    refused = ended("--listen", "0.0.0.0:0")
+    assert refused.returncode == 2 and "--tls-certificate" in refused.stderr, refused
+    assert ended("--listen", "127.0.0.1:0", "--tls-key", "x").returncode == 2
+    assert not (tmp_path / "server").exists()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem"],
+                   check=True, capture_output=True)
+    server = JobServer(tmp_path, "--tls-certificate", tmp_path / "certificate.pem", "--tls-key", tmp_path / "key.pem").start()
+    try:
+        assert server.url.startswith("https://")
+        context = ssl.create_default_context(cafile=tmp_path / "certificate.pem")
+        request = urllib.request.Request(server.url + "/api/v1/jobs", headers={"Authorization": f"Bearer {server.token}"})
+        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            assert answer.status == 200
+        with pytest.raises(OSError):
+            urllib.request.urlopen(server.url.replace("https", "http") + "/healthz", timeout=20)
+        second = ended("--listen", "127.0.0.1:0")
+        assert second.returncode == 3 and "another server" in second.stderr, second
+    finally:
+        server.close()
 
 
 def test_an_unknown_binary_or_a_wrong_body_changes_nothing(server):

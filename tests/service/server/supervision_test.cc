@@ -251,6 +251,27 @@ TEST_F(Supervision, WhatCannotBeStartedSaysWhy) {
   EXPECT_THAT(fleet_->view("a")->last->reason, HasSubstr("no such user"));
 }
 
+TEST_F(Supervision, AJobOfAnotherUserOwnsWhereItWorksAndNothingElse) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can start a job as another user";
+  namespace fs = std::filesystem;
+  for (const fs::path& path : {settings_.folder.path, settings_.folder.binaries()})
+    fs::permissions(path, fs::perms(0711));
+  Version version;
+  version.user = "nobody";
+  submit(
+      "a",
+      "id -un; cat ../config.yaml; touch mine && echo works; for file in ../forged ../process.json "
+      "../exit.json ../log/job.log ../run.lock ../../forged; do echo x 2>/dev/null >>$file && echo "
+      "forged; done",
+      version);
+  fs::permissions(settings_.folder.binary("a-script"), fs::perms(0555));
+  wait_until([&] { return fleet_->view("a")->last.has_value() && !fleet_->view("a")->run; },
+             "it ended");
+  const std::string log = text_of(settings_.folder.job("a").log());
+  EXPECT_THAT(log, HasSubstr("nobody\njob: a\nworks\n"));
+  EXPECT_THAT(log, testing::Not(HasSubstr("forged")));
+}
+
 TEST_F(Supervision, OnlyAStoppedJobIsRemovedAndItsFolderIsKept) {
   submit("a", kWaits);
   wait_process("a");
