@@ -4,6 +4,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -190,6 +191,8 @@ class BeastServer final : public Server {
 
   asio::thread_pool workers_;
   asio::io_context context_{1};
+  // Runs on while all that is left to do is with the workers.
+  asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
   std::shared_ptr<Shared> shared_;
   std::optional<asio::ssl::context> tls_;
   Tcp::acceptor tcp_;
