@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/bytes.h"
 #include "engine/data/message.h"
 
 namespace tidemill {
