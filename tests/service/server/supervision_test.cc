@@ -44,13 +44,14 @@ class Supervision : public testing::Test {
     open();
   }
   ~Supervision() override {
-    if (fleet_) {
-      for (const JobView& view : fleet_->views()) {
-        store_->set_desired(view.row.name, false);
-        if (view.run && view.run->pid > 0) ::kill(static_cast<pid_t>(view.run->pid), SIGKILL);
-      }
+    for (const JobView& view : fleet_->views()) {
+      store_->set_desired(view.row.name, false);
+      if (view.run && view.run->pid > 0) ::kill(static_cast<pid_t>(view.run->pid), SIGKILL);
     }
     fleet_.reset();
+    // Their log writers still write a note into the folder.
+    for (const JobRow& row : store_->jobs())
+      wait_until([&] { return !has_log_writer(settings_.folder.job(row.name)); }, "it has ended");
     store_.reset();
     std::filesystem::remove_all(settings_.folder.path);
   }
