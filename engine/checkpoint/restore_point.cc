@@ -9,8 +9,6 @@
 namespace tidemill {
 namespace {
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kRefused, message); }
-
 std::string list_ids(const std::vector<CheckpointName>& all) {
   std::string text;
   for (const CheckpointName& name : all) text += (text.empty() ? "" : ", ") + name.id;
@@ -20,7 +18,7 @@ std::string list_ids(const std::vector<CheckpointName>& all) {
 std::optional<CheckpointName> find(const std::vector<CheckpointName>& all,
                                    const std::string& wanted) {
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
-    if (it->id == wanted || std::to_string(it->seq) == wanted) return *it;
+    if (it->is_called(wanted)) return *it;
   }
   return std::nullopt;
 }
@@ -65,6 +63,8 @@ Manifest load_committed(const std::string& job, const CommitRecord& record,
 }
 
 }  // namespace
+
+void refuse(const std::string& message) { throw Error(ErrorCode::kRefused, message); }
 
 std::string offsets_text(const std::vector<SourcePositions>& positions) {
   std::string text;

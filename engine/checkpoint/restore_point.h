@@ -11,6 +11,9 @@
 
 namespace tidemill {
 
+// Throws Error(kRefused).
+[[noreturn]] void refuse(const std::string& message);
+
 struct RestoreChoice {
   enum class Kind { kLatest, kNone, kId };
   Kind kind = Kind::kLatest;

@@ -59,7 +59,7 @@ void delete_savepoint(const fs::path& folder, const std::string& id) {
   std::string known;
   for (const CheckpointName& name : list_folder(folder)) {
     if (!name.is_savepoint) continue;
-    if (name.id != id && std::to_string(name.seq) != id) {
+    if (!name.is_called(id)) {
       known += (known.empty() ? "" : ", ") + name.id;
       continue;
     }

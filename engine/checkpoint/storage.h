@@ -17,6 +17,11 @@ struct CheckpointName {
   CheckpointId seq = 0;
   std::string id;  // "<seq>-<uuid>"
   bool is_savepoint = false;
+
+  // By its id, or by its number alone.
+  [[nodiscard]] bool is_called(const std::string& name) const {
+    return id == name || std::to_string(seq) == name;
+  }
 };
 
 // From now on it is an ordinary checkpoint, which goes with the next ones: a single unlink, so that

@@ -19,14 +19,10 @@ namespace {
 constexpr const char* kHandOver = "hand-over";
 constexpr std::string_view kClockPart = "#clock";  // of every stage (engine/runtime/stage.cc)
 
-[[noreturn]] void refuse_take_over(const std::string& message) {
-  throw Error(ErrorCode::kRefused, message);
-}
-
 std::optional<std::string> find_id(const ForeignCheckpoint& from, const CheckpointStorage& other) {
   const auto all = other.list();
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
-    if (from.id.empty() || it->id == from.id || std::to_string(it->seq) == from.id) return it->id;
+    if (from.id.empty() || it->is_called(from.id)) return it->id;
   }
   return std::nullopt;
 }
@@ -35,16 +31,16 @@ Manifest load(const ForeignCheckpoint& from, const std::string& id,
               const CheckpointStorage& other) {
   Manifest manifest = other.load(id).manifest;
   if (manifest.job != from.job)
-    refuse_take_over("checkpoint " + id + " in " + other.folder().string() + " belongs to job " +
-                     manifest.job + ", not to " + from.job + "; name the job that wrote it");
+    refuse("checkpoint " + id + " in " + other.folder().string() + " belongs to job " +
+           manifest.job + ", not to " + from.job + "; name the job that wrote it");
   return manifest;
 }
 
 [[noreturn]] void refuse_missing(const ForeignCheckpoint& from, const CheckpointStorage& other) {
   std::string there;
   for (const CheckpointName& name : other.list()) there += (there.empty() ? "" : ", ") + name.id;
-  refuse_take_over("there is no checkpoint " + from.text() + " in " + other.folder().string() +
-                   ", which has: " + (there.empty() ? "none" : there));
+  refuse("there is no checkpoint " + from.text() + " in " + other.folder().string() +
+         ", which has: " + (there.empty() ? "none" : there));
 }
 
 // Sources may go by other names in another version, splits not.
@@ -85,10 +81,10 @@ void refuse_ended(const Manifest& manifest) {
   for (const SourcePositions& source : manifest.sources) {
     for (const SplitPosition& p : source.splits) {
       if (!p.is_finished) continue;
-      refuse_take_over(
-          "checkpoint " + manifest.checkpoint + " of job " + manifest.job + " has read " + p.split +
-          " to the end of a bounded run, where everything took effect: nothing can follow it; "
-          "replay without --until-* (files: follow) and hold it where it shall be taken over");
+      refuse("checkpoint " + manifest.checkpoint + " of job " + manifest.job + " has read " +
+             p.split +
+             " to the end of a bounded run, where everything took effect: nothing can follow it; "
+             "replay without --until-* (files: follow) and hold it where it shall be taken over");
     }
   }
 }
@@ -144,19 +140,18 @@ void refuse_unfinished_hand_over(const CheckpointStorage& storage,
   const std::string lineage(bytes.begin(), bytes.end());
   // Of another lineage: it was never decided, and this version stands.
   if (lineage != record->lineage) return;
-  refuse_take_over("the hand-over to " + lineage +
-                   " is decided and not finished: run the job with --take-over " + lineage +
-                   " until it ends with exit code 0, then start it without");
+  refuse("the hand-over to " + lineage +
+         " is decided and not finished: run the job with --take-over " + lineage +
+         " until it ends with exit code 0, then start it without");
 }
 
 TakeOverPoint choose_take_over(const std::string& job, const std::optional<CommitRecord>& record,
                                const CheckpointStorage& storage, const ForeignCheckpoint& from,
                                const CheckpointStorage& other, const Graph& graph) {
   if (!record)
-    refuse_take_over(
-        "job " + job +
-        " has no committed checkpoint, so nothing says where its output ends: there is nothing "
-        "to take over");
+    refuse("job " + job +
+           " has no committed checkpoint, so nothing says where its output ends: there is nothing "
+           "to take over");
   const auto id = find_id(from, other);
   TakeOverPoint chosen;
   chosen.lineage = from.job + "/" + id.value_or(from.id);
@@ -175,10 +170,10 @@ TakeOverPoint choose_take_over(const std::string& job, const std::optional<Commi
   refuse_ended(theirs);
   if (const std::string text = differences(own.sources, theirs.sources);
       !text.empty() && !TM_BROKEN("take_over_anywhere")) {
-    refuse_take_over("job " + job + " and checkpoint " + from.job + "/" + *id +
-                     " do not stand at the same offsets, so rows would be lost or come twice: " +
-                     text + "; hold the replay at the offsets of the job's last commit (" +
-                     own.checkpoint + "), stop it there, and take over that checkpoint");
+    refuse("job " + job + " and checkpoint " + from.job + "/" + *id +
+           " do not stand at the same offsets, so rows would be lost or come twice: " + text +
+           "; hold the replay at the offsets of the job's last commit (" + own.checkpoint +
+           "), stop it there, and take over that checkpoint");
   }
   take_output(theirs, &own, graph);
   point.manifest = std::move(theirs);
