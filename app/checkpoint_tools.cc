@@ -1,8 +1,11 @@
 #include "app/checkpoint_tools.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "connectors/formats/iso_time.h"
+#include "connectors/formats/json_writer.h"
 #include "engine/base/error.h"
 #include "engine/checkpoint/storage.h"
 
@@ -57,7 +60,7 @@ int inspect_checkpoint(const std::filesystem::path& folder, const std::string& i
   const auto all = storage.list();
   std::string found;
   for (const CheckpointName& name : all) {
-    if (id == "latest" || name.id == id || std::to_string(name.seq) == id) found = name.id;
+    if (id == "latest" || name.is_called(id)) found = name.id;
   }
   if (found.empty())
     throw Error(ErrorCode::kConfig, "there is no checkpoint " + id + " in " + folder.string() +
@@ -93,6 +96,31 @@ int inspect_checkpoint(const std::filesystem::path& folder, const std::string& i
   }
   std::printf("state bytes  %llu\n", static_cast<unsigned long long>(bytes_of(m)));
   return 0;
+}
+
+std::string restore_points_json(const std::filesystem::path& folder) {
+  const CheckpointStorage storage(folder, CheckpointStorage::Access::kReadOnly);
+  auto all = storage.list();
+  std::reverse(all.begin(), all.end());
+  std::string text;
+  JsonWriter json(text);
+  json.begin_array();
+  for (const CheckpointName& name : all) {
+    std::optional<Manifest> m;
+    try {
+      m = storage.load(name.id).manifest;
+    } catch (const Error&) {
+      continue;  // removed meanwhile, or damaged: no point to restore
+    }
+    const EventTime watermark = watermark_of(*m);
+    json.begin_object().field("id", name.id).field("seq", name.seq);
+    json.field("created_ms", m->created_ms).field("bytes", bytes_of(*m));
+    json.field("watermark_ms", watermark.is_finite() ? std::optional(watermark.ms) : std::nullopt);
+    json.field("lineage", m->lineage).field("final", m->is_final);
+    json.field("savepoint", name.is_savepoint).end_object();
+  }
+  json.end_array();
+  return text;
 }
 
 }  // namespace tidemill

@@ -176,20 +176,23 @@ class Diagnosis {
     }
   }
 
+  // "12 late records/s (3 %)"; nothing if they are few among all.
+  [[nodiscard]] std::optional<std::string> burst(double per_s, double least_share,
+                                                 const std::string& what) const {
+    if (per_s < kLeastPerSecond || per_s < least_share * f_.events_per_s) return std::nullopt;
+    return number(per_s) + " " + what + " records/s (" +
+           number(100 * per_s / std::max(f_.events_per_s, per_s)) + " %)";
+  }
+
   void records() {
-    if (f_.late_per_s >= kLeastPerSecond && f_.late_per_s >= kLateShare * f_.events_per_s) {
+    if (const auto late = burst(f_.late_per_s, kLateShare, "late")) {
       add("late_producer", false,
-          number(f_.late_per_s) + " late records/s (" +
-              number(100 * f_.late_per_s / std::max(f_.events_per_s, f_.late_per_s)) + " %)" +
-              (f_.late_origin.empty() ? "" : ", most from " + f_.late_origin),
+          *late + (f_.late_origin.empty() ? "" : ", most from " + f_.late_origin),
           "look at the late records (page: late data; /late) for their producer; raise "
           "event_time.disorder or lateness if they are to count");
     }
-    if (f_.bad_per_s >= kLeastPerSecond && f_.bad_per_s >= kBadShare * f_.events_per_s) {
-      add("bad_data", true,
-          number(f_.bad_per_s) + " bad records/s (" +
-              number(100 * f_.bad_per_s / std::max(f_.events_per_s, f_.bad_per_s)) + " %)" +
-              (f_.bad_reason.empty() ? "" : ", most: " + f_.bad_reason),
+    if (const auto bad = burst(f_.bad_per_s, kBadShare, "bad")) {
+      add("bad_data", true, *bad + (f_.bad_reason.empty() ? "" : ", most: " + f_.bad_reason),
           "look at the dead letters for their origin and mend the producer; they can be replayed "
           "afterwards");
     }

@@ -22,7 +22,6 @@ struct JobFacts {
   std::string state;  // "running", …
   std::int64_t now_ms = 0;
   std::int64_t started_ms = 0;
-  std::string last_failure;
   struct Failure {
     std::int64_t at_ms = 0;
     std::string message;

@@ -6,6 +6,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "app/checkpoint_tools.h"
 #include "app/job_view.h"
 #include "app/logging.h"
 #include "app/metrics_text.h"
@@ -26,43 +27,6 @@ void write_reasons(JsonWriter& json, const MetricSampler& sampler, const std::st
     if (count == 0) continue;
     json.begin_object().field("operator", where.first).field("reason", where.second);
     json.field("split", nullptr).field("count", count).end_object();
-  }
-  json.end_array();
-}
-
-std::uint64_t bytes_of(const Manifest& manifest) {
-  std::uint64_t bytes = 0;
-  for (const StoredFile& file : manifest.files) bytes += file.size;
-  return bytes;
-}
-
-void write_restore_points(JsonWriter& json, const std::filesystem::path& folder) {
-  const CheckpointStorage storage(folder, CheckpointStorage::Access::kReadOnly);
-  auto all = storage.list();
-  std::reverse(all.begin(), all.end());
-  json.begin_array();
-  for (const CheckpointName& name : all) {
-    std::optional<Manifest> manifest;
-    try {
-      manifest = storage.load(name.id).manifest;
-    } catch (const Error&) {
-      continue;  // removed meanwhile, or damaged: no point to restore
-    }
-    EventTime watermark = EventTime::max();
-    for (const SourcePositions& source : manifest->sources) {
-      for (const SplitPosition& split : source.splits)
-        watermark = std::min(watermark, split.watermark);
-    }
-    json.begin_object().field("id", name.id).field("seq", name.seq);
-    json.field("created_ms", manifest->created_ms).field("bytes", bytes_of(*manifest));
-    json.key("watermark_ms");
-    if (watermark.is_finite()) {
-      json.value(watermark.ms);
-    } else {
-      json.value(nullptr);
-    }
-    json.field("lineage", manifest->lineage).field("final", manifest->is_final);
-    json.field("savepoint", name.is_savepoint).end_object();
   }
   json.end_array();
 }
@@ -159,9 +123,8 @@ std::string JobView::checkpoints() const {
     }
     json.end_object();
   }
-  json.end_array().key("restore_points");
-  write_restore_points(json, env_.checkpoint_folder());
-  json.end_object();
+  json.end_array();
+  text += ",\"restore_points\":" + restore_points_json(env_.checkpoint_folder()) + "}";
   return text;
 }
 
@@ -177,9 +140,8 @@ std::string JobView::late() const {
   return text;
 }
 
-std::string JobView::keys() const {
-  // By exchange, and in it by key: the part of all subtasks that send.
-  std::map<std::pair<std::string, std::string>, std::map<std::string, double>> exchanges;
+JobView::ExchangeKeys JobView::exchange_keys() const {
+  ExchangeKeys exchanges;
   MetricRegistry::Visitor visitor;
   visitor.counter = [](const auto&, const Labels&, const auto&, const Counter&) {};
   visitor.gauge = [](const auto&, const Labels&, const auto&, const Gauge&) {};
@@ -191,10 +153,14 @@ std::string JobView::keys() const {
       keys[entry.name] += entry.share / plan_.parallelism;
   };
   env_.metrics().visit(visitor);
+  return exchanges;
+}
+
+std::string JobView::keys() const {
   std::string text;
   JsonWriter json(text);
   json.begin_object().key("exchanges").begin_array();
-  for (const auto& [ends, keys] : exchanges) {
+  for (const auto& [ends, keys] : exchange_keys()) {
     json.begin_object().field("from", ends.first).field("to", ends.second);
     json.key("keys").begin_array();
     for (const auto& [key, share] : keys) {

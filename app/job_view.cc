@@ -74,7 +74,6 @@ JobFacts JobView::facts() const {
   f.state = name_of(progress.state);
   f.now_ms = clock_.processing_time().ms;
   f.started_ms = started_ms_;
-  f.last_failure = progress.last_failure;
   for (const JobFailure& failure : supervisor_.failures())
     f.failures.push_back({failure.at_ms, failure.message});
   f.last_commit_ms = last_commit_of(sampler_);
@@ -119,28 +118,12 @@ JobFacts JobView::facts() const {
     if (count > most_bad) f.bad_reason = label_of(labels, "reason");
     most_bad = std::max(most_bad, count);
   }
-  MetricRegistry::Visitor visitor;
-  visitor.counter = [](const auto&, const Labels&, const auto&, const Counter&) {};
-  visitor.gauge = [](const auto&, const Labels&, const auto&, const Gauge&) {};
-  visitor.histogram = [&](const std::string& name, const Labels& labels, const std::string&,
-                          const Histogram&) {
-    if (name == "tidemill_redis_ack_latency_microseconds")
-      f.redis_sink = label_of(labels, "operator");
-  };
-  std::map<std::pair<std::string, std::string>, std::pair<double, int>> shares;
-  visitor.ranking = [&](const std::string&, const Labels& labels, const std::string&,
-                        const Ranking& ranking) {
-    for (const Ranking::Entry& entry : ranking.entries()) {
-      auto& [sum, subtasks] = shares[{label_of(labels, "to"), entry.name}];
-      sum += entry.share;
-      ++subtasks;
-    }
-  };
-  env_.metrics().visit(visitor);
-  for (const auto& [key, share] : shares) {
-    f.hot_keys.push_back(
-        {key.first, key.second, share.first / plan_.parallelism, plan_.parallelism});
+  for (const auto& [ends, keys] : exchange_keys()) {
+    for (const auto& [key, share] : keys)
+      f.hot_keys.push_back({ends.second, key, share, plan_.parallelism});
   }
+  for (const auto& [labels, waiting] : sampler_.each("tidemill_redis_rows_waiting"))
+    f.redis_sink = label_of(labels, "operator");
   f.redis_rows_waiting = sampler_.gauge_sum("tidemill_redis_rows_waiting").value_or(0);
   f.redis_p99_ms = sampler_.redis_p99_ms();
   return f;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "app/diagnosis.h"
 #include "app/environment.h"
@@ -38,6 +40,11 @@ class JobView {
   void add_to(JobApi& api);
 
  private:
+  // By exchange (operator that sends, operator that receives) and key: its share of the records of
+  // all subtasks that send.
+  using ExchangeKeys = std::map<std::pair<std::string, std::string>, std::map<std::string, double>>;
+  [[nodiscard]] ExchangeKeys exchange_keys() const;
+
   const Environment& env_;
   Supervisor& supervisor_;
   const Plan& plan_;

@@ -4,7 +4,6 @@
 #include <prometheus/text_serializer.h>
 
 #include "app/version.h"
-#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "service/server/job_json.h"
 #include "service/server/open_api.h"
@@ -13,8 +12,6 @@
 namespace tidemill::server {
 namespace json = boost::json;
 namespace {
-
-std::int64_t now_ms() { return SystemClock().processing_time().ms; }
 
 prometheus::MetricFamily family(const char* name, const char* help, prometheus::MetricType type) {
   prometheus::MetricFamily made;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/job_api.h"
 #include "app/page.h"
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
@@ -15,7 +16,7 @@ namespace {
 constexpr std::size_t kMaxDetails = 1000;
 
 http::Response refused(const CallError& error) {
-  return error_answer(error.status(), error.what(), error.next());
+  return error_response(error.status(), error.what(), error.next());
 }
 
 bool is_change(const Route& route) { return route.method != "GET"; }
@@ -115,13 +116,13 @@ http::Response Api::State::call(const Route& route, const Call& call) {
                        : error.code() == ErrorCode::kConfig ? 422
                        : error.code() == ErrorCode::kIo     ? 503
                                                             : 500;
-    response = error_answer(status, error.what(),
-                            status == 503 ? "look at the server's log and disk, then try again"
-                                          : "see docs/operations.md");
+    response = error_response(status, error.what(),
+                              status == 503 ? "look at the server's log and disk, then try again"
+                                            : "see docs/operations.md");
   } catch (const std::exception& error) {
     log(LogLevel::kError, "a call failed: " + call.request.method + " " +
                               call.request.path.substr(0, 200) + ": " + error.what());
-    response = error_answer(500, "the server failed at this call", "its log says why");
+    response = error_response(500, "the server failed at this call", "its log says why");
   }
   if (entry != 0) service.store.end_audit(entry, response.status);
   return response;
@@ -152,7 +153,7 @@ http::Admission Api::admit(const http::Request& head) {
   } catch (const CallError&) {
     return answer(head);
   } catch (const std::exception& error) {
-    return error_answer(503, error.what(), "look at the server's log and disk, then try again");
+    return error_response(503, error.what(), "look at the server's log and disk, then try again");
   }
 }
 
@@ -183,7 +184,7 @@ http::Response Api::answer(const http::Request& request) {
   } catch (const CallError& error) {
     return refused(error);
   } catch (const std::exception& error) {
-    return error_answer(503, error.what(), "look at the server's log and disk, then try again");
+    return error_response(503, error.what(), "look at the server's log and disk, then try again");
   }
 }
 

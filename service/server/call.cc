@@ -48,10 +48,6 @@ http::Response json_answer(const json::value& value, int status) {
   return response;
 }
 
-http::Response error_answer(int status, const std::string& error, const std::string& next) {
-  return json_answer(json::object{{"error", error}, {"next", next}}, status);
-}
-
 Body::Body(const http::Request& request) {
   if (request.body.empty()) return;
   json::error_code error;

@@ -47,8 +47,6 @@ struct Call {
 };
 
 [[nodiscard]] http::Response json_answer(const boost::json::value& value, int status = 200);
-[[nodiscard]] http::Response error_answer(int status, const std::string& error,
-                                          const std::string& next);
 
 // The members of a request's body, each asked for by name; what nobody asks for is an error, so
 // that a misspelt name is never silently nothing. All throw CallError: 400 if the body is no JSON

@@ -18,9 +18,9 @@ constexpr int kPollThreads = 2;
 constexpr std::int64_t kSilentPoll_ms = 3'000;
 constexpr auto kPollPause = std::chrono::milliseconds(50);
 
-std::int64_t now_ms() { return SystemClock().processing_time().ms; }
-
 }  // namespace
+
+std::int64_t now_ms() { return SystemClock().processing_time().ms; }
 
 Fleet::Fleet(FleetSettings settings, Store& store, AskJob ask)
     : settings_(std::move(settings)),

@@ -18,6 +18,9 @@
 
 namespace tidemill::server {
 
+// The wall clock, in milliseconds of the epoch.
+[[nodiscard]] std::int64_t now_ms();
+
 // Thread-safe.
 class Fleet {
  public:

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "app/config.h"
-#include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/files.h"
 #include "service/server/effective_config.h"
@@ -18,8 +17,6 @@ namespace {
 // sockaddr_un has room for 107 characters.
 constexpr std::size_t kMaxSocketPath = 107;
 constexpr std::size_t kRunsShown = 50;
-
-std::int64_t now_ms() { return SystemClock().processing_time().ms; }
 
 std::string flag_of(const std::string& argument) { return argument.substr(0, argument.find('=')); }
 
@@ -89,8 +86,8 @@ json::object version_json(const Version& version, Role role) {
           {"created_by", version.created_by}};
 }
 
-// Stores a new job with its first version and lets the fleet have it.
-void add_job(Service& service, JobRow row, Version version) {
+// Stores a new job with its first version, of the caller, and lets the fleet have it.
+http::Response add_job(Service& service, const Caller& caller, JobRow row, Version version) {
   const std::string name = row.name;
   if (!is_job_name(name))
     throw CallError(
@@ -106,6 +103,8 @@ void add_job(Service& service, JobRow row, Version version) {
                     "the job's name is too long for the path of its control socket: " +
                         folder.control_socket().string(),
                     "give a shorter name, or the server a shorter --dir");
+  row.created_ms = now_ms();
+  version.created_by = caller.name;
   version = checked_version(service, row, std::move(version));
   try {
     service.store.add_job(row, version);
@@ -114,6 +113,7 @@ void add_job(Service& service, JobRow row, Version version) {
     throw CallError(409, "there is a job of this name: " + name, "give another name");
   }
   service.fleet.add(name);
+  return json_answer(summary_json(view_of(service, name)), 201);
 }
 
 }  // namespace
@@ -198,10 +198,7 @@ http::Response submit_job(Service& service, const Call& call) {
   row.desired_running = body.boolean("start", true);
   row.once_args = once_args_of(body);
   body.finish();
-  row.created_ms = now_ms();
-  version.created_by = call.caller.name;
-  add_job(service, row, std::move(version));
-  return json_answer(summary_json(view_of(service, row.name)), 201);
+  return add_job(service, call.caller, std::move(row), std::move(version));
 }
 
 http::Response start_replay(Service& service, const Call& call) {
@@ -240,10 +237,7 @@ http::Response start_replay(Service& service, const Call& call) {
   if (!is_job_name(name))
     throw CallError(422, "a replay's name has letters, digits, _, - and . only",
                     "give another name");
-  row.created_ms = now_ms();
-  version.created_by = call.caller.name;
-  add_job(service, row, std::move(version));
-  return json_answer(summary_json(view_of(service, row.name)), 201);
+  return add_job(service, call.caller, std::move(row), std::move(version));
 }
 
 http::Response get_job(Service& service, const Call& call) {

@@ -1,9 +1,7 @@
 #include "service/server/job_json.h"
 
-#include <algorithm>
-
-#include "engine/base/error.h"
-#include "engine/checkpoint/storage.h"
+#include "app/checkpoint_tools.h"
+#include "app/job_api.h"
 
 namespace tidemill::server {
 namespace json = boost::json;
@@ -16,14 +14,6 @@ json::value reason_of(const JobView& view) {
                         view.state == "backing_off" || view.state == "stopped" ||
                         view.state == "starting";
   return explains ? json::value(view.last->reason) : json::value(nullptr);
-}
-
-json::value watermark_of(const Manifest& manifest) {
-  EventTime smallest = EventTime::max();
-  for (const SourcePositions& source : manifest.sources) {
-    for (const SplitPosition& split : source.splits) smallest = std::min(smallest, split.watermark);
-  }
-  return smallest.is_finite() ? json::value(smallest.ms) : json::value(nullptr);
 }
 
 }  // namespace
@@ -103,28 +93,15 @@ json::object status_json(const JobView& view) {
   return status;
 }
 
-json::array restore_points_json(const std::string& folder) {
-  json::array points;
-  if (folder.empty()) return points;
-  const CheckpointStorage storage(folder, CheckpointStorage::Access::kReadOnly);
-  const auto all = storage.list();
-  for (auto name = all.rbegin(); name != all.rend(); ++name) {
-    try {
-      const Manifest manifest = storage.load(name->id).manifest;
-      std::int64_t bytes = 0;
-      for (const StoredFile& file : manifest.files) bytes += static_cast<std::int64_t>(file.size);
-      points.push_back(json::object{{"id", manifest.checkpoint},
-                                    {"seq", manifest.seq},
-                                    {"created_ms", manifest.created_ms},
-                                    {"bytes", bytes},
-                                    {"watermark_ms", watermark_of(manifest)},
-                                    {"lineage", manifest.lineage},
-                                    {"final", manifest.is_final},
-                                    {"savepoint", nullptr}});
-    } catch (const Error&) {  // it is just being removed, or damaged: nobody can restore from it
-    }
-  }
-  return points;
+json::array restore_points_of(const std::string& folder) {
+  if (folder.empty()) return {};
+  return json::parse(restore_points_json(folder)).get_array();
+}
+
+http::Response passed_on(const JobAnswer& answer) {
+  http::Response response = json_response(answer.body, answer.status);
+  response.content_type = answer.content_type;
+  return response;
 }
 
 }  // namespace tidemill::server

@@ -3,6 +3,8 @@
 
 #include <boost/json.hpp>
 
+#include "http/message.h"
+#include "service/server/job_link.h"
 #include "service/server/supervised_job.h"
 
 namespace tidemill::server {
@@ -13,9 +15,10 @@ namespace tidemill::server {
 // As GET status of the job itself, with what only the server knows; of a job that does not answer
 // what is not known is null.
 [[nodiscard]] boost::json::object status_json(const JobView& view);
-// What a checkpoint folder holds, newest first, as `restore_points` of GET checkpoints. Damaged
-// ones are left out.
-[[nodiscard]] boost::json::array restore_points_json(const std::string& folder);
+// What a checkpoint folder holds, as `restore_points` of GET checkpoints.
+[[nodiscard]] boost::json::array restore_points_of(const std::string& folder);
+// What the job's process answered, as the server's own answer.
+[[nodiscard]] http::Response passed_on(const JobAnswer& answer);
 
 template <typename T>
 boost::json::value or_null(const std::optional<T>& value) {

@@ -14,15 +14,6 @@ namespace {
 // A savepoint is answered when it is committed.
 constexpr auto kSavepointTime = std::chrono::seconds(60);
 
-http::Response as_answered(const JobAnswer& answer) {
-  http::Response response;
-  response.status = answer.status;
-  response.content_type = answer.content_type;
-  response.body = answer.body;
-  response.headers.emplace_back("Cache-Control", "no-store");
-  return response;
-}
-
 http::Response now_is(const Service& service, const std::string& name, int status = 202) {
   return json_answer(summary_json(view_of(service, name)), status);
 }
@@ -63,12 +54,11 @@ http::Response stop(Service& service, const JobView& view, const std::string& mo
          {},
          json::serialize(json::object{{"mode", mode}}),
          mode == "savepoint" ? std::chrono::milliseconds(kSavepointTime) : JobQuestion{}.time});
-    if (answer.status < 300)
-      return mode == "savepoint" ? as_answered(answer) : now_is(service, name);
+    if (answer.status < 300) return mode == "savepoint" ? passed_on(answer) : now_is(service, name);
     if (mode == "savepoint" || mode == "drain") {
       service.fleet.note_stop_sent(name, false);
       set_desired(view.row.desired_running);
-      return as_answered(answer);
+      return passed_on(answer);
     }
   } catch (const Error& error) {
     if (mode == "savepoint" || mode == "drain") {
@@ -166,7 +156,7 @@ http::Response savepoint_job(Service& service, const Call& call) {
         409, "no process of the job runs that could make a savepoint; its state is " + view.state,
         "start it first");
   try {
-    return as_answered(
+    return passed_on(
         service.fleet.ask(view.row.name, {"POST", "/api/v1/savepoint", {}, "{}", kSavepointTime}));
   } catch (const Error& error) {
     throw unreachable(view, error.what());
@@ -182,7 +172,7 @@ http::Response delete_savepoint(Service& service, const Call& call) {
         "no process of the job runs that could delete its savepoint; its state is " + view.state,
         "start it first");
   try {
-    return as_answered(
+    return passed_on(
         service.fleet.ask(view.row.name, {"DELETE", "/api/v1/savepoints/" + call.path.at("id")}));
   } catch (const Error& error) {
     throw unreachable(view, error.what());
@@ -230,7 +220,7 @@ http::Response restore_job(Service& service, const Call& call) {
   const std::string from = body.text("from");
   const bool accepts = body.boolean("accept_duplicates", false);
   body.finish();
-  const json::array points = restore_points_json(view.checkpoint_folder);
+  const json::array points = restore_points_of(view.checkpoint_folder);
   const json::object* chosen = nullptr;
   for (const json::value& point : points) {
     const json::object& candidate = point.get_object();

@@ -19,16 +19,6 @@ JobQuestion question_of(const Call& call) {
   return {"GET", rest == "metrics" ? "/metrics" : "/api/v1/" + rest, call.request.query};
 }
 
-http::Response passed_on(const JobAnswer& answer) {
-  http::Response response;
-  response.status = answer.status;
-  response.content_type = answer.content_type;
-  response.body = answer.body;
-  response.headers.emplace_back("Cache-Control", "no-store");
-  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  return response;
-}
-
 http::Response ask(const Service& service, const JobView& view, const Call& call) {
   if (!view.run)
     throw CallError(409, "no process of the job runs that could answer; its state is " + view.state,
@@ -76,7 +66,7 @@ http::Response job_checkpoints(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
   if (view.run) return ask(service, view, call);
   return json_answer(json::object{{"history", json::array()},
-                                  {"restore_points", restore_points_json(view.checkpoint_folder)}});
+                                  {"restore_points", restore_points_of(view.checkpoint_folder)}});
 }
 
 http::Response job_logs(Service& service, const Call& call) {

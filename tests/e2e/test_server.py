@@ -85,9 +85,12 @@ def test_stop_with_savepoint_and_restart_with_another_parallelism(running):
     status, answer = server.call("POST", "/api/v1/jobs/features/savepoint", {})
     assert status == 200 and answer["id"], answer
     points = server.call("GET", "/api/v1/jobs/features/checkpoints")[1]["restore_points"]
-    assert [p["id"] for p in points if p["savepoint"]] == [answer["id"]]
+    savepoint = answer["id"]
+    assert [p["id"] for p in points if p["savepoint"]] == [savepoint]
     assert server.call("POST", "/api/v1/jobs/features/stop", {})[0] in (200, 202)
     server.wait_state("features", "stopped")
+    points = server.call("GET", "/api/v1/jobs/features/checkpoints")[1]["restore_points"]
+    assert savepoint in [p["id"] for p in points if p["savepoint"]], "also when no process answers"
     status, answer = server.call("POST", "/api/v1/jobs/features/restart", {"parallelism": 3})
     assert status in (200, 202), answer
     server.wait_state("features", "running")
