@@ -53,6 +53,7 @@ class Diagnosis {
     if (f_.state == "running") {
       const bool is_sink_slow = slow_sink();
       if (!has_cause && !is_sink_slow) slow_checkpoints();
+      transactions();
       sources();
       hot_keys();
       records();
@@ -140,9 +141,27 @@ class Diagnosis {
         f_.checkpoints[kSlowInARow - 1].at_ms);
   }
 
+  [[nodiscard]] bool is_held(const std::string& partition) const {
+    return std::any_of(f_.held.begin(), f_.held.end(), [&](const JobFacts::Held& held) {
+      return held.partition == partition && held.for_s >= kHeldSeconds;
+    });
+  }
+
+  void transactions() {
+    for (const auto& held : f_.held) {
+      if (held.for_s < kHeldSeconds) continue;
+      add("held_by_transaction", false,
+          "an open transaction of its producer holds partition " + held.partition + " back for " +
+              span(held.for_s * 1000) + "; " + number(held.records) + " records wait behind it",
+          "find its producer (tidemill txn status) and let it commit, or end the transaction "
+          "(tidemill txn abort)",
+          f_.now_ms - static_cast<std::int64_t>(held.for_s * 1000));
+    }
+  }
+
   void sources() {
     for (const auto& s : f_.splits) {
-      if (s.is_finished) continue;
+      if (s.is_finished || is_held(s.name)) continue;
       const bool has_no_data = s.lag_records.value_or(0) == 0;
       const bool others_flow =
           std::any_of(f_.splits.begin(), f_.splits.end(), [&](const JobFacts::Split& o) {

@@ -17,6 +17,12 @@ struct Problem {
   std::optional<std::int64_t> since_ms;
 };
 
+// All that there are; the last is seen by the server only.
+inline constexpr const char* kProblemIds[] = {
+    "disk_full",     "broker_gone",     "crash_loop",    "restarting",     "slow_sink",
+    "hot_key",       "bad_data",        "no_checkpoint", "partition_idle", "held_by_transaction",
+    "late_producer", "checkpoint_slow", "offset_expired"};
+
 // A window of some seconds.
 struct JobFacts {
   std::string state;  // "running", …
@@ -47,6 +53,12 @@ struct JobFacts {
     std::optional<double> lag_records;
   };
   std::vector<Split> splits;
+  struct Held {             // by somebody's open transaction
+    std::string partition;  // "TOPIC:P"
+    double records = 0;     // wait behind it
+    double for_s = 0;
+  };
+  std::vector<Held> held;
   double events_per_s = 0;
   double late_per_s = 0;
   double bad_per_s = 0;

@@ -194,8 +194,7 @@ void JobView::add_to(JobApi& api) {
     return response;
   };
   api.get("/metrics", [this, text](const http::Request&) {
-    return text(prometheus_text(env_.metrics(), supervisor_.event_time(), clock_),
-                "text/plain; version=0.0.4; charset=utf-8");
+    return text(metrics(), "text/plain; version=0.0.4; charset=utf-8");
   });
   api.get("/healthz",
           [text](const http::Request&) { return text("ok\n", "text/plain; charset=utf-8"); });

@@ -1,9 +1,12 @@
 #include "app/job_view.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <unistd.h>
 
+#include "app/metrics_text.h"
+#include "app/process_figures.h"
 #include "app/progress.h"
 #include "app/version.h"
 #include "connectors/formats/json_writer.h"
@@ -28,8 +31,8 @@ std::optional<std::int64_t> ms_of(EventTime time) {
 }
 
 std::optional<std::int64_t> last_commit_of(const MetricSampler& sampler) {
-  const auto at = sampler.gauge_sum("tidemill_checkpoint_last_committed_timestamp_milliseconds");
-  return at && *at > 0 ? std::optional(static_cast<std::int64_t>(*at)) : std::nullopt;
+  const auto at = sampler.gauge_sum("tidemill_checkpoint_last_committed_timestamp_seconds");
+  return at && *at > 0 ? std::optional(std::int64_t{std::llround(*at * 1000)}) : std::nullopt;
 }
 
 const char* name_of(Partitioning partitioning) {
@@ -98,6 +101,14 @@ JobFacts JobView::facts() const {
       f.splits.push_back(std::move(s));
     }
   }
+  for (const auto& [labels, seconds] : sampler_.each("tidemill_kafka_open_transaction_seconds")) {
+    if (seconds <= 0) continue;
+    const std::string topic = label_of(labels, "topic");
+    const std::string partition = label_of(labels, "partition");
+    const auto records = sampler_.gauge_sum("tidemill_kafka_open_transaction_records",
+                                            {{"topic", topic}, {"partition", partition}});
+    f.held.push_back({topic + ":" + partition, records.value_or(0), seconds});
+  }
   f.events_per_s = sampler_.rate("tidemill_source_records_total").value_or(0);
   f.late_per_s = sampler_.rate("tidemill_late_records_total").value_or(0);
   f.bad_per_s = sampler_.rate("tidemill_bad_records_total").value_or(0);
@@ -127,6 +138,19 @@ JobFacts JobView::facts() const {
   f.redis_rows_waiting = sampler_.gauge_sum("tidemill_redis_rows_waiting").value_or(0);
   f.redis_p99_ms = sampler_.redis_p99_ms();
   return f;
+}
+
+std::string JobView::metrics() const {
+  JobFigures figures;
+  figures.job = env_.job();
+  figures.version = kVersionText;
+  figures.parallelism = env_.parallelism();
+  figures.is_replay = env_.is_replay();
+  figures.state = name_of(supervisor_.progress().state);
+  figures.problems = diagnose(facts());
+  figures.event_time = supervisor_.event_time();
+  figures.process = process_figures();
+  return prometheus_text(env_.metrics(), figures, clock_);
 }
 
 std::string JobView::status() const {
@@ -234,8 +258,8 @@ std::string JobView::graph() const {
     json.field("chain", plan_.chain_of[node.id]).field("parallelism", chain.parallelism);
     const auto share = [&](const char* state) -> std::optional<double> {
       const auto part =
-          sampler_.rate("tidemill_task_time_nanoseconds_total", {{"task", task}, {"state", state}});
-      const auto all = sampler_.rate("tidemill_task_time_nanoseconds_total", {{"task", task}});
+          sampler_.rate("tidemill_task_time_seconds_total", {{"task", task}, {"state", state}});
+      const auto all = sampler_.rate("tidemill_task_time_seconds_total", {{"task", task}});
       if (!part || !all || *all <= 0) return std::nullopt;
       return *part / *all;
     };
@@ -246,11 +270,12 @@ std::string JobView::graph() const {
     json.field("records_out_per_s", sampler_.rate(is_sink ? "tidemill_records_out_total"
                                                           : "tidemill_operator_records_out_total",
                                                   here));
-    const auto watermark = sampler_.gauge_min("tidemill_watermark_milliseconds", here);
-    constexpr double kFiniteMs = 8e18;
-    const bool is_finite = watermark && *watermark > -kFiniteMs && *watermark < kFiniteMs;
-    json.field("watermark_ms",
-               is_finite ? std::optional(static_cast<std::int64_t>(*watermark)) : std::nullopt);
+    const auto watermark = sampler_.gauge_min("tidemill_watermark_timestamp_seconds", here);
+    constexpr double kFiniteSeconds = 8e15;
+    const bool is_finite = watermark && std::abs(*watermark) < kFiniteSeconds;
+    json.field("watermark_ms", is_finite
+                                   ? std::optional(std::int64_t{std::llround(*watermark * 1000)})
+                                   : std::nullopt);
     json.field("late", sampler_.counter("tidemill_late_records_total", here));
     json.field("state_bytes", sampler_.gauge_sum("tidemill_state_memory_bytes", here));
     json.end_object();

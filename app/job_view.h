@@ -35,6 +35,7 @@ class JobView {
   [[nodiscard]] std::string states() const;
   [[nodiscard]] http::Response state_of_key(const http::Request& request) const;
   [[nodiscard]] JobFacts facts() const;
+  [[nodiscard]] std::string metrics() const;  // Prometheus text
 
   // All of these, what changes the job, and /metrics, /healthz, /readyz, /late.
   void add_to(JobApi& api);

@@ -29,17 +29,17 @@ std::optional<double> sum_of(const std::map<MetricSampler::Series, double>& all,
   return sum;
 }
 
-// Within a bucket values are taken to lie evenly.
+// In milliseconds. Within a bucket values are taken to lie evenly.
 template <class Buckets>
-double quantile(const Buckets& buckets, std::uint64_t count, double share) {
+double quantile_ms(const Buckets& buckets, std::uint64_t count, double share) {
   const double wanted = share * static_cast<double>(count);
   double below = 0;
   for (std::size_t i = 0; i < buckets.size(); ++i) {
     const auto here = static_cast<double>(buckets[i]);
     if (here > 0 && below + here >= wanted) {
-      const double low = i == 0 ? 0 : static_cast<double>(std::uint64_t{1} << (i - 1));
-      const double high = i == 0 ? 0 : static_cast<double>((std::uint64_t{1} << i) - 1);
-      return low + (high - low) * std::clamp((wanted - below) / here, 0.0, 1.0);
+      const auto low = static_cast<double>(Histogram::lower_bound(i));
+      const auto high = static_cast<double>(Histogram::lower_bound(i + 1) - 1);
+      return (low + (high - low) * std::clamp((wanted - below) / here, 0.0, 1.0)) / 1000;
     }
     below += here;
   }
@@ -91,10 +91,12 @@ void MetricSampler::sample() {
   };
   visitor.histogram = [&](const std::string& name, const Labels& labels, const std::string&,
                           const Histogram& histogram) {
-    const bool is_redis = name == "tidemill_redis_ack_latency_microseconds";
-    if (!is_redis && name != "tidemill_event_age_milliseconds") return;
-    Buckets& sum = is_redis ? now.redis_us
-                            : now.ages[{label_of(labels, "stage"), label_of(labels, "operator")}];
+    const bool is_redis = name == "tidemill_redis_ack_latency_seconds";
+    if (!is_redis && name != "tidemill_event_age_seconds") return;
+    // A source's other outputs are what it turned away.
+    if (label_of(labels, "stage") == "source" && label_of(labels, "output") != "0") return;
+    Buckets& sum =
+        is_redis ? now.redis : now.ages[{label_of(labels, "stage"), label_of(labels, "operator")}];
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += histogram.bucket(i);
   };
   metrics_.visit(visitor);
@@ -163,9 +165,9 @@ std::map<std::pair<std::string, std::string>, AgeQuantiles> MetricSampler::ages_
     if (count == 0) continue;
     AgeQuantiles& q = all[stage];
     q.count = count;
-    q.p50_ms = quantile(fresh, count, 0.5);
-    q.p99_ms = quantile(fresh, count, 0.99);
-    q.max_ms = quantile(fresh, count, 1);
+    q.p50_ms = quantile_ms(fresh, count, 0.5);
+    q.p99_ms = quantile_ms(fresh, count, 0.99);
+    q.max_ms = quantile_ms(fresh, count, 1);
   }
   return all;
 }
@@ -177,14 +179,14 @@ std::map<std::pair<std::string, std::string>, AgeQuantiles> MetricSampler::ages(
 
 std::optional<double> MetricSampler::redis_p99_ms() const {
   const std::lock_guard lock(mutex_);
-  Buckets fresh = samples_.back().redis_us;
+  Buckets fresh = samples_.back().redis;
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < fresh.size(); ++i) {
-    fresh[i] -= samples_.front().redis_us[i];
+    fresh[i] -= samples_.front().redis[i];
     count += fresh[i];
   }
   if (count == 0) return std::nullopt;
-  return quantile(fresh, count, 0.99) / 1000;
+  return quantile_ms(fresh, count, 0.99);
 }
 
 std::vector<MetricSampler::Moment> MetricSampler::age_history() const {

@@ -79,7 +79,7 @@ class MetricSampler {
     std::map<Series, double> counters;
     std::map<Series, double> gauges;
     std::map<std::pair<std::string, std::string>, Buckets> ages;
-    Buckets redis_us{};
+    Buckets redis{};
   };
 
   [[nodiscard]] std::map<std::pair<std::string, std::string>, AgeQuantiles> ages_between(

@@ -26,13 +26,13 @@ class SinkAges final : public Snapshotable {
 
   void wrote(std::size_t rows, EventTime last) {
     if (!last.is_finite()) return;  // a bad record of a file
-    written_.record(OutputMeter::age_of(last, clock_.processing_time()), rows);
+    written_.record(OutputMeter::age_us(last, clock_.processing_time()), rows);
     newest_ = std::max(newest_, last);
   }
 
  private:
   static Histogram& age(OperatorContext& ctx, const char* stage) {
-    return ctx.metrics().histogram("tidemill_event_age_milliseconds",
+    return ctx.metrics().histogram("tidemill_event_age_seconds",
                                    {{"stage", stage}, {"operator", ctx.name()}});
   }
   void freeze(CheckpointId checkpoint) override {
@@ -41,7 +41,7 @@ class SinkAges final : public Snapshotable {
   }
   bool drain(StageSnapshot& /*out*/, std::size_t /*max_entries*/) override {
     if (!frozen_.is_finite()) return true;
-    acknowledged_.record(OutputMeter::age_of(frozen_, clock_.processing_time()));
+    acknowledged_.record(OutputMeter::age_us(frozen_, clock_.processing_time()));
     if (freshness_ != nullptr) freshness_->acknowledged(checkpoint_, frozen_, committed_);
     return true;
   }
@@ -77,7 +77,7 @@ class SinkStage final : public OneInput<T> {
     rows_.add(encoded_.size());
     bytes_.add(encoded_.bytes());
     sink_->write(encoded_);
-    if (encoded_.size() > 0) ages_.wrote(encoded_.size(), batch[batch.size() - 1].time);
+    if (encoded_.size() > 0) ages_.wrote(encoded_.size(), batch.last_time());
   }
 
   void before_snapshot() override { encoded_.set_epoch(encoded_.epoch() + 1); }

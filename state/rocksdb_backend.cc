@@ -94,11 +94,6 @@ rocksdb::Options make_options(std::size_t memory) {
   return options;
 }
 
-ByteView state_of(ByteView key) { return key.substr(0, 2); }
-// Where [u16 state][u64 namespace] ends. In states without namespaces that is within the hash, so
-// that nearly every row seems to have one of its own.
-ByteView namespace_of(ByteView key) { return key.substr(0, 10); }
-
 // Writes rows that come in key order into as many files as the cuts ask for.
 class FileWriter {
  public:
@@ -425,6 +420,14 @@ void RocksDbBackend::scan(const KeyRange& range, const Visitor& visitor) const {
   check(it->status(), "state cannot be read");
 }
 
+std::vector<StoreMemory> RocksDbBackend::memory() const {
+  using Property = rocksdb::DB::Properties;
+  std::vector<StoreMemory> all = {{"block_cache"}, {"filters_and_indexes"}, {"memtables"}};
+  store_->db().GetIntProperty(Property::kBlockCacheUsage, &all[0].bytes);
+  store_->db().GetIntProperty(Property::kEstimateTableReadersMem, &all[1].bytes);
+  store_->db().GetIntProperty(Property::kCurSizeAllMemTables, &all[2].bytes);
+  return all;
+}
 void RocksDbBackend::spill(const SortedRun& run) { store_->spill(run); }
 void RocksDbBackend::stage(CheckpointId id, SortedRun run) { store_->stage(id, std::move(run)); }
 bool RocksDbBackend::has_stage_room() const { return store_->has_room(); }

@@ -28,6 +28,7 @@ class RocksDbBackend final : public Backend {
   // Links everything into folder/db. Throws Error(kIo).
   std::vector<StoredFile> snapshot(CheckpointId id, const std::filesystem::path& folder) override;
   void restore(const std::filesystem::path& folder, const std::vector<StoredFile>& files) override;
+  [[nodiscard]] std::vector<StoreMemory> memory() const override;
 
  private:
   class Store;

@@ -67,7 +67,8 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
     Gauge* to_stable;
     Gauge* to_high_watermark;
     Gauge* blocked;
-    Gauge* milliseconds;
+    Gauge* blocked_for;
+    Gauge* seconds;
   };
 
   void add_splits() {
@@ -87,7 +88,8 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
                        &context_.gauge("tidemill_kafka_lag_records", labels),
                        &context_.gauge("tidemill_kafka_lag_to_high_watermark_records", labels),
                        &context_.gauge("tidemill_kafka_open_transaction_records", labels),
-                       &context_.gauge("tidemill_kafka_lag_milliseconds", labels)});
+                       &context_.gauge("tidemill_kafka_open_transaction_seconds", labels),
+                       &context_.gauge("tidemill_kafka_lag_seconds", labels)});
       update(statuses_.size() - 1);
     }
   }
@@ -120,8 +122,8 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
           std::max<std::int64_t>(0, position.high_watermark - position.last_stable)));
       tell_if_blocked(lags_[i], position);
       const bool is_behind = !position.is_at_end && position.last_timestamp_ms > 0;
-      lags_[i].milliseconds->set(
-          is_behind ? static_cast<double>(now_ms - position.last_timestamp_ms) : 0);
+      lags_[i].seconds->set(
+          is_behind ? static_cast<double>(now_ms - position.last_timestamp_ms) / 1000 : 0);
     }
   }
 
@@ -129,10 +131,13 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
     const auto now = std::chrono::steady_clock::now();
     if (position.high_watermark <= position.last_stable || position.next < position.last_stable) {
       lag.blocked_since.reset();
+      lag.blocked_for->set(0);
       lag.is_told = false;
-    } else if (!lag.blocked_since) {
-      lag.blocked_since = now;
-    } else if (!lag.is_told && now - *lag.blocked_since >= kTellBlocked) {
+      return;
+    }
+    if (!lag.blocked_since) lag.blocked_since = now;
+    lag.blocked_for->set(std::chrono::duration<double>(now - *lag.blocked_since).count());
+    if (!lag.is_told && now - *lag.blocked_since >= kTellBlocked) {
       lag.is_told = true;
       log(LogLevel::kWarn, "kafka: an open transaction of its producer holds back partition " +
                                to_string(position.partition) + " at offset " +

@@ -17,7 +17,7 @@ class RedisSink final : public Sink, private Snapshotable {
       : ttl_(settings.ttl),
         name_(ctx.name()),
         writer_(settings.writer, RedisWriterName{settings.job, ctx.name(), ctx.subtask(), epoch},
-                ctx.clock(), &ctx.histogram("tidemill_redis_ack_latency_microseconds")),
+                ctx.clock(), &ctx.histogram("tidemill_redis_ack_latency_seconds")),
         written_(ctx.counter("tidemill_redis_rows_written_total")),
         stale_(ctx.counter("tidemill_redis_rows_stale_total")),
         refused_(ctx.counter("tidemill_redis_rows_refused_total")),

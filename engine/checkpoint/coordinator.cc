@@ -33,13 +33,13 @@ Coordinator::Coordinator(Settings settings, const Plan& plan, CheckpointStorage&
       store_(store),
       protocol_(protocol),
       clock_(clock),
+      metrics_(metrics),
       duration_us_(
-          metrics.histogram("tidemill_checkpoint_duration_microseconds", {}, "Trigger to commit")),
+          metrics.histogram("tidemill_checkpoint_duration_seconds", {}, "Trigger to commit")),
       completed_(metrics.counter("tidemill_checkpoints_committed_total")),
       declined_(metrics.counter("tidemill_checkpoints_declined_total")),
       last_committed_(metrics.gauge("tidemill_checkpoint_last_committed_seq")),
-      last_committed_at_(
-          metrics.gauge("tidemill_checkpoint_last_committed_timestamp_milliseconds")),
+      last_committed_at_(metrics.gauge("tidemill_checkpoint_last_committed_timestamp_seconds")),
       last_bytes_(metrics.gauge("tidemill_checkpoint_last_bytes")),
       next_(settings_.next),
       parent_(settings_.parent),
@@ -110,7 +110,7 @@ void Coordinator::complete() {
   completed_.add();
   last_committed_.set(static_cast<double>(manifest.seq));
   const EventTime now = clock_.processing_time();
-  last_committed_at_.set(static_cast<double>(now.ms));
+  last_committed_at_.set(static_cast<double>(now.ms) / 1000);
   if (freshness_ != nullptr) freshness_->committed(manifest.seq, now);
   last_end_ = clock_.monotonic();
   opened_at_ = last_end_;
@@ -136,6 +136,10 @@ std::optional<std::pair<Manifest, std::uint64_t>> Coordinator::store(const std::
     std::uint64_t bytes = 0;
     for (const StoredFile& f : manifest.files) bytes += f.size;
     last_bytes_.set(static_cast<double>(bytes));
+    for (const StoreMemory& memory : store_.memory()) {
+      metrics_.gauge("tidemill_state_store_memory_bytes", {{"use", memory.use}})
+          .set(static_cast<double>(memory.bytes));
+    }
     bytes_ = bytes;
     const std::uint64_t hash = storage_.finish(manifest, is_savepoint_);
     const std::lock_guard lock(mutex_);

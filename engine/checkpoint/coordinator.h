@@ -96,6 +96,7 @@ class Coordinator {
   Job* job_ = nullptr;
   OutputFreshness* freshness_ = nullptr;
   CheckpointLog* log_ = nullptr;
+  MetricRegistry& metrics_;
   Histogram& duration_us_;
   Counter& completed_;
   Counter& declined_;

@@ -34,6 +34,12 @@ struct StateDescription {
   Bytes value_type;
 };
 
+// What a store holds in memory besides the tables of state, by what it is for.
+struct StoreMemory {
+  const char* use;
+  std::uint64_t bytes = 0;
+};
+
 // Thread-safe where said.
 class SnapshotStore {
  public:
@@ -56,6 +62,8 @@ class SnapshotStore {
   [[nodiscard]] virtual std::vector<StateName> states() const = 0;
   // The same with what they are made of. Thread-safe.
   [[nodiscard]] virtual std::vector<StateDescription> describe() const = 0;
+  // After `restore`; thread-safe.
+  [[nodiscard]] virtual std::vector<StoreMemory> memory() const { return {}; }
   // Those that no operator of this attempt has asked for. Thread-safe.
   [[nodiscard]] virtual std::vector<StateName> unused_states() const = 0;
   // Before any task is built. Requires: there is no state `to`.

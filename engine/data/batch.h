@@ -24,6 +24,8 @@ class BatchBase {
  public:
   virtual ~BatchBase() = default;
   [[nodiscard]] virtual std::size_t size() const = 0;
+  // Event time of the last record; EventTime::min() of none.
+  [[nodiscard]] virtual EventTime last_time() const = 0;
 };
 
 // Owns a batch of any type. Whoever holds it may change it; it crosses threads only by moving
@@ -67,6 +69,9 @@ class Batch final : public BatchBase {
   }
 
   [[nodiscard]] std::size_t size() const override { return records_.size(); }
+  [[nodiscard]] EventTime last_time() const override {
+    return records_.empty() ? EventTime::min() : records_.back().time;
+  }
   [[nodiscard]] bool empty() const { return records_.empty(); }
   [[nodiscard]] bool is_hashed() const { return !hashes_.empty(); }
   [[nodiscard]] std::uint64_t hash(std::size_t i) const { return hashes_[i]; }

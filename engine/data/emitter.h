@@ -31,15 +31,18 @@ class Outlet {
 struct OutputMeter {
   const Clock* clock;
   Counter* records;
-  Histogram* age_ms;  // wall clock minus the event time of the batch's last record
+  Histogram* age;  // wall clock minus the event time of the batch's last record
 
   void count(std::size_t records_of_batch, EventTime last) const {
     records->add(records_of_batch);
-    if (last.is_finite()) age_ms->record(age_of(last, clock->processing_time()), records_of_batch);
+    if (last.is_finite()) age->record(age_us(last, clock->processing_time()), records_of_batch);
   }
-  // In milliseconds; what lies ahead has age 0.
-  static std::uint64_t age_of(EventTime event, EventTime now) {
-    return event < now ? static_cast<std::uint64_t>((now - event).count()) : 0;
+  // In microseconds, as histograms are; what lies ahead has age 0.
+  static std::uint64_t age_us(EventTime event, EventTime now) {
+    constexpr std::int64_t kLongestMs = std::int64_t{1} << 43;
+    if (event >= now) return 0;
+    if (event.ms < now.ms - kLongestMs) return std::uint64_t{kLongestMs} * 1000;
+    return static_cast<std::uint64_t>(now.ms - event.ms) * 1000;
   }
 };
 
@@ -114,7 +117,7 @@ class Emitter final : public EmitterBase {
       return;
     }
     emitted_ += batch->size();
-    if (meter_ && !batch->empty()) meter_->count(batch->size(), (*batch)[batch->size() - 1].time);
+    if (meter_ && !batch->empty()) meter_->count(batch->size(), batch->last_time());
     for (std::size_t i = 0; i + 1 < outlets_.size(); ++i) {
       if constexpr (std::is_copy_constructible_v<T>) {
         outlets_[i]->push(std::make_unique<Batch<T>>(*batch));

@@ -71,6 +71,7 @@ class OperatorContext {
     int subtask = 0;
     int parallelism = 1;
     KeyGroupRange groups{0, kDefaultKeyGroups, kDefaultKeyGroups};
+    bool is_source = false;
   };
 
   OperatorContext(Place place, Resources& resources, MetricRegistry& metrics, const Clock& clock,
@@ -99,9 +100,10 @@ class OperatorContext {
       ports_[port]->meter(
           {&clock_,
            &counter("tidemill_operator_records_out_total", {{"output", std::to_string(port)}}),
-           &metrics_.histogram(
-               "tidemill_event_age_milliseconds",
-               {{"stage", "output"}, {"operator", name()}, {"output", std::to_string(port)}})});
+           &metrics_.histogram("tidemill_event_age_seconds",
+                               {{"stage", place_.is_source ? "source" : "output"},
+                                {"operator", name()},
+                                {"output", std::to_string(port)}})});
     }
     return static_cast<Emitter<T>&>(*ports_[port]);
   }

@@ -18,16 +18,16 @@ class OutputFreshness {
  public:
   // Everything an output wrote before the barrier is safe; the newest of it has event time
   // `newest`.
-  void acknowledged(CheckpointId checkpoint, EventTime newest, Histogram& committed_age_ms) {
+  void acknowledged(CheckpointId checkpoint, EventTime newest, Histogram& committed_age) {
     const std::lock_guard lock(mutex_);
-    waiting_[checkpoint].push_back({newest, &committed_age_ms});
+    waiting_[checkpoint].push_back({newest, &committed_age});
   }
   // Checkpoint `last` and all before it count.
   void committed(CheckpointId last, EventTime now) {
     const std::lock_guard lock(mutex_);
     const auto end = waiting_.upper_bound(last);
     for (auto it = waiting_.begin(); it != end; ++it) {
-      for (const Written& w : it->second) w.age_ms->record(OutputMeter::age_of(w.newest, now));
+      for (const Written& w : it->second) w.age->record(OutputMeter::age_us(w.newest, now));
     }
     waiting_.erase(waiting_.begin(), end);
   }
@@ -35,7 +35,7 @@ class OutputFreshness {
  private:
   struct Written {
     EventTime newest;
-    Histogram* age_ms;
+    Histogram* age;
   };
   std::mutex mutex_;
   std::map<CheckpointId, std::vector<Written>> waiting_;

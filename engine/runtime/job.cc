@@ -58,7 +58,8 @@ std::unique_ptr<OperatorContext> Job::make_context(const Plan& plan, const Node&
     if (it != restored->end()) mine = &it->second;
   }
   OperatorContext::Place place{node.name, subtask, parallelism,
-                               key_groups_of(subtask, parallelism, plan.key_groups)};
+                               key_groups_of(subtask, parallelism, plan.key_groups),
+                               node.make_source != nullptr};
   return std::make_unique<OperatorContext>(std::move(place), resources, metrics, clock, mine);
 }
 

@@ -18,7 +18,7 @@ class SourceMeter {
         bytes(ctx.counter("tidemill_source_bytes_total")),
         late(ctx.counter("tidemill_late_records_total", {{"reason", "late"}})),
         late_sample(ctx.late_sample({{"reason", "late"}})),
-        watermark(ctx.gauge("tidemill_watermark_milliseconds")),
+        watermark(ctx.gauge("tidemill_watermark_timestamp_seconds")),
         context_(ctx) {}
 
   // Rare: looked up by name.
@@ -50,9 +50,9 @@ class SourceMeter {
           .set(is_behind ? static_cast<double>(status.lag) : 0);
     }
     const EventTime now = context_.clock().processing_time();
-    gauge(lag.time, "tidemill_source_lag_milliseconds")
+    gauge(lag.time, "tidemill_source_lag_seconds")
         .set(is_behind && greatest.is_finite() && greatest < now
-                 ? static_cast<double>((now - greatest).count())
+                 ? static_cast<double>((now - greatest).count()) / 1000
                  : 0);
   }
 

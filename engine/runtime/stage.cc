@@ -34,7 +34,7 @@ Stage::Stage(std::unique_ptr<OperatorContext> context,
       operator_(make(*context_)),
       clock_(restored_clock(*context_)),
       records_in_(context_->counter("tidemill_records_in_total")),
-      watermark_(context_->gauge("tidemill_watermark_milliseconds")) {
+      watermark_(context_->gauge("tidemill_watermark_timestamp_seconds")) {
   show_watermark();
   // A firing that a checkpoint interrupted goes on.
   firing_ = clock_.forwarded < clock_.target;
@@ -48,6 +48,18 @@ void Stage::on_batch(int input, AnyBatch batch) {
     rethrow_named();
   }
   flush();
+}
+
+void Stage::on_exchanged(int input, AnyBatch batch) {
+  if (exchanged_age_ == nullptr) {
+    exchanged_age_ = &context_->metrics().histogram(
+        "tidemill_event_age_seconds", {{"stage", "after_exchange"}, {"operator", name()}});
+  }
+  if (const EventTime last = batch->last_time(); last.is_finite()) {
+    exchanged_age_->record(OutputMeter::age_us(last, context_->clock().processing_time()),
+                           batch->size());
+  }
+  on_batch(input, std::move(batch));
 }
 
 void Stage::on_signal(const Signal& signal) {
@@ -115,7 +127,7 @@ void Stage::fire() {
 }
 
 void Stage::show_watermark() {
-  if (clock_.forwarded.is_finite()) watermark_.set(static_cast<double>(clock_.forwarded.ms));
+  if (clock_.forwarded.is_finite()) watermark_.set(static_cast<double>(clock_.forwarded.ms) / 1000);
 }
 
 void Stage::settle() {

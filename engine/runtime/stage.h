@@ -31,6 +31,8 @@ class Stage {
         const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make);
 
   void on_batch(int input, AnyBatch batch);
+  // The same for one that comes from another task.
+  void on_exchanged(int input, AnyBatch batch);
   void on_signal(const Signal& signal);
 
   // Resumable work: firing, end of input.
@@ -75,6 +77,7 @@ class Stage {
   StageSnapshot snapshot_;
   Counter& records_in_;
   Gauge& watermark_;
+  Histogram* exchanged_age_ = nullptr;  // of those that come from other tasks; null: none has
 };
 
 // The inlet of a stage for whoever is upstream in the same task.

@@ -116,7 +116,7 @@ bool Task::step_input(std::size_t turn) {
   if (!next) return false;
   Stage& head = *stages_.front();
   if (next->message.batch) {
-    head.on_batch(next->port, std::move(next->message.batch));
+    head.on_exchanged(next->port, std::move(next->message.batch));
     gate_->release();
     return true;
   }

@@ -17,7 +17,7 @@ class TaskMeter {
       : busy_(time_counter(metrics, task, subtask, "busy")),
         idle_(time_counter(metrics, task, subtask, "idle")),
         back_pressured_(time_counter(metrics, task, subtask, "back_pressured")),
-        stall_(metrics.histogram("tidemill_checkpoint_stall_microseconds",
+        stall_(metrics.histogram("tidemill_checkpoint_stall_seconds",
                                  {{"task", task}, {"subtask", std::to_string(subtask)}})) {}
 
   // The task was stepped from `begin` to `end` and worked, and then stands in `state`: what passes
@@ -38,7 +38,7 @@ class TaskMeter {
   static Counter& time_counter(MetricRegistry& metrics, const std::string& task, int subtask,
                                const char* state) {
     return metrics.counter(
-        "tidemill_task_time_nanoseconds_total",
+        "tidemill_task_time_seconds_total",
         {{"task", task}, {"subtask", std::to_string(subtask)}, {"state", state}});
   }
   void add(State state, std::chrono::nanoseconds time) {

@@ -48,11 +48,11 @@ std::string metrics_text(const std::vector<JobView>& views, std::int64_t started
   auto rate = family("tidemill_server_job_events_per_second", "Events read", MetricType::Gauge);
   auto lag = family("tidemill_server_job_lag_records", "Records not read yet", MetricType::Gauge);
   auto freshness =
-      family("tidemill_server_job_freshness_p99_milliseconds",
+      family("tidemill_server_job_freshness_p99_seconds",
              "Age of events when written, p99 of the slowest output", MetricType::Gauge);
-  auto checkpoint = family("tidemill_server_job_last_checkpoint_timestamp_milliseconds",
+  auto checkpoint = family("tidemill_server_job_last_checkpoint_timestamp_seconds",
                            "When the last checkpoint was committed", MetricType::Gauge);
-  auto watermark = family("tidemill_server_job_watermark_milliseconds",
+  auto watermark = family("tidemill_server_job_watermark_timestamp_seconds",
                           "Event time that the job has reached", MetricType::Gauge);
   auto problems = family("tidemill_server_job_problem", "1 for each problem found, by its id",
                          MetricType::Gauge);
@@ -72,11 +72,11 @@ std::string metrics_text(const std::vector<JobView>& views, std::int64_t started
     const JobStatus& status = *view.status;
     if (status.events_per_s) add(rate, {{"job", name}}, *status.events_per_s);
     if (status.lag_records) add(lag, {{"job", name}}, static_cast<double>(*status.lag_records));
-    if (status.freshness_p99_ms) add(freshness, {{"job", name}}, *status.freshness_p99_ms);
+    if (status.freshness_p99_ms) add(freshness, {{"job", name}}, *status.freshness_p99_ms / 1000);
     if (status.checkpoint_ms)
-      add(checkpoint, {{"job", name}}, static_cast<double>(*status.checkpoint_ms));
+      add(checkpoint, {{"job", name}}, static_cast<double>(*status.checkpoint_ms) / 1000);
     if (status.watermark_ms)
-      add(watermark, {{"job", name}}, static_cast<double>(*status.watermark_ms));
+      add(watermark, {{"job", name}}, static_cast<double>(*status.watermark_ms) / 1000);
   }
   for (const auto& [state, count] : counts) add(states, {{"state", state}}, count);
   return prometheus::TextSerializer().Serialize({up, states, job_state, desired, restarts, rate,

@@ -91,6 +91,17 @@ TEST(Diagnosis, NamesAnIdlePartitionWhileOthersFlow) {
   EXPECT_THAT(diagnose(f)[0].text, HasSubstr("events:1"));
 }
 
+TEST(Diagnosis, NamesAnOpenTransactionAndNotThePartitionThatItHolds) {
+  JobFacts f = healthy();
+  f.splits[0].behind_ms = 60'000;
+  f.splits[0].lag_records = 0;  // up to the last stable offset
+  f.held.push_back({"events:0", 12, 3});
+  EXPECT_THAT(ids(f), ElementsAre("partition_idle")) << "most transactions are open for a while";
+  f.held[0].for_s = 30;
+  EXPECT_THAT(ids(f), ElementsAre("held_by_transaction"));
+  EXPECT_THAT(diagnose(f)[0].text, HasSubstr("partition events:0 back for 30 s; 12 records"));
+}
+
 TEST(Diagnosis, NamesALateProducer) {
   JobFacts f = healthy();
   f.late_per_s = 400;

@@ -356,10 +356,11 @@ def test_lag_is_told_to_the_last_stable_offset_the_high_watermark_and_in_time(ka
         wait_until(lambda: metric("tidemill_kafka_lag_records"), 30, "lag is told")
         wait_until(lambda: metric("tidemill_kafka_open_transaction_records") == 10, 30,
                    "the open transaction is seen")
+        assert metric("tidemill_kafka_open_transaction_seconds") == 0, "there is more to read yet"
         lag = metric("tidemill_kafka_lag_records")
         assert 0 < lag <= 3000
         assert metric("tidemill_kafka_lag_to_high_watermark_records") > 10
-        wait_until(lambda: metric("tidemill_kafka_lag_milliseconds") > 24 * 3_600_000, 30,
+        wait_until(lambda: metric("tidemill_kafka_lag_seconds") > 24 * 3_600, 30,
                    "the lag in time is told")
         wait_until(lambda: metric("tidemill_kafka_lag_records") < lag, 30, "it gets less")
     finally:
