@@ -110,7 +110,10 @@ std::string JobView::checkpoints() const {
     const bool is_committed = run.result == CheckpointRun::Result::kCommitted;
     json.begin_object().field("id", run.id).field("seq", run.seq);
     json.field("triggered_ms", run.triggered_ms).field("duration_us", run.duration_us);
-    json.key("phases").begin_object().field("align_us", nullptr).field("drain_us", run.drain_us);
+    json.key("phases")
+        .begin_object()
+        .field("align_us", run.align_us)
+        .field("drain_us", run.drain_us);
     json.field("store_us", run.store_us).field("commit_us", run.commit_us).end_object();
     json.field("bytes", run.bytes).field("stall_us", nullptr);
     json.key("slowest").begin_object().field("operator", run.slowest);

@@ -68,6 +68,8 @@ constexpr Help kHelp[] = {
     {"state_store_memory_bytes", "What RocksDB held in memory at the last checkpoint"},
     {"task_time_seconds_total",
      "Time of tasks: busy, back-pressured (what is behind takes nothing), or idle"},
+    {"traces_dropped_total", "Traces that the collector did not take in time"},
+    {"traces_exported_total", "Traces of checkpoints and restores that the collector has taken"},
     {"watermark_timestamp_seconds", "Event time that the operator has passed on"},
 };
 

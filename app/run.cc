@@ -12,6 +12,7 @@
 #include "app/job_api.h"
 #include "app/job_view.h"
 #include "app/logging.h"
+#include "app/otlp_exporter.h"
 #include "app/progress.h"
 #include "app/stop_signals.h"
 #include "app/validate.h"
@@ -219,6 +220,9 @@ int run_to_the_end(const Environment& env) {
   const auto http = serve_job(env.config().text("http"), api);
   const auto control = serve_control(env.config().text("control"), api);
   if (http) log(LogLevel::kInfo, "page, metrics and health: http://" + http->address());
+  std::optional<OtlpExporter> traces;
+  if (const std::string endpoint = env.config().text("otlp.endpoint"); !endpoint.empty())
+    traces.emplace(endpoint, env.job(), supervisor, metrics);
   Supervisor::Outcome outcome{};
   {
     const ProgressReporter progress(supervisor, env, clock);
@@ -270,6 +274,7 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   (void)config.duration("stop_timeout");
   check_http_address(config.text("http"));
   check_control_path(config.text("control"));
+  check_otlp_endpoint(config.text("otlp.endpoint"));
   (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
   if (!flags->validate) end_at_stop_signals();
   run_checks(env, flags->validate);
@@ -321,6 +326,8 @@ std::vector<ConfigKey> common_keys() {
       {"rate", "", "limit of the sources: 50MB/s or 20000/s"},
       {"http", "127.0.0.1:8081", "address of the page, metrics and health, or none"},
       {"control", "", "path of the Unix socket by which this job is controlled"},
+      {"otlp.endpoint", "",
+       "http://HOST:4318 of an OpenTelemetry collector that takes traces of checkpoints"},
       {"log.level", "info", "debug, info, warn or error"},
       {"log.format", "text", "text or json"},
   };

@@ -8,6 +8,13 @@
 #include "engine/base/log.h"
 
 namespace tidemill {
+namespace {
+
+std::int64_t us(std::chrono::nanoseconds from, std::chrono::nanoseconds to) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
+}
+
+}  // namespace
 
 void publish_prepared(const Graph& graph, const std::vector<Manifest::Prepared>& prepared) {
   for (const Manifest::Prepared& p : prepared) {
@@ -47,10 +54,12 @@ Coordinator::Coordinator(Settings settings, const Plan& plan, CheckpointStorage&
       opened_at_(last_end_) {}
 
 void Coordinator::acknowledge(TaskSnapshot snapshot) {
+  const auto now = clock_.monotonic();
   const std::lock_guard lock(mutex_);
   if (!snapshot.entries.empty()) {
-    slowest_ = snapshot.entries.front().operator_name;
-    slowest_subtask_ = snapshot.entries.front().subtask;
+    const TaskSnapshot::Entry& head = snapshot.entries.front();
+    parts_.push_back({head.operator_name, head.subtask, us(triggered_at_, snapshot.aligned_at),
+                      us(triggered_at_, now)});
   }
   acknowledged_.push_back(std::move(snapshot));
 }
@@ -77,6 +86,10 @@ void Coordinator::trigger() {
   in_flight_ = next_++;
   triggered_at_ = clock_.monotonic();
   triggered_ms_ = clock_.processing_time().ms;
+  {
+    const std::lock_guard lock(mutex_);
+    parts_.clear();
+  }
   job_->request_checkpoint(*in_flight_);
 }
 
@@ -114,8 +127,7 @@ void Coordinator::complete() {
   if (freshness_ != nullptr) freshness_->committed(manifest.seq, now);
   last_end_ = clock_.monotonic();
   opened_at_ = last_end_;
-  duration_us_.record(static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(last_end_ - triggered_at_).count()));
+  duration_us_.record(static_cast<std::uint64_t>(us(triggered_at_, last_end_)));
   note(id, CheckpointRun::Result::kCommitted, "");
   in_flight_.reset();
   remove_old();
@@ -229,20 +241,28 @@ void Coordinator::decline(const std::string& id, const std::string& why) {
 void Coordinator::note(const std::string& id, CheckpointRun::Result result,
                        const std::string& reason) {
   if (log_ == nullptr) return;
-  const auto us = [](std::chrono::nanoseconds from, std::chrono::nanoseconds to) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
-  };
   CheckpointRun run;
   run.id = id;
   run.seq = *in_flight_;
   run.triggered_ms = triggered_ms_;
   run.duration_us = us(triggered_at_, last_end_);
-  run.drain_us = us(triggered_at_, drained_at_);
+  {
+    const std::lock_guard lock(mutex_);
+    run.parts = parts_;
+  }
+  for (const CheckpointRun::Part& part : run.parts)
+    run.align_us = std::max(run.align_us, part.aligned_us);
+  run.drain_us = us(triggered_at_, drained_at_) - run.align_us;
   run.store_us = us(drained_at_, stored_at_);
   run.commit_us = us(stored_at_, last_end_);
   run.bytes = bytes_;
-  run.slowest = slowest_;
-  run.slowest_subtask = slowest_subtask_;
+  if (!run.parts.empty()) {
+    run.slowest = run.parts.back().operator_name;
+    run.slowest_subtask = run.parts.back().subtask;
+  }
+  // The last ones are those that were waited for.
+  if (run.parts.size() > CheckpointRun::kMostParts)
+    run.parts.erase(run.parts.begin(), run.parts.end() - CheckpointRun::kMostParts);
   run.result = result;
   run.reason = reason;
   log_->add(std::move(run));

@@ -125,8 +125,7 @@ class Coordinator {
 
   std::mutex mutex_;
   std::vector<TaskSnapshot> acknowledged_;
-  std::string slowest_;  // the last that acknowledged
-  int slowest_subtask_ = 0;
+  std::vector<CheckpointRun::Part> parts_;  // of the checkpoint in flight, in their order
 };
 
 }  // namespace tidemill

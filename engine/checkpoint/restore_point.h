@@ -7,6 +7,7 @@
 
 #include "engine/checkpoint/commit_protocol.h"
 #include "engine/checkpoint/manifest.h"
+#include "engine/checkpoint/snapshot_store.h"
 #include "engine/checkpoint/storage.h"
 
 namespace tidemill {
@@ -43,5 +44,9 @@ std::string consequence_of(const Manifest& chosen, const std::vector<SourcePosit
 // Throws Error(kRefused) or Error(kCorrupt).
 RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
                                   const CheckpointStorage& storage, const RestoreChoice& choice);
+
+// Loads the checkpoint's state. Throws Error(kCorrupt), which says how to go on.
+void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
+                   const Manifest& manifest);
 
 }  // namespace tidemill

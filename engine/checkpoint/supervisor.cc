@@ -7,6 +7,7 @@
 #include "engine/base/fault.h"
 #include "engine/base/log.h"
 #include "engine/checkpoint/coordinator.h"
+#include "engine/checkpoint/restore_watch.h"
 #include "engine/graph/plan.h"
 #include "engine/operator/sink.h"
 #include "engine/runtime/job.h"
@@ -222,20 +223,6 @@ std::unique_ptr<CheckpointStorage> open_folder(const ForeignCheckpoint& from,
   return std::make_unique<CheckpointStorage>(from.folder, access, is_durable);
 }
 
-void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
-                   const Manifest& manifest) {
-  try {
-    store.restore(storage.state_folder(manifest.checkpoint), manifest.files);
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::kCorrupt) throw;
-    throw Error(ErrorCode::kCorrupt,
-                std::string(e.what()) + ": checkpoint " + manifest.checkpoint +
-                    offsets_text(manifest.sources) +
-                    " cannot be restored; bring its folder back from a copy; or, accepting that "
-                    "output after an older one is repeated, use --restore ID --accept-duplicates");
-  }
-}
-
 }  // namespace
 
 void Supervisor::open_foreign() {
@@ -277,10 +264,12 @@ void Supervisor::finish_take_over(const CheckpointStorage& storage) const {
                            "; start it without --take-over to go on");
 }
 
-RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
+RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage,
+                                 RestoreWatch& watch) {
   TM_CRASH_POINT("before_init");
   attempt.protocol = deployment_.make_protocol(attempt.resources, storage);
   const auto record = attempt.protocol->acquire();
+  watch.reached(&RestoreRun::fence_us);
   TM_CRASH_POINT("after_fence");
   RestorePoint point = choose(record, storage);
   if (!taken_over_.empty()) return point;
@@ -305,9 +294,11 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
                       point.manifest->backend + ", this run has " + settings_.backend +
                       "; keep the backend, or begin under another name (--as)");
     }
+    watch.restores(point.manifest->checkpoint);
     restore_state(*attempt.store, is_state_foreign_ ? *foreign_ : storage, *point.manifest);
     for (const std::string& done : rename_states(state_changes_, *point.manifest, *attempt.store))
       storage.audit(done);
+    watch.reached(&RestoreRun::load_us);
     TM_CRASH_POINT("mid_restore");
     // What a committed checkpoint prepared is published, also one that a person vouches for.
     if (point.may_be_unpublished) publish_prepared(graph_, point.manifest->prepared);
@@ -324,6 +315,7 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage) {
   for (const Node& node : graph_.nodes) {
     if (node.discard_unpublished) node.discard_unpublished();
   }
+  watch.reached(&RestoreRun::publish_us);
   return point;
 }
 
@@ -335,11 +327,15 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
     enter(JobProgress::State::kStarting);
     sources_ = attempt.sources;
   }
+  RestoreWatch watch(restore_log_, clock_, progress_.attempt);
   attempt.resources.lend(attempt.control);
   attempt.resources.lend(*attempt.sources);
   attempt.resources.lend(hold_);
-  attempt.point = prepare(attempt, storage);
-  if (!taken_over_.empty()) return Outcome::kStopped;
+  attempt.point = prepare(attempt, storage, watch);
+  if (!taken_over_.empty()) {
+    watch.succeeded();
+    return Outcome::kStopped;
+  }
   attempt.info = {settings_.job, attempt.point.next, CheckpointStorage::new_id(attempt.point.next),
                   attempt.point.is_new_lineage && attempt.point.manifest && !is_state_foreign_};
   attempt.resources.lend(attempt.info);
@@ -376,6 +372,8 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   attempt.coordinator->attach(attempt.freshness);
   attempt.coordinator->attach(checkpoint_log_);
   attempt.protocol->begin(attempt.point.next);
+  watch.reached(&RestoreRun::build_us);
+  watch.succeeded();
   return drive(attempt);
 }
 

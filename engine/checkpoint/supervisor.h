@@ -30,6 +30,8 @@
 
 namespace tidemill {
 
+class RestoreWatch;
+
 struct SupervisorSettings {
   std::string job;
   std::filesystem::path checkpoint_folder;  // of this job
@@ -132,6 +134,7 @@ class Supervisor {
     return {failures_.rbegin(), failures_.rend()};
   }
   [[nodiscard]] const CheckpointLog& checkpoint_log() const { return checkpoint_log_; }
+  [[nodiscard]] const RestoreLog& restore_log() const { return restore_log_; }
   // Event time per source of the current attempt.
   [[nodiscard]] std::map<std::string, std::shared_ptr<SourceWatermarks>> event_time() const;
 
@@ -140,7 +143,7 @@ class Supervisor {
   Outcome run_attempts();
   Outcome run_attempt(CheckpointStorage& storage);
   Outcome drive(Attempt& attempt);
-  RestorePoint prepare(Attempt& attempt, CheckpointStorage& storage);
+  RestorePoint prepare(Attempt& attempt, CheckpointStorage& storage, RestoreWatch& watch);
   void open_foreign();
   RestorePoint choose(const std::optional<CommitRecord>& record, const CheckpointStorage& storage);
   void finish_take_over(const CheckpointStorage& storage) const;
@@ -179,6 +182,7 @@ class Supervisor {
   std::atomic<bool> checkpoint_requested_{false};
   bool committed_in_attempt_ = false;
   CheckpointLog checkpoint_log_;
+  RestoreLog restore_log_;
 
   mutable std::mutex mutex_;
   std::condition_variable something_happened_;

@@ -130,6 +130,7 @@ bool Task::step_input(std::size_t turn) {
     meter_.stalled(clock_.monotonic() - begin);
     TM_CRASH_POINT("at_barrier");
     draining_ = signal.checkpoint;
+    aligned_at_ = begin;
     drained_stages_ = 0;
   }
   return true;
@@ -156,6 +157,7 @@ bool Task::begin_checkpoint() {
   meter_.stalled(clock_.monotonic() - begin);
   TM_CRASH_POINT("at_barrier");
   draining_ = id;
+  aligned_at_ = begin;
   drained_stages_ = 0;
   return true;
 }
@@ -189,6 +191,7 @@ bool Task::drain_piece() {
 void Task::acknowledge() {
   TaskSnapshot snapshot;
   snapshot.checkpoint = *draining_;
+  snapshot.aligned_at = aligned_at_;
   if (source_)
     snapshot.entries.push_back(
         {source_->context().name(), source_->context().subtask(), source_->take_snapshot()});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
@@ -28,6 +29,7 @@ struct TaskSnapshot {
     StageSnapshot snapshot;
   };
   CheckpointId checkpoint = 0;
+  std::chrono::nanoseconds aligned_at{};  // monotonic: its barrier had come on every input
   std::vector<Entry> entries;
 };
 
@@ -120,6 +122,7 @@ class Task {
   std::atomic<CheckpointId> requested_{0};  // id + 1
   CheckpointId begun_ = 0;                  // id + 1
   std::optional<CheckpointId> draining_;
+  std::chrono::nanoseconds aligned_at_{};  // of that checkpoint
   std::size_t drained_stages_ = 0;
   std::size_t steps_since_flush_ = 0;
 
