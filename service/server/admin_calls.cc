@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "app/diagnosis.h"
 #include "app/version.h"
 #include "engine/base/error.h"
 #include "service/server/job_json.h"
@@ -54,20 +55,25 @@ std::string metrics_text(const std::vector<JobView>& views, std::int64_t started
                            "When the last checkpoint was committed", MetricType::Gauge);
   auto watermark = family("tidemill_server_job_watermark_timestamp_seconds",
                           "Event time that the job has reached", MetricType::Gauge);
-  auto problems = family("tidemill_server_job_problem", "1 for each problem found, by its id",
-                         MetricType::Gauge);
+  auto problems =
+      family("tidemill_server_job_problem",
+             "1 for each problem that the job has, by its id, else 0", MetricType::Gauge);
   add(up, {}, static_cast<double>(started_ms) / 1000);
   std::map<std::string, int> counts = {
       {"starting", 0}, {"running", 0}, {"restarting", 0},  {"stopping", 0},   {"finished", 0},
       {"failed", 0},   {"stopped", 0}, {"backing_off", 0}, {"crash_loop", 0}, {"lost", 0}};
   for (const JobView& view : views) {
     const std::string& name = view.row.name;
+    const std::string replay = view.row.replay_of.empty() ? "false" : "true";
     ++counts[view.state];
     add(job_state, {{"job", name}, {"state", view.state}}, 1);
     add(desired, {{"job", name}}, view.row.desired_running ? 1 : 0);
     add(restarts, {{"job", name}}, view.restarts);
-    for (const Problem& problem : view.problems)
-      add(problems, {{"job", name}, {"problem", problem.id}}, 1);
+    std::map<std::string, double> found;
+    for (const char* id : kProblemIds) found[id] = 0;
+    for (const Problem& problem : view.problems) found[problem.id] = 1;
+    for (const auto& [id, is_found] : found)
+      add(problems, {{"job", name}, {"problem", id}, {"replay", replay}}, is_found);
     if (!view.status) continue;
     const JobStatus& status = *view.status;
     if (status.events_per_s) add(rate, {{"job", name}}, *status.events_per_s);
@@ -104,6 +110,28 @@ http::Response metrics(Service& service, const Call&) {
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = metrics_text(service.fleet.views(), service.started_ms);
   return response;
+}
+
+// For http_sd_config of Prometheus: it scrapes each job through the server, by the name and with
+// the token that it asks this with.
+http::Response scrape_targets(Service& service, const Call& call) {
+  const std::string host = call.request.header("host");
+  if (host.empty())
+    throw CallError(400, "the request has no Host, which the targets are to have",
+                    "ask with HTTP/1.1");
+  json::array groups;
+  const auto add_target = [&](const std::string& path, const std::string& job, const char* kind) {
+    groups.push_back(json::object{
+        {"targets", json::array{host}},
+        {"labels", json::object{{"__metrics_path__", path}, {"job", job}, {"tidemill", kind}}}});
+  };
+  add_target("/metrics", "tidemill-server", "server");
+  for (const JobView& view : service.fleet.views()) {
+    const std::string& name = view.row.name;
+    if (view.row.desired_running && view.state != "finished")
+      add_target("/api/v1/jobs/" + name + "/metrics", name, "job");
+  }
+  return json_answer(groups);
 }
 
 http::Response upload_binary(Service& service, const Call& call) {

@@ -11,6 +11,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/healthz", Role::kNone, calls::health},
     {"GET", "/openapi.json", Role::kNone, calls::open_api},
     {"GET", "/metrics", kViewer, calls::metrics},
+    {"GET", "/api/v1/scrape-targets", kViewer, calls::scrape_targets},
     {"GET", "/api/v1/jobs", kViewer, calls::list_jobs},
     {"POST", "/api/v1/jobs", kAdmin, calls::submit_job},
     {"GET", "/api/v1/jobs/{job}", kViewer, calls::get_job},

@@ -74,6 +74,7 @@ http::Response pass_on(Service&, const Call&);
 http::Response health(Service&, const Call&);
 http::Response open_api(Service&, const Call&);
 http::Response metrics(Service&, const Call&);
+http::Response scrape_targets(Service&, const Call&);
 http::Response upload_binary(Service&, const Call&);
 http::Response list_binaries(Service&, const Call&);
 http::Response list_audit(Service&, const Call&);

@@ -59,6 +59,7 @@ class ServerApi : public testing::Test {
     request.method = method;
     request.path = path;
     request.peer = "127.0.0.1";
+    request.headers["host"] = "127.0.0.1:8090";
     if (!token.empty()) request.headers["authorization"] = "Bearer " + token;
     http::Admission admission = api_->admit(request);
     if (auto* refusal = std::get_if<http::Response>(&admission)) return std::move(*refusal);
