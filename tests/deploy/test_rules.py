@@ -52,3 +52,5 @@ def test_each_alert_says_what_and_what_next(rule):
     notes = rule["annotations"]
     assert notes["summary"] and notes["next"]
     assert notes["runbook"] == f"docs/operations.md#{rule['alert']}"
+    handbook = (ROOT / "docs" / "operations.md").read_text()
+    assert re.search(rf"^### {rule['alert']}$", handbook, re.MULTILINE), "the section that it points to"
