@@ -26,3 +26,6 @@ endforeach()
 # Neither enabled nor started: who installs decides. systemd-sysusers makes the user that the unit names.
 install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.service DESTINATION lib/systemd/system)
 install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.sysusers DESTINATION lib/sysusers.d RENAME tidemill.conf)
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/prometheus/prometheus.yml ${PROJECT_SOURCE_DIR}/deploy/prometheus/tidemill.rules.yaml
+  DESTINATION share/tidemill/prometheus)
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/grafana/tidemill.json DESTINATION share/tidemill/grafana)

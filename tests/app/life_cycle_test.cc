@@ -315,5 +315,43 @@ TEST_F(LifeCycle, ADrainThatWasCutShortIsCompleted) {
   EXPECT_EQ(watched_.counted, 0) << "no record is read any more";
 }
 
+TEST_F(LifeCycle, WhatBecameOfCheckpointsAndRestoresIsLogged) {
+  start();
+  feed(5);
+  commit();
+  const auto [checkpoints, committed] = supervisor_->checkpoint_log().runs_after(0);
+  ASSERT_GE(committed, 2U);
+  ASSERT_EQ(checkpoints.size(), committed);
+  for (const CheckpointRun& run : checkpoints) {
+    ASSERT_FALSE(run.parts.empty());
+    EXPECT_EQ(run.slowest, run.parts.back().operator_name);
+    EXPECT_NEAR(static_cast<double>(run.align_us + run.drain_us + run.store_us + run.commit_us),
+                static_cast<double>(run.duration_us), 4);
+    for (const CheckpointRun::Part& part : run.parts) {
+      EXPECT_LE(0, part.aligned_us);
+      EXPECT_LE(part.aligned_us, run.align_us);
+      EXPECT_LE(part.aligned_us, part.acknowledged_us);
+      EXPECT_LE(part.acknowledged_us, run.align_us + run.drain_us + 1);
+    }
+  }
+  const auto [restores, attempts] = supervisor_->restore_log().runs_after(0);
+  ASSERT_EQ(attempts, 1U);
+  EXPECT_TRUE(restores.front().checkpoint.empty()) << "a first start";
+  EXPECT_FALSE(restores.front().has_failed);
+}
+
+TEST(RunLog, GivesWhatIsNewAndTellsWhatItHasLost) {
+  RunLog<int> log;
+  for (int i = 1; i <= 3; ++i) log.add(i);
+  EXPECT_EQ(log.runs_after(1).first, (std::vector<int>{2, 3}));
+  EXPECT_TRUE(log.runs_after(3).first.empty());
+  for (int i = 4; i <= 150; ++i) log.add(i);
+  const auto [runs, added] = log.runs_after(3);
+  EXPECT_EQ(added, 150U);
+  ASSERT_EQ(runs.size(), RunLog<int>::kMost);
+  EXPECT_EQ(runs.front(), 51);
+  EXPECT_EQ(runs.back(), 150);
+}
+
 }  // namespace
 }  // namespace tidemill
