@@ -26,4 +26,8 @@ void restore(const Invocation&);
 void remove(const Invocation&);
 void replay(const Invocation&);
 
+// Of promotions.cc.
+void promote(const Invocation&);
+void promotions(const Invocation&);
+
 }  // namespace tidemill::cli::calls
