@@ -148,6 +148,7 @@ bool PromotionSteps::cut() {
     jobs_.start(now_.replay, now_.cut);
     return true;
   }
+  if (replay.committed.empty()) return wait("the replay is starting or ending");
   if (replay.hold != now_.cut) {
     if (!jobs_.hold(now_.replay, now_.cut)) return wait("the replay is beyond the cut");
     return true;
