@@ -1,15 +1,11 @@
 """A promotion on a real Kafka and Redis: the topic has the old version's rows, then the new one's, each once;
 each Redis key moves to the new version's row once and never back, also when the hand-over is killed at each
-of its steps and when an instance of the old version wakes up behind it."""
-
-import json
-import shutil
+of its steps."""
 
 import pytest
 
-from job import FINISHED, KILLED, REFUSED, Job
-from process import wait_until
-from promotion import EVENTS, PREFIX, KafkaPromotion
+from job import FINISHED, KILLED, REFUSED
+from promotion import PREFIX, KafkaPromotion
 
 # In the order of a hand-over; the keys move behind the decision.
 STEPS = ("after_init", "take_over_noted", "before_manifest_rename", "after_manifest_rename",
@@ -63,29 +59,3 @@ def test_killed_at_every_step(run):
     assert kept == run.rows_before
     run.go_on_to_the_end()
     assert not run.judge()
-
-
-def zombie_of(run):
-    """An instance of the old version on a copy of its checkpoints, as on another machine, frozen with rows
-    it has not written yet."""
-    copy = run.folder / "zombie-checkpoints"
-    shutil.copytree(run.job.checkpoints, copy)
-    config = json.loads(json.dumps(run.config))
-    config["checkpoint"]["dir"] = str(copy)
-    return Job("feature_pipeline_testing", run.folder / "zombie", config)
-
-
-def test_an_old_instance_that_wakes_up_writes_nothing(run):
-    """Its rows are later than the moved ones (its input goes on), so no guard by time would keep them out:
-    the fence does."""
-    zombie = zombie_of(run).start()
-    zombie.wait_log("last committed checkpoint")
-    wait_until(lambda: "rows_to_redis" in str(run.redis.client().client_list()), 30, "the zombie is connected")
-    zombie.child.freeze()
-    assert run.roles.take_over() == FINISHED, run.roles.promoted.child.tail()
-    after = run.redis.rows(PREFIX)
-    assert after == run.replay_rows
-    run.input.write(EVENTS)
-    zombie.child.thaw()
-    zombie.child.wait(60)
-    assert run.redis.rows(PREFIX) == after
