@@ -12,6 +12,10 @@ const Argument kWait = {"--wait", "", "until that is so, and say how it ended"};
 const Argument kDuplicates = {"--accept-duplicates", "",
                               "allow a restore that repeats output; the refusal says which"};
 const Argument kConfig = {"--config", "FILE", "its settings (YAML)"};
+const Argument kStatePlace = {"JOB", "", "a running job, JOB/ID of a checkpoint, or its folder",
+                              Need::kRequired};
+const Argument kOperator = {"--operator", "NAME", "of this operator only"};
+const Argument kState = {"--state", "NAME", "this state of it only"};
 const Argument kRestore = {"--restore", "ID", "begin there: latest (what is usual), ID, none"};
 
 const std::vector<Verb>& table() {
@@ -103,6 +107,29 @@ const std::vector<Verb>& table() {
        {{"--limit", "N", "so many (20; up to 1000)"}},
        false,
        calls::promotions},
+      {"state ls",
+       "what state a job or a checkpoint has: types, rows, bytes",
+       {kStatePlace, kOperator, kState},
+       true,
+       calls::state_list},
+      {"state get",
+       "what is kept of a key",
+       {kStatePlace,
+        {"--key", "KEY", "text, number, or JSON of a composed key", Need::kRequired},
+        kOperator,
+        kState},
+       true,
+       calls::state_get},
+      {"state diff",
+       "what differs between two checkpoints",
+       {{"A", "", "a checkpoint's folder, or JOB/ID on the server's machine", Need::kRequired},
+        {"B", "", "another one", Need::kRequired},
+        kOperator,
+        kState,
+        {"--key", "KEY", "of this key only"},
+        {"--show", "N", "so many differences of each kind (10)"}},
+       false,
+       calls::state_diff},
       {"audit",
        "who did what, newest first",
        {{"--limit", "N", "so many entries (100; up to 1000)"}},
