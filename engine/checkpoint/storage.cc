@@ -88,10 +88,10 @@ CheckpointStorage::CheckpointStorage(fs::path folder, Access access, bool is_dur
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
     lock_ = -1;
-    throw Error(
-        ErrorCode::kRefused,
-        "another process runs this job: its checkpoint folder is locked: " + folder_.string() +
-            "; stop that process, or run under another name with --as NAME");
+    throw Error(ErrorCode::kRefused,
+                std::string(kFolderIsOwned) +
+                    ": its checkpoint folder is locked: " + folder_.string() +
+                    "; stop that process, or run under another name with --as NAME");
   }
 }
 

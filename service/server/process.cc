@@ -20,6 +20,7 @@ namespace tidemill::server {
 namespace {
 
 constexpr std::size_t kMaxTold = std::size_t{1} << 20;
+constexpr std::int64_t kLookAround_ms = 100;
 constexpr auto kStartTime = std::chrono::seconds(20);
 constexpr int kFirstInherited = 3;
 
@@ -175,6 +176,8 @@ Started start_job(const StartSettings& settings) {
                                       "log-writer",
                                       "--folder",
                                       settings.folder.path.string(),
+                                      "--work",
+                                      settings.work.string(),
                                       "--run",
                                       std::to_string(settings.run),
                                       "--ready",
@@ -234,7 +237,7 @@ bool has_log_writer(const JobFolder& folder) {
 
 Told ask_program(const std::filesystem::path& program, const std::string& user,
                  const std::filesystem::path& folder, const std::vector<std::string>& command,
-                 std::chrono::milliseconds time) {
+                 std::chrono::milliseconds time, const std::function<bool()>& is_enough) {
   std::vector<std::string> words = {program.string(), "log-writer", "--become"};
   if (!user.empty()) words.insert(words.end(), {"--user", user});
   words.emplace_back("--");
@@ -259,11 +262,11 @@ Told ask_program(const std::filesystem::path& program, const std::string& user,
   while (waited[0].fd >= 0 || waited[1].fd >= 0) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0 ||
-        ::poll(waited.data(), waited.size(), static_cast<int>(left.count())) <= 0) {
-      is_late = true;
-      break;
-    }
+    const auto wait =
+        is_enough ? std::min<std::int64_t>(left.count(), kLookAround_ms) : left.count();
+    is_late = left.count() <= 0 || (is_enough && is_enough());
+    if (is_late) break;
+    if (::poll(waited.data(), waited.size(), static_cast<int>(wait)) <= 0) continue;
     for (std::size_t i = 0; i < waited.size(); ++i) {
       if (waited[i].revents == 0) continue;
       std::array<char, 65536> buffer{};

@@ -154,9 +154,10 @@ void SupervisedJob::start(std::int64_t now_ms) {
   try {
     make_job_folder(folder(), version_.user);
     write_private(folder().config(), version_.config, version_.user);
-    const Started started = start_job({settings_.program, folder(), run.id, version_.user,
-                                       job_command(settings_.folder, row_, version_),
-                                       settings_.log_bytes, settings_.logs_kept});
+    const Started started =
+        start_job({settings_.program, folder(), settings_.folder.work(row_.name, row_.replay_of),
+                   run.id, version_.user, job_command(settings_.folder, row_, version_),
+                   settings_.log_bytes, settings_.logs_kept});
     writers_.push_back(started.writer);
     store_.set_process(run.id, started.note.pid, started.note.start_ticks, started.note.boot_id);
     run_->pid = started.note.pid;
