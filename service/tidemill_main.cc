@@ -7,6 +7,7 @@
 #include "service/cli/command.h"
 #include "service/scenario/command.h"
 #include "service/server/command.h"
+#include "service/server/foreground.h"
 #include "service/server/log_writer.h"
 
 namespace {
@@ -27,6 +28,8 @@ int run_token(const std::string& verb, Words words) {
 const std::vector<tidemill::cli::OtherVerb> kVerbs = {
     {"server", "supervise jobs on this machine, with a REST API and a page",
      tidemill::server::server_command},
+    {"run", "supervise one job here, without a server: tidemill run ./job FLAGS",
+     tidemill::server::run_command},
     {"token create", "make a token, on the server's machine",
      [](const Words& words) { return run_token("create", words); }},
     {"token delete", "end a token, on the server's machine",

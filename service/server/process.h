@@ -65,6 +65,10 @@ struct Started {
 // True while a log writer of this folder lives.
 [[nodiscard]] bool has_log_writer(const JobFolder& folder);
 
+// The environment of what is started: ours, with or without the variables that a job takes for
+// settings (TIDEMILL_*).
+enum class Variables { kWithoutSettings, kAll };
+
 struct Told {
   int exit = -1;  // -1: took longer than it may, or was killed
   std::string out;
@@ -74,6 +78,7 @@ struct Told {
 [[nodiscard]] Told ask_program(const std::filesystem::path& program, const std::string& user,
                                const std::filesystem::path& folder,
                                const std::vector<std::string>& command,
-                               std::chrono::milliseconds time);
+                               std::chrono::milliseconds time,
+                               Variables variables = Variables::kWithoutSettings);
 
 }  // namespace tidemill::server
