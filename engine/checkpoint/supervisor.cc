@@ -222,20 +222,6 @@ std::unique_ptr<CheckpointStorage> open_folder(const ForeignCheckpoint& from,
   return std::make_unique<CheckpointStorage>(from.folder, access, is_durable);
 }
 
-void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
-                   const Manifest& manifest) {
-  try {
-    store.restore(storage.state_folder(manifest.checkpoint), manifest.files);
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::kCorrupt) throw;
-    throw Error(ErrorCode::kCorrupt,
-                std::string(e.what()) + ": checkpoint " + manifest.checkpoint +
-                    offsets_text(manifest.sources) +
-                    " cannot be restored; bring its folder back from a copy; or, accepting that "
-                    "output after an older one is repeated, use --restore ID --accept-duplicates");
-  }
-}
-
 }  // namespace
 
 void Supervisor::open_foreign() {

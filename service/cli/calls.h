@@ -26,4 +26,7 @@ void restore(const Invocation&);
 void remove(const Invocation&);
 void replay(const Invocation&);
 
+// Of recover.cc.
+void recover(const Invocation&);
+
 }  // namespace tidemill::cli::calls

@@ -65,6 +65,8 @@ class Foreground {
                                              settings.command, Variables::kAll);
     set_up_logging("info", job.log_format);
     checkpoints_ = std::filesystem::path(job.checkpoint_dir) / job.name;
+    command_ = settings.command;
+    command_.insert(command_.end(), settings.once.begin(), settings.once.end());
   }
 
   int run() {
@@ -74,6 +76,7 @@ class Foreground {
       if (num_signals_ > 0) return stopped(end);
       const std::string now_newest = newest_checkpoint(checkpoints_);
       end.committed = !now_newest.empty() && now_newest != newest;
+      if (end.committed) command_ = settings_.command;
       const AfterEnd after = policy_.on_end(end);
       if (after == AfterEnd::kDone) return 0;
       if (after == AfterEnd::kFailed) return failed(end);
@@ -183,7 +186,7 @@ class Foreground {
     std::signal(SIGPIPE, SIG_DFL);
     if (const int null = ::open("/dev/null", O_RDONLY); null >= 0) ::dup2(null, STDIN_FILENO);
     ::dup2(errors, STDERR_FILENO);
-    const std::string wrong = "error: " + become("", settings_.command) + "\n";
+    const std::string wrong = "error: " + become("", command_) + "\n";
     write_all(STDERR_FILENO, wrong);
     ::_exit(2);
   }
@@ -228,6 +231,7 @@ class Foreground {
   RestartPolicy policy_;
   const Descriptor signals_;
   std::filesystem::path checkpoints_;
+  std::vector<std::string> command_;
   int num_signals_ = 0;
 };
 

@@ -12,6 +12,8 @@ namespace tidemill::server {
 struct ForegroundSettings {
   RestartSettings restarts = {};
   std::vector<std::string> command;  // the binary's path first
+  // Arguments until the job has made a checkpoint: what would repeat output if it held longer.
+  std::vector<std::string> once = {};
 };
 
 // Returns when the job has ended and is not started again: its exit code, 1 if it was killed. The
