@@ -34,5 +34,7 @@ void replay(const Invocation&);
 // Of promotions.cc.
 void promote(const Invocation&);
 void promotions(const Invocation&);
+// Of recover.cc.
+void recover(const Invocation&);
 
 }  // namespace tidemill::cli::calls

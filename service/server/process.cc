@@ -29,12 +29,12 @@ std::string read_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-// Ours without what a job would take for settings: what a job's settings are is what was submitted.
-std::vector<std::string> job_environment() {
+// Of a server's job the settings are what was submitted, not what the server was started with.
+std::vector<std::string> environment_of(Variables which) {
   std::vector<std::string> variables;
   for (char** at = environ; *at != nullptr; ++at) {
-    if (std::string_view(*at).starts_with("TIDEMILL_")) continue;
-    variables.emplace_back(*at);
+    if (which == Variables::kAll || !std::string_view(*at).starts_with("TIDEMILL_"))
+      variables.emplace_back(*at);
   }
   return variables;
 }
@@ -58,7 +58,8 @@ struct Pipe {
 
 // Nothing of the server's is inherited: neither sockets nor the store, nor signals it ignores.
 pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>& command,
-            const std::filesystem::path& folder, const std::array<int, 4>& descriptors) {
+            const std::filesystem::path& folder, const std::array<int, 4>& descriptors,
+            Variables which = Variables::kWithoutSettings) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
@@ -86,7 +87,7 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
-  std::vector<std::string> variables = job_environment();
+  std::vector<std::string> variables = environment_of(which);
   std::vector<char*> environment;
   for (std::string& variable : variables) environment.push_back(variable.data());
   environment.push_back(nullptr);
@@ -237,7 +238,8 @@ bool has_log_writer(const JobFolder& folder) {
 
 Told ask_program(const std::filesystem::path& program, const std::string& user,
                  const std::filesystem::path& folder, const std::vector<std::string>& command,
-                 std::chrono::milliseconds time, const std::function<bool()>& is_enough) {
+                 std::chrono::milliseconds time, Variables variables,
+                 const std::function<bool()>& is_enough) {
   std::vector<std::string> words = {program.string(), "log-writer", "--become"};
   if (!user.empty()) words.insert(words.end(), {"--user", user});
   words.emplace_back("--");
@@ -247,7 +249,7 @@ Told ask_program(const std::filesystem::path& program, const std::string& user,
   const std::array<int, 2> far{above_standard(out.ends[1]), above_standard(err.ends[1])};
   pid_t pid = 0;
   try {
-    pid = spawn(program, words, folder, {-1, far[0], far[1], -1});
+    pid = spawn(program, words, folder, {-1, far[0], far[1], -1}, variables);
   } catch (...) {
     for (const int descriptor : far) ::close(descriptor);
     throw;

@@ -67,6 +67,10 @@ struct Started {
 // True while a log writer of this folder lives.
 [[nodiscard]] bool has_log_writer(const JobFolder& folder);
 
+// The environment of what is started: ours, with or without the variables that a job takes for
+// settings (TIDEMILL_*).
+enum class Variables { kWithoutSettings, kAll };
+
 struct Told {
   int exit = -1;  // -1: took longer than it may, or was killed
   std::string out;
@@ -78,6 +82,7 @@ struct Told {
                                const std::filesystem::path& folder,
                                const std::vector<std::string>& command,
                                std::chrono::milliseconds time,
+                               Variables variables = Variables::kWithoutSettings,
                                const std::function<bool()>& is_enough = {});
 
 }  // namespace tidemill::server

@@ -242,7 +242,7 @@ PromotionJobs::Taken FleetPromotionJobs::take_over(const Promotion& promotion,
   command.insert(command.end(), args.begin(), args.end());
   command.insert(command.end(), {"--take-over", lineage});
   const Told run = ask_program(service_.fleet.settings().program, version.user, folder.work(),
-                               command, kTakeOverTime, is_enough_);
+                               command, kTakeOverTime, Variables::kWithoutSettings, is_enough_);
   std::error_code ignored;
   std::filesystem::remove(config, ignored);
   if (run.exit == 0) return Taken::kYes;
