@@ -289,7 +289,7 @@ def e2e():
         say("there are no end-to-end tests in Python yet")
         return count
     # They mostly wait: for servers, time-outs and dying processes. Each worker has a broker of its own.
-    return count + pytest("-v", "-n", str(CORES + 1), "--dist", "worksteal", *folders)
+    return count + pytest("-v", "-n", str(CORES + 1), "--dist", "worksteal", "--durations=40", *folders)
 
 
 def address_sanitizer():
