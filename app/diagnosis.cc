@@ -8,12 +8,14 @@ namespace {
 
 // Less than these is what a healthy job does now and then.
 constexpr double kHeldSeconds = 5;
+constexpr double kNeverMs = 1e14;  // behind by so much: it has no watermark at all
 constexpr double kLateShare = 0.01;
 constexpr double kBadShare = 0.01;
 constexpr double kLeastPerSecond = 0.5;
 constexpr double kHotShare = 0.25;
 constexpr double kHotEventsPerSecond = 100;
-constexpr double kSlowSinkMs = 250;
+constexpr double kSlowSinkP50Ms = 100;
+constexpr std::size_t kNamed = 3;
 constexpr double kManyRowsWaiting = 4096;
 constexpr std::int64_t kRecentMs = 60'000;
 constexpr std::size_t kSlowInARow = 3;
@@ -42,6 +44,12 @@ bool tells_of_brokers(const std::string& message) {
   return message.find("brokers are down") != std::string::npos ||
          message.find("Broker transport failure") != std::string::npos ||
          message.find("no broker") != std::string::npos;
+}
+
+Problem brokers_gone(const std::string& why) {
+  return {"broker_gone", true, "the Kafka brokers do not answer: " + why,
+          "bring the brokers back, or the network to them; the job goes on by itself",
+          std::nullopt};
 }
 
 class Diagnosis {
@@ -88,14 +96,11 @@ class Diagnosis {
       ++failed;
       since = std::min(since, failure.at_ms);
     }
-    if (tells_of_full_disk(why)) {
-      add("disk_full", true, "checkpoints cannot be stored: " + why,
-          "free space on the checkpoint folder's file system; the job goes on by itself", since);
-      return true;
-    }
-    if (tells_of_brokers(why)) {
-      add("broker_gone", true, "the Kafka brokers do not answer: " + why,
-          "bring the brokers back; the job goes on by itself", since);
+    auto surroundings = problem_of_surroundings(why);
+    if ((!surroundings || surroundings->id != "disk_full") && leaders_gone()) return true;
+    if (surroundings) {
+      surroundings->since_ms = since;
+      problems_.push_back(*std::move(surroundings));
       return true;
     }
     if (failed >= kLoop) {
@@ -114,12 +119,31 @@ class Diagnosis {
     return false;
   }
 
+  // From the connections, while the job goes on trying.
+  bool leaders_gone() {
+    std::size_t gone = 0;
+    double for_s = 0;
+    std::string names;
+    for (const auto& u : f_.unreachable) {
+      if (u.for_s < kHeldSeconds) continue;
+      if (gone++ < kNamed) names += (names.empty() ? "" : ", ") + u.partition;
+      for_s = std::max(for_s, u.for_s);
+    }
+    if (gone == 0) return false;
+    if (gone > kNamed) names += " and " + std::to_string(gone - kNamed) + " more";
+    problems_.push_back(
+        brokers_gone("no connection to who leads " + names + " for " + span(for_s * 1000)));
+    problems_.back().since_ms = f_.now_ms - static_cast<std::int64_t>(for_s * 1000);
+    return true;
+  }
+
   bool slow_sink() {
-    const bool is_slow = f_.redis_p99_ms.value_or(0) >= kSlowSinkMs;
+    const bool is_slow = f_.redis_p50_ms.value_or(0) >= kSlowSinkP50Ms;
     if (!is_slow && f_.redis_rows_waiting < kManyRowsWaiting) return false;
     add("slow_sink", false,
-        "Redis takes long to acknowledge rows of " + f_.redis_sink + ": p99 " +
-            span(f_.redis_p99_ms.value_or(0)) + ", " + number(f_.redis_rows_waiting) + " rows wait",
+        "Redis takes long to acknowledge rows of " + f_.redis_sink + ": p50 " +
+            span(f_.redis_p50_ms.value_or(0)) + ", p99 " + span(f_.redis_p99_ms.value_or(0)) +
+            ", " + number(f_.redis_rows_waiting) + " rows wait",
         "look at Redis (SLOWLOG, CPU, memory, network); rows wait and nothing is lost");
     return true;
   }
@@ -136,14 +160,27 @@ class Diagnosis {
     add("checkpoint_slow", false,
         "checkpoints take longer than their interval: " +
             span(static_cast<double>(longest) / 1000) + " of " +
-            span(static_cast<double>(f_.interval_ms)) + "; the last part came from " + last.slowest,
-        "raise checkpoint.interval, or find what is slow: the page's checkpoints show the phase",
+            span(static_cast<double>(f_.interval_ms)) + "; " + where_time_goes(last),
+        "raise checkpoint.interval, or find what is slow: the page's checkpoints show each phase",
         f_.checkpoints[kSlowInARow - 1].at_ms);
+  }
+
+  static std::string where_time_goes(const JobFacts::Checkpoint& c) {
+    const auto most = std::max({c.drain_us, c.store_us, c.commit_us});
+    if (most == c.commit_us && c.commit_us > 0) return "most of it until it was committed";
+    if (most == c.store_us && c.store_us > 0) return "most of it until it was on disk";
+    return "the last part came from " + c.slowest;
   }
 
   [[nodiscard]] bool is_held(const std::string& partition) const {
     return std::any_of(f_.held.begin(), f_.held.end(), [&](const JobFacts::Held& held) {
       return held.partition == partition && held.for_s >= kHeldSeconds;
+    });
+  }
+
+  [[nodiscard]] bool is_unreachable(const std::string& partition) const {
+    return std::any_of(f_.unreachable.begin(), f_.unreachable.end(), [&](const auto& u) {
+      return u.partition == partition && u.for_s >= kHeldSeconds;
     });
   }
 
@@ -161,7 +198,7 @@ class Diagnosis {
 
   void sources() {
     for (const auto& s : f_.splits) {
-      if (s.is_finished || is_held(s.name)) continue;
+      if (s.is_finished || is_held(s.name) || is_unreachable(s.name)) continue;
       const bool has_no_data = s.lag_records.value_or(0) == 0;
       const bool others_flow =
           std::any_of(f_.splits.begin(), f_.splits.end(), [&](const JobFacts::Split& o) {
@@ -176,7 +213,10 @@ class Diagnosis {
                  has_no_data) {
         add("partition_idle", false,
             "partition " + s.name + " of " + s.source +
-                " has no new data and holds the watermark back by " + span(s.behind_ms) + ", for " +
+                (s.behind_ms < kNeverMs
+                     ? " has no new data and holds the watermark back by " + span(s.behind_ms) +
+                           ", for "
+                     : " has had no data yet and holds the watermark back, for ") +
                 span(s.since_s * 1000),
             "see whether its producers run; event_time.idle says when it stops to count",
             f_.now_ms - static_cast<std::int64_t>(s.since_s * 1000));
@@ -233,6 +273,16 @@ class Diagnosis {
 };
 
 }  // namespace
+
+std::optional<Problem> problem_of_surroundings(const std::string& message) {
+  if (tells_of_full_disk(message)) {
+    return Problem{"disk_full", true, "checkpoints cannot be stored: " + message,
+                   "free space on the checkpoint folder's file system; the job goes on by itself",
+                   std::nullopt};
+  }
+  if (tells_of_brokers(message)) return brokers_gone(message);
+  return std::nullopt;
+}
 
 std::vector<Problem> diagnose(const JobFacts& facts) { return Diagnosis(facts).run(); }
 

@@ -17,11 +17,11 @@ struct Problem {
   std::optional<std::int64_t> since_ms;
 };
 
-// All that there are; the last is seen by the server only.
+// All that there are; the last two are of a job that has ended, so only the server sees them.
 inline constexpr const char* kProblemIds[] = {
-    "disk_full",     "broker_gone",     "crash_loop",    "restarting",     "slow_sink",
-    "hot_key",       "bad_data",        "no_checkpoint", "partition_idle", "held_by_transaction",
-    "late_producer", "checkpoint_slow", "offset_expired"};
+    "disk_full",     "broker_gone",     "crash_loop",     "restarting",     "slow_sink",
+    "hot_key",       "bad_data",        "no_checkpoint",  "partition_idle", "held_by_transaction",
+    "late_producer", "checkpoint_slow", "offset_expired", "failed"};
 
 // A window of some seconds.
 struct JobFacts {
@@ -40,6 +40,11 @@ struct JobFacts {
     std::int64_t duration_us = 0;
     std::string slowest;
     std::string declined;  // why; empty: committed
+    // Parts of the duration: until everybody had given its part, until that was durable, until it
+    // counted.
+    std::int64_t drain_us = 0;
+    std::int64_t store_us = 0;
+    std::int64_t commit_us = 0;
   };
   std::vector<Checkpoint> checkpoints;  // the newest first
   struct Split {
@@ -59,6 +64,11 @@ struct JobFacts {
     double for_s = 0;
   };
   std::vector<Held> held;
+  struct Unreachable {      // no connection to the broker that has it
+    std::string partition;  // "TOPIC:P"
+    double for_s = 0;
+  };
+  std::vector<Unreachable> unreachable;
   double events_per_s = 0;
   double late_per_s = 0;
   double bad_per_s = 0;
@@ -72,9 +82,14 @@ struct JobFacts {
   };
   std::vector<HotKey> hot_keys;
   double redis_rows_waiting = 0;
+  std::optional<double> redis_p50_ms;  // of the last seconds; one pause among many rows is none
   std::optional<double> redis_p99_ms;
   std::string redis_sink;
 };
+
+// What a failure's message says of the surroundings, where they have to be mended: `disk_full` or
+// `broker_gone`.
+[[nodiscard]] std::optional<Problem> problem_of_surroundings(const std::string& message);
 
 // The most urgent first. Pure.
 [[nodiscard]] std::vector<Problem> diagnose(const JobFacts& facts);

@@ -51,9 +51,11 @@ constexpr SettingFlag kSettings[] = {
 };
 
 std::vector<std::string> all_flags() {
-  std::vector<std::string> flags = {"--config",           "--set",     "--print-config",
-                                    "--validate",         "--explain", "--accept-duplicates",
-                                    "--list-checkpoints", "--inspect", "--help",
+  std::vector<std::string> flags = {"--config",       "--set",
+                                    "--print-config", "--validate",
+                                    "--explain",      "--accept-duplicates",
+                                    "--dry-start",    "--list-checkpoints",
+                                    "--inspect",      "--help",
                                     "--version"};
   for (const SettingFlag& s : kSettings) flags.push_back(Config::flag_of(s.key));
   return flags;
@@ -77,6 +79,9 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
                "print the effective settings and where each comes from, and exit");
   app.add_flag("--validate", flags.validate,
                "check everything that can be checked before the first record, and exit");
+  app.add_flag("--dry-start", flags.dry_start,
+               "go through a start up to its first record without changing anything, print what it "
+               "would do as JSON, and exit");
   auto* explain_option =
       app.add_option("--explain", explain, "print the plan as text, dot or json, and exit")
           ->expected(0, 1);

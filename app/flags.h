@@ -16,6 +16,7 @@ struct Flags {
       settings;  // key, value; their flag is the origin
   bool print_config = false;
   bool validate = false;
+  bool dry_start = false;
   bool list_checkpoints = false;
   std::optional<std::string> explain;  // text, dot, json
   std::optional<std::string> inspect;

@@ -73,6 +73,27 @@ SourceHold::Offsets offsets_in(const YAML::Node& object) {
   return parse_offsets(text);
 }
 
+void write_offsets(JsonWriter& json, std::string_view name, const SourceHold::Offsets& offsets) {
+  json.key(name).begin_object();
+  for (const auto& [split, offset] : offsets) json.field(split, offset);
+  json.end_object();
+}
+
+// What holds now, where the splits stand, and whether all of them have come there.
+http::Response hold_json(const SourceHold& hold) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object();
+  if (const auto offsets = hold.offsets()) {
+    write_offsets(json, "offsets", *offsets);
+  } else {
+    json.key("offsets").value(nullptr);
+  }
+  write_offsets(json, "positions", hold.positions());
+  json.field("reached", hold.is_reached()).end_object();
+  return json_response(text);
+}
+
 std::string id_json(const std::string& id) {
   std::string text;
   JsonWriter(text).begin_object().field("id", id).end_object();
@@ -256,13 +277,23 @@ void JobView::add_to(JobApi& api) {
            [this](const http::Request& request) { return stop(supervisor_, request); });
   api.post("/api/v1/hold", [this](const http::Request& request) {
     const YAML::Node object = object_in(request.body);
-    if (object["offsets"]) {
-      supervisor_.source_hold().set(offsets_in(object));
+    SourceHold& hold = supervisor_.source_hold();
+    const std::string here = text_in(object, "here");
+    if (here != "" && here != "true" && here != "false")
+      throw Error(ErrorCode::kConfig, "here is neither true nor false: " + here);
+    if (here == "true" && object["offsets"])
+      throw Error(ErrorCode::kConfig, "here and offsets are two ways to hold; give one");
+    if (here == "true") {
+      hold.set_here();
+    } else if (object["offsets"]) {
+      hold.set(offsets_in(object));
     } else {
-      supervisor_.source_hold().release();
+      hold.release();
     }
-    return json_response("{}");
+    return hold_json(hold);
   });
+  api.get("/api/v1/hold",
+          [this](const http::Request&) { return hold_json(supervisor_.source_hold()); });
   api.add("DELETE", "/api/v1/savepoints/*", JobApi::Where::kSocketOnly,
           [this](const http::Request& request) {
             delete_savepoint(env_.checkpoint_folder(),

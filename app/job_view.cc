@@ -82,7 +82,8 @@ JobFacts JobView::facts() const {
   f.last_commit_ms = last_commit_of(sampler_);
   f.interval_ms = env_.config().duration("checkpoint.interval").count();
   for (const CheckpointRun& run : supervisor_.checkpoint_log().runs())
-    f.checkpoints.push_back({run.triggered_ms, run.duration_us, run.slowest, run.reason});
+    f.checkpoints.push_back({run.triggered_ms, run.duration_us, run.slowest, run.reason,
+                             run.drain_us, run.store_us, run.commit_us});
   for (const auto& [source, watermarks] : supervisor_.event_time()) {
     const auto holder = watermarks->holder();
     for (const auto& split : watermarks->splits()) {
@@ -108,6 +109,11 @@ JobFacts JobView::facts() const {
     const auto records = sampler_.gauge_sum("tidemill_kafka_open_transaction_records",
                                             {{"topic", topic}, {"partition", partition}});
     f.held.push_back({topic + ":" + partition, records.value_or(0), seconds});
+  }
+  for (const auto& [labels, seconds] : sampler_.each("tidemill_kafka_unreachable_seconds")) {
+    if (seconds > 0)
+      f.unreachable.push_back(
+          {label_of(labels, "topic") + ":" + label_of(labels, "partition"), seconds});
   }
   f.events_per_s = sampler_.rate("tidemill_source_records_total").value_or(0);
   f.late_per_s = sampler_.rate("tidemill_late_records_total").value_or(0);
@@ -136,7 +142,10 @@ JobFacts JobView::facts() const {
   for (const auto& [labels, waiting] : sampler_.each("tidemill_redis_rows_waiting"))
     f.redis_sink = label_of(labels, "operator");
   f.redis_rows_waiting = sampler_.gauge_sum("tidemill_redis_rows_waiting").value_or(0);
-  f.redis_p99_ms = sampler_.redis_p99_ms();
+  if (const auto latency = sampler_.redis_latency()) {
+    f.redis_p50_ms = latency->p50_ms;
+    f.redis_p99_ms = latency->p99_ms;
+  }
   return f;
 }
 
@@ -199,7 +208,10 @@ std::string JobView::status() const {
   json.key("watermark_holder");
   if (holder) {
     json.begin_object().field("source", holder->first).field("split", holder->second.split);
-    json.field("behind_ms", holder->second.behind.count());
+    // Nothing: it has had no record yet.
+    constexpr std::int64_t kFinite = std::int64_t{1} << 53;
+    const std::int64_t behind = holder->second.behind.count();
+    json.field("behind_ms", behind < kFinite ? std::optional(behind) : std::nullopt);
     json.field("since_s",
                std::chrono::duration<double>(clock_.monotonic() - holder->second.since).count());
     json.end_object();

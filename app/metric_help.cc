@@ -41,6 +41,8 @@ constexpr Help kHelp[] = {
     {"kafka_records_written_total", "Rows given to the Kafka producer"},
     {"kafka_staged_bytes", "Rows that wait for the next transaction"},
     {"kafka_stale_records_total", "Records of before a seek that came after it"},
+    {"kafka_unreachable_seconds",
+     "For how long there has been no connection to the partition's leader; 0: there is one"},
     {"late_records_total", "Records that came too late, by reason"},
     {"lookup_cache_hits_total", "Look-ups answered from the cache"},
     {"lookup_failures_total", "Look-ups that failed"},

@@ -177,16 +177,19 @@ std::map<std::pair<std::string, std::string>, AgeQuantiles> MetricSampler::ages(
   return ages_between(samples_.front(), samples_.back(), true);
 }
 
-std::optional<double> MetricSampler::redis_p99_ms() const {
+std::optional<AgeQuantiles> MetricSampler::redis_latency() const {
   const std::lock_guard lock(mutex_);
   Buckets fresh = samples_.back().redis;
-  std::uint64_t count = 0;
+  AgeQuantiles q;
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     fresh[i] -= samples_.front().redis[i];
-    count += fresh[i];
+    q.count += fresh[i];
   }
-  if (count == 0) return std::nullopt;
-  return quantile_ms(fresh, count, 0.99);
+  if (q.count == 0) return std::nullopt;
+  q.p50_ms = quantile_ms(fresh, q.count, 0.5);
+  q.p99_ms = quantile_ms(fresh, q.count, 0.99);
+  q.max_ms = quantile_ms(fresh, q.count, 1);
+  return q;
 }
 
 std::vector<MetricSampler::Moment> MetricSampler::age_history() const {

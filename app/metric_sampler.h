@@ -58,8 +58,9 @@ class MetricSampler {
   // Event age over the last seconds by (stage, operator); of what has had no record in them, over
   // all.
   [[nodiscard]] std::map<std::pair<std::string, std::string>, AgeQuantiles> ages() const;
-  // Of all Redis sinks together; nothing: no row was acknowledged in the last seconds.
-  [[nodiscard]] std::optional<double> redis_p99_ms() const;
+  // Until Redis has acknowledged a row, of all sinks together; nothing: none was in the last
+  // seconds.
+  [[nodiscard]] std::optional<AgeQuantiles> redis_latency() const;
   struct Moment {
     std::int64_t at_ms = 0;
     std::map<std::pair<std::string, std::string>, AgeQuantiles> ages;

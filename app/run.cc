@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "app/checkpoint_tools.h"
+#include "app/dry_start.h"
 #include "app/flags.h"
 #include "app/job_api.h"
 #include "app/job_view.h"
@@ -167,12 +168,15 @@ SupervisorSettings supervisor_settings(const Environment& env) {
   return s;
 }
 
-Deployment make_deployment(const Environment& env) {
+std::filesystem::path state_folder(const Environment& env) {
+  return env.config().has("state.dir") ? std::filesystem::path(env.config().required("state.dir"))
+                                       : env.checkpoint_folder() / "working";
+}
+
+Deployment make_deployment(const Environment& env, const std::filesystem::path& state_folder) {
   Deployment deployment;
   BackendOptions options;
-  options.dir = env.config().has("state.dir")
-                    ? std::filesystem::path(env.config().required("state.dir"))
-                    : env.checkpoint_folder() / "working";
+  options.dir = state_folder;
   options.memory = env.config().bytes("memory");
   const std::string kind = env.config().text("state.backend");
   const auto lenders = env.lenders();
@@ -208,8 +212,8 @@ int run_to_the_end(const Environment& env) {
   note_ignored_flags(env);
   MetricRegistry& metrics = env.metrics();
   const SystemClock clock;
-  Supervisor supervisor(supervisor_settings(env), env.graph()->graph(), make_deployment(env),
-                        metrics, clock);
+  Supervisor supervisor(supervisor_settings(env), env.graph()->graph(),
+                        make_deployment(env, state_folder(env)), metrics, clock);
   const StopSignals signals([&] { supervisor.request_stop(); },
                             env.config().duration("stop_timeout"));
   const Plan plan =
@@ -235,6 +239,18 @@ int run_to_the_end(const Environment& env) {
       static_cast<unsigned long long>(totals.events), static_cast<unsigned long long>(totals.rows),
       static_cast<unsigned long long>(totals.late), static_cast<unsigned long long>(totals.bad));
   return 0;
+}
+
+// Beside the state of a real run, and gone afterwards; of a job that never ran elsewhere, so that
+// no folder of it is made.
+int run_dry(const Environment& env) {
+  std::vector<Finding> findings;
+  for (const auto& check : env.checks()) check(findings);
+  const std::string name = "dry-start-" + std::to_string(::getpid());
+  const bool has_run = std::filesystem::is_directory(env.checkpoint_folder());
+  const std::filesystem::path folder =
+      (has_run ? env.checkpoint_folder() : std::filesystem::temp_directory_path()) / name;
+  return dry_start(env, supervisor_settings(env), make_deployment(env, folder), folder, findings);
 }
 
 // Until the job runs there is nothing to finish: a stop is the end.
@@ -270,12 +286,13 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   }
   // Settings that make no sense and a plan that cannot be made are found before anything is
   // touched.
-  (void)make_deployment(env);
+  (void)make_deployment(env, state_folder(env));
   (void)config.duration("stop_timeout");
   check_http_address(config.text("http"));
   check_control_path(config.text("control"));
   check_otlp_endpoint(config.text("otlp.endpoint"));
   (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
+  if (flags->dry_start) return run_dry(env);
   if (!flags->validate) end_at_stop_signals();
   run_checks(env, flags->validate);
   if (flags->validate) return 0;

@@ -5,6 +5,7 @@ A stage whose tests do not exist yet says so and counts nothing. One that exists
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -48,6 +49,12 @@ def failure(text):
 
 def clock(seconds):
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def processor_seconds():
+    """What the commands that have ended took, and theirs: unlike the clock, little changed by what runs beside them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def run(*command, **options):
@@ -120,7 +127,10 @@ def configure(preset, *definitions):
 
 
 def build(preset, targets):
-    return run("cmake", "--build", f"build/{preset}", "--target", *targets).returncode == 0
+    begun, used = time.monotonic(), processor_seconds()
+    done = run("cmake", "--build", f"build/{preset}", "--target", *targets).returncode == 0
+    say(f"built for {preset} in {clock(time.monotonic() - begun)}, {clock(processor_seconds() - used)} of a processor")
+    return done
 
 
 def known_targets(preset):
@@ -279,7 +289,7 @@ def e2e():
         say("there are no end-to-end tests in Python yet")
         return count
     # They mostly wait: for servers, time-outs and dying processes. Each worker has a broker of its own.
-    return count + pytest("-v", "-n", str(CORES + 1), "--dist", "worksteal", *folders)
+    return count + pytest("-v", "-n", str(CORES + 1), "--dist", "worksteal", "--durations=40", *folders)
 
 
 def address_sanitizer():
@@ -347,11 +357,11 @@ def title_of(stage):
 def run_stages(name, beside):
     total, table = Count(), []
     for stage in STAGES[name]:
-        title, begun = title_of(stage), time.monotonic()
+        title, begun, used = title_of(stage), time.monotonic(), processor_seconds()
         say(f"\n=== {title} (after {clock(begun - STARTED)}) ===")
         count = stage()
         total += count
-        table.append(f"{title:<31} {str(count):<24} {clock(time.monotonic() - begun)}")
+        table.append(f"{title:<31} {str(count):<24} {clock(time.monotonic() - begun)}, {clock(processor_seconds() - used)} of a processor")
         say(table[-1])
     if beside:
         say(f"\n=== what ran beside these (after {clock(time.monotonic() - STARTED)}) ===")

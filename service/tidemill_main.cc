@@ -1,5 +1,6 @@
 // The `tidemill` program: a verb, then what belongs to it.
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -7,6 +8,8 @@
 #include "service/cli/command.h"
 #include "service/scenario/command.h"
 #include "service/server/command.h"
+#include "service/server/dry_start_question.h"
+#include "service/server/foreground.h"
 #include "service/server/log_writer.h"
 
 namespace {
@@ -27,6 +30,8 @@ int run_token(const std::string& verb, Words words) {
 const std::vector<tidemill::cli::OtherVerb> kVerbs = {
     {"server", "supervise jobs on this machine, with a REST API and a page",
      tidemill::server::server_command},
+    {"run", "supervise one job here, without a server: tidemill run ./job FLAGS",
+     tidemill::server::run_command},
     {"token create", "make a token, on the server's machine",
      [](const Words& words) { return run_token("create", words); }},
     {"token delete", "end a token, on the server's machine",
@@ -41,5 +46,14 @@ int main(int argc, char** argv) {
   // Started by the server, not by people.
   if (!words.empty() && words.front() == "log-writer")
     return tidemill::server::log_writer_command({words.begin() + 1, words.end()});
-  return tidemill::cli::run(words, kVerbs, tidemill::cli::of_this_process());
+  auto around = tidemill::cli::of_this_process();
+  around.local = {
+      [](const Words& command) {
+        return tidemill::server::ask_dry_start({std::filesystem::read_symlink("/proc/self/exe"), "",
+                                                "", command, tidemill::server::Variables::kAll});
+      },
+      [](const Words& command, const Words& once) {
+        return tidemill::server::run_in_foreground({{}, command, once});
+      }};
+  return tidemill::cli::run(words, kVerbs, around);
 }

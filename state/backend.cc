@@ -5,6 +5,7 @@
 #include "engine/base/log.h"
 #include "state/memory_backend.h"
 #include "state/rocksdb_backend.h"
+#include "state/rocksdb_reader.h"
 
 namespace tidemill {
 namespace {
@@ -216,6 +217,20 @@ std::unique_ptr<Backend> make_backend(std::string_view kind, const BackendOption
   if (kind == "rocksdb") return std::make_unique<RocksDbBackend>(options);
   throw Error(ErrorCode::kConfig,
               "unknown state backend; use memory or rocksdb: " + std::string(kind));
+}
+
+std::unique_ptr<Backend> open_for_reading(std::string_view kind,
+                                          const std::filesystem::path& folder,
+                                          const std::vector<StoredFile>& files,
+                                          const std::filesystem::path& work_folder) {
+  std::unique_ptr<Backend> backend;
+  if (kind == "rocksdb") {
+    backend = std::make_unique<RocksDbReader>(work_folder);
+  } else {
+    backend = make_backend(kind, {.dir = work_folder});
+  }
+  backend->restore(folder, files);
+  return backend;
 }
 
 }  // namespace tidemill

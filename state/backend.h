@@ -112,4 +112,14 @@ struct BackendOptions {
 // `kind`: "memory" or "rocksdb". Throws Error(kConfig) for any other.
 std::unique_ptr<Backend> make_backend(std::string_view kind, const BackendOptions& options);
 
+// The state of a checkpoint for tools that only read: nothing is written to its folder, not even
+// links, and who looks for one key does not wait until all is read. Small files are verified now,
+// of the large ones the size; their content as it is read, block by block. What is open stays
+// readable when the checkpoint is removed. `work_folder`: for the store's own log, a few kilobytes.
+// Throws Error(kCorrupt), Error(kIo), Error(kConfig).
+std::unique_ptr<Backend> open_for_reading(std::string_view kind,
+                                          const std::filesystem::path& folder,
+                                          const std::vector<StoredFile>& files,
+                                          const std::filesystem::path& work_folder);
+
 }  // namespace tidemill

@@ -18,13 +18,6 @@ StoredType decode_type(const Bytes& bytes) {
   return decode_stored_type(in);
 }
 
-BackendOptions options_in(const std::filesystem::path& folder) {
-  BackendOptions options;
-  options.dir = folder;
-  options.memory = std::size_t{32} << 20;
-  return options;
-}
-
 }  // namespace
 
 struct StateReader::State {
@@ -72,9 +65,7 @@ class StateReader::Cursor {
 
 StateReader::StateReader(const Manifest& manifest, const std::filesystem::path& state_folder,
                          const std::filesystem::path& work_folder)
-    : backend_(make_backend(manifest.backend, options_in(work_folder))) {
-  backend_->restore(state_folder, manifest.files);
-}
+    : backend_(open_for_reading(manifest.backend, state_folder, manifest.files, work_folder)) {}
 
 StateReader::~StateReader() = default;
 

@@ -1,5 +1,5 @@
-// The state of one checkpoint, read without the program that wrote it. Works on a copy of its own
-// (hard links where it can): the checkpoint may be removed meanwhile, and is never written to.
+// The state of one checkpoint, read without the program that wrote it. The checkpoint may be
+// removed meanwhile, and is never written to.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@ struct StateRowText {
 // One thread.
 class StateReader {
  public:
-  // `state_folder`: of the checkpoint. `work_folder`: where the copy is made; on the same file
-  // system it costs nothing. All files are read and checked. Throws Error(kCorrupt), Error(kIo).
+  // `state_folder`: of the checkpoint. `work_folder`: for the store's own log, a few kilobytes.
+  // Only what is asked for is read, and checked as it is read (open_for_reading). Throws
+  // Error(kCorrupt), Error(kIo).
   StateReader(const Manifest& manifest, const std::filesystem::path& state_folder,
               const std::filesystem::path& work_folder);
   ~StateReader();

@@ -29,21 +29,25 @@ StoredFile stored_file(const std::filesystem::path& folder, const std::string& n
   return stored;
 }
 
+void verify_size(const std::filesystem::path& folder, const StoredFile& expected) {
+  const std::filesystem::path path = folder / expected.name;
+  std::error_code ec;
+  const auto size = std::filesystem::file_size(path, ec);
+  if (ec) throw Error(ErrorCode::kCorrupt, "checkpoint file is missing: " + path.string());
+  if (size != expected.size) {
+    throw Error(ErrorCode::kCorrupt, "checkpoint file has the wrong size: " + path.string() + ": " +
+                                         std::to_string(size) + " instead of " +
+                                         std::to_string(expected.size));
+  }
+}
+
 void verify_files(const std::filesystem::path& folder, const std::vector<StoredFile>& files,
                   int threads) {
   const auto verify = [&folder](const StoredFile& expected) {
-    const std::filesystem::path path = folder / expected.name;
-    std::error_code ec;
-    const auto size = std::filesystem::file_size(path, ec);
-    if (ec) throw Error(ErrorCode::kCorrupt, "checkpoint file is missing: " + path.string());
-    if (size != expected.size) {
-      throw Error(ErrorCode::kCorrupt, "checkpoint file has the wrong size: " + path.string() +
-                                           ": " + std::to_string(size) + " instead of " +
-                                           std::to_string(expected.size));
-    }
+    verify_size(folder, expected);
     if (stored_file(folder, expected.name).checksum != expected.checksum) {
-      throw Error(ErrorCode::kCorrupt,
-                  "checkpoint file is damaged (checksum differs): " + path.string());
+      throw Error(ErrorCode::kCorrupt, "checkpoint file is damaged (checksum differs): " +
+                                           (folder / expected.name).string());
     }
   };
   std::atomic<std::size_t> next{0};

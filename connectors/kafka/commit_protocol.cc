@@ -10,6 +10,7 @@
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint/refusal.h"
 
 #ifdef TIDEMILL_TESTING
 #include <chrono>
@@ -72,6 +73,12 @@ class KafkaCommit final : public CommitProtocol {
     return record;
   }
 
+  std::optional<CommitRecord> look() override {
+    transaction_.rehearse();
+    if (!admin_.topic(control_.name())) return std::nullopt;
+    return read();
+  }
+
   void begin(CheckpointId epoch) override { transaction_.begin(epoch); }
 
   // Half the transaction's life: the other half is for the commit. (Row N.)
@@ -100,10 +107,10 @@ class KafkaCommit final : public CommitProtocol {
     if (!history_->was_fenced()) return;
     const auto record = control_.read();
     if (!record || history_->knows(record->checkpoint)) return;
-    throw Error(ErrorCode::kRefused,
-                "this instance was fenced: another instance of job " + settings_.job +
-                    " has taken over and committed checkpoint " + record->checkpoint +
-                    "; let that one run, or stop it before this one is started again");
+    throw RefusedStart({"taken_over", "J", "let the other instance run, or stop it"},
+                       "this instance was fenced: another instance of job " + settings_.job +
+                           " has taken over and committed checkpoint " + record->checkpoint +
+                           "; let that one run, or stop it before this one is started again");
   }
 
   std::optional<CommitRecord> read() {

@@ -339,6 +339,10 @@ void Consumer::finish(std::size_t index) {
 
 void Consumer::serve() {
   rd_kafka_poll(client_->handle.get(), 0);
+  // Known at once; that they are back the statistics say.
+  if (client_->take_all_down()) {
+    for (Position& position : positions_) position.is_reachable = false;
+  }
   if (client_->ends.empty()) return;
   for (Position& position : positions_) {
     const auto found = client_->ends.find(position.partition);

@@ -5,6 +5,7 @@
 #include "connectors/kafka/commit_record_json.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint/refusal.h"
 
 namespace tidemill::kafka {
 
@@ -51,13 +52,14 @@ std::optional<CommitRecord> ControlTopic::read() {
   try {
     return parse_commit_record(found->value);
   } catch (const Error& e) {
-    throw Error(ErrorCode::kRefused,
-                "the commit record cannot be trusted, as something else wrote to the control topic "
-                "or it was damaged: " +
-                    to_string(TopicPartition(name_, slot_)) + ", offset " +
-                    std::to_string(found->offset) + ": " + e.what() +
-                    "; check the outputs, then go on with --restore ID --accept-duplicates, which "
-                    "starts a new lineage");
+    throw RefusedStart(
+        {"commit_record_unreadable", "D", "", {}, true},
+        "the commit record cannot be trusted, as something else wrote to the control topic "
+        "or it was damaged: " +
+            to_string(TopicPartition(name_, slot_)) + ", offset " + std::to_string(found->offset) +
+            ": " + e.what() +
+            "; check the outputs, then go on with --restore ID --accept-duplicates, which "
+            "starts a new lineage");
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint/refusal.h"
 
 namespace tidemill::kafka {
 namespace {
@@ -96,8 +97,8 @@ void GroupOffsets::check_offsets(Cluster& cluster, const CommitRecord& record) {
       continue;
     }
     if (*seq <= record.seq && found.offset <= recorded) continue;
-    throw Error(
-        ErrorCode::kRefused,
+    throw RefusedStart(
+        {"commit_record_outdated", "D", "bring the control topic back as it was", {}, true},
         "the commit record is older than what this job has committed: it names checkpoint " +
             record.checkpoint + ", offset " + std::to_string(recorded) + " of " +
             to_string(partition) + ", but the group has offset " + std::to_string(found.offset) +

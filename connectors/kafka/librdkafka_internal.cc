@@ -41,6 +41,7 @@ std::string ClientEvents::last_error_text() const {
 }
 
 void ClientEvents::note_error(rd_kafka_resp_err_t error, std::string text) {
+  if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) all_down_ = true;
   const std::lock_guard lock(mutex_);
   // "All brokers are down" follows the reason and would hide it.
   if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !error_text_.empty()) return;

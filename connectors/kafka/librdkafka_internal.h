@@ -2,6 +2,7 @@
 // us. Included by this folder's sources only: rdkafka.h stays out of what others include.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <librdkafka/rdkafka.h>
 #include <memory>
@@ -55,6 +56,8 @@ struct ClientEvents {
   // It says that waiting will not help: a login refused, or a certificate not trusted.
   [[nodiscard]] bool is_login_refused() const;
   void note_error(rd_kafka_resp_err_t error, std::string text);
+  // True if all brokers went away since the last call.
+  [[nodiscard]] bool take_all_down() { return all_down_.exchange(false); }
   // Which topic the coordinator has refused: only the log says so.
   [[nodiscard]] std::string refused_text() const;
   void note_refused(std::string text);
@@ -64,6 +67,7 @@ struct ClientEvents {
   rd_kafka_resp_err_t error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::string error_text_;
   std::string refused_text_;
+  std::atomic<bool> all_down_{false};
 };
 
 // Throws Error(kConfig) for a value that librdkafka refuses or a name it does not know.

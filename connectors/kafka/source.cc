@@ -69,6 +69,8 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
     Gauge* blocked;
     Gauge* blocked_for;
     Gauge* seconds;
+    std::optional<std::chrono::steady_clock::time_point> unreachable_since = {};
+    Gauge* unreachable_for;
   };
 
   void add_splits() {
@@ -89,7 +91,10 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
                        &context_.gauge("tidemill_kafka_lag_to_high_watermark_records", labels),
                        &context_.gauge("tidemill_kafka_open_transaction_records", labels),
                        &context_.gauge("tidemill_kafka_open_transaction_seconds", labels),
-                       &context_.gauge("tidemill_kafka_lag_seconds", labels)});
+                       &context_.gauge("tidemill_kafka_lag_seconds", labels),
+                       {},
+                       &context_.gauge("tidemill_kafka_unreachable_seconds", labels)});
+      lags_.back().unreachable_for->set(0);  // what the last attempt said
       update(statuses_.size() - 1);
     }
   }
@@ -109,6 +114,7 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
     for (std::size_t i = 0; i < statuses_.size(); ++i) {
       const Consumer::Position& position = consumer_.positions()[i];
       update(i);
+      note_reachable(lags_[i], position);
       if (position.last_stable < 0) continue;
       const auto behind = [&](std::int64_t end) {
         return position.is_at_end ? 0 : std::max<std::int64_t>(0, end - position.next);
@@ -125,6 +131,17 @@ class Reader final : public SourceReader<RawRecord>, private Snapshotable {
       lags_[i].seconds->set(
           is_behind ? static_cast<double>(now_ms - position.last_timestamp_ms) / 1000 : 0);
     }
+  }
+
+  static void note_reachable(Lag& lag, const Consumer::Position& position) {
+    if (position.is_reachable || position.is_finished()) {
+      if (lag.unreachable_since) lag.unreachable_for->set(0);
+      lag.unreachable_since.reset();
+      return;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (!lag.unreachable_since) lag.unreachable_since = now;
+    lag.unreachable_for->set(std::chrono::duration<double>(now - *lag.unreachable_since).count());
   }
 
   void tell_if_blocked(Lag& lag, const Consumer::Position& position) const {

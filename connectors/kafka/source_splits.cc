@@ -8,6 +8,7 @@
 
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint/refusal.h"
 
 namespace tidemill::kafka {
 namespace {
@@ -16,6 +17,15 @@ using Kind = PositionSpec::Kind;
 using Offsets = std::map<TopicPartition, std::int64_t>;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::kRefused, message); }
+[[noreturn]] void refuse(Refusal refusal, const std::string& message) {
+  throw RefusedStart(std::move(refusal), message);
+}
+
+// Rows G and T: another log than the one that was read.
+Refusal another_log(const char* id, const char* row) {
+  return {id, row,  "bring the log back that was read, or set the cluster and topic that are meant",
+          {}, true, true};
+}
 
 // A POSIX extended regular expression that must match a whole name.
 class Pattern {
@@ -45,6 +55,31 @@ TopicPartition partition_named(const std::string& split) {
   if (parsed.size() != 1) refuse("the checkpoint names no Kafka partition: " + split);
   return *parsed.begin();
 }
+
+// Row F, of all partitions at once.
+class LostRecords {
+ public:
+  void add(const std::string& what, const std::string& partition, std::int64_t count) {
+    text_ += (text_.empty() ? "" : "; ") + what;
+    partitions_ += (partitions_.empty() ? "" : ",") + partition;
+    count_ += count;
+  }
+  void refuse_if_any() const {
+    if (text_.empty()) return;
+    refuse({"input_lost",
+            "F",
+            "records that are gone cannot be brought back; a longer retention keeps the next ones",
+            {{{"--accept-loss=" + partitions_},
+              "goes on behind " + std::to_string(count_) +
+                  " offsets that are gone, which never take effect; nothing is repeated"}}},
+           text_ + "; to go on without them: --accept-loss " + partitions_);
+  }
+
+ private:
+  std::string text_;
+  std::string partitions_;
+  std::int64_t count_ = 0;
+};
 
 // A missing place is an error of whoever wrote the position.
 std::int64_t at(const Offsets& offsets, const TopicPartition& partition, const char* what) {
@@ -148,9 +183,10 @@ std::vector<TopicInfo> SourceSplits::find_topics() {
     const auto topic = admin_->topic(name);
     // Row I at start-up.
     if (!topic)
-      refuse("the input topic " + name +
-             " does not exist in this cluster; create it or bring it back, or set "
-             "the topic that is meant");
+      refuse({"input_topic_missing", "I", "bring the topic back, or set the one that is meant"},
+             "the input topic " + name +
+                 " does not exist in this cluster; create it or bring it back, or set "
+                 "the topic that is meant");
     found.push_back(*topic);
   }
   return found;
@@ -167,8 +203,9 @@ std::vector<TopicPartition> SourceSplits::find_partitions() {
   }
   for (const TopicPartition& wanted : settings_.partitions) {
     if (std::find(partitions.begin(), partitions.end(), wanted) == partitions.end()) {
-      refuse("the input partition " + to_string(wanted) +
-             " does not exist in this cluster; bring it back, or name others");
+      refuse({"input_partition_missing", "I", "bring the partition back, or set others"},
+             "the input partition " + to_string(wanted) +
+                 " does not exist in this cluster; bring it back, or name others");
     }
   }
   return partitions;
@@ -193,11 +230,13 @@ void SourceSplits::start_restored(const std::vector<TopicPartition>& partitions,
     std::int32_t& count = counts[partition.first];
     count = std::max(count, partition.second + 1);
     if (std::find(partitions.begin(), partitions.end(), partition) == partitions.end()) {
-      refuse("partition " + position.split + " was read up to offset " +
-             std::to_string(position.offset) +
-             " and is no longer among the source's: the topic was deleted or made smaller, or the "
-             "source's settings changed; bring it back, or start anew with --restore none "
-             "--accept-duplicates");
+      refuse(
+          {"input_partition_missing", "C", "bring the partition back", {}, true, true},
+          "partition " + position.split + " was read up to offset " +
+              std::to_string(position.offset) +
+              " and is no longer among the source's: the topic was deleted or made smaller, or the "
+              "source's settings changed; bring it back, or start anew with --restore none "
+              "--accept-duplicates");
     }
   }
   std::vector<TopicPartition> added;
@@ -207,9 +246,10 @@ void SourceSplits::start_restored(const std::vector<TopicPartition>& partitions,
       splits_.push_back({.partition = partition, .start = position->second});
     } else if (settings_.partitions.count(partition) == 0 &&
                partition.second < counts[partition.first]) {
-      refuse("the checkpoint has no position for partition " + to_string(partition) +
-             ", although it knows partitions with higher numbers: it was edited or belongs to "
-             "another source; go on from one that fits with --restore ID --accept-duplicates");
+      refuse({"position_missing", "C", "set the source that the checkpoint is of", {}, true, true},
+             "the checkpoint has no position for partition " + to_string(partition) +
+                 ", although it knows partitions with higher numbers: it was edited or belongs to "
+                 "another source; go on from one that fits with --restore ID --accept-duplicates");
     } else {
       added.push_back(partition);
     }
@@ -250,10 +290,11 @@ Offsets SourceSplits::committed(const PositionSpec& spec,
   }
   if (missing.empty()) return offsets;
   if (spec.fallback == Kind::kNone) {
-    refuse("group " + group + " has no committed offset for partition " +
-           to_string(missing.front()) +
-           ": it never committed there, or the offset has expired; say where such partitions "
-           "start: committed:earliest or committed:latest");
+    refuse({"group_without_offset", "", "start at committed:earliest or committed:latest"},
+           "group " + group + " has no committed offset for partition " +
+               to_string(missing.front()) +
+               ": it never committed there, or the offset has expired; say where such partitions "
+               "start: committed:earliest or committed:latest");
   }
   offsets.merge(resolve({.kind = spec.fallback}, "start", missing));
   return offsets;
@@ -278,27 +319,33 @@ void SourceSplits::check_ranges(const Audit& audit) {
   for (const SourceSplit& split : splits_) partitions.push_back(split.partition);
   const Offsets starts = admin_->offsets(partitions, LogPoint::kStart);
   const Offsets ends = admin_->offsets(partitions, LogPoint::kHighWatermark);
+  LostRecords lost_records;
   for (SourceSplit& split : splits_) {
     const std::string name = to_string(split.partition);
     const std::int64_t low = starts.at(split.partition);
     const std::int64_t high = ends.at(split.partition);
     if (split.start > high) {
-      refuse("partition " + name + " ends at " + std::to_string(high) + ", before the position " +
-             std::to_string(split.start) +
-             ": the log was truncated, the topic made anew, or this is another cluster; check the "
-             "topic, then start from a checkpoint that fits with --restore ID --accept-duplicates");
+      refuse(
+          another_log("input_truncated", "T"),
+          "partition " + name + " ends at " + std::to_string(high) + ", before the position " +
+              std::to_string(split.start) +
+              ": the log was truncated, the topic made anew, or this is another cluster; check the "
+              "topic, then start from a checkpoint that fits with --restore ID "
+              "--accept-duplicates");
     }
     if (split.start >= low || split.start >= split.stop) continue;
     const std::string lost = "partition " + name + " lost offsets " + std::to_string(split.start) +
                              ".." + std::to_string(low - 1) +
                              " before they were read (retention, or somebody deleted records)";
     if (settings_.accept_loss.count(split.partition) == 0) {
-      refuse(lost + "; to go on without them: --accept-loss " + name);
+      lost_records.add(lost, name, low - split.start);
+      continue;
     }
     log(LogLevel::kWarn, "kafka: " + lost + ": accepted by --accept-loss");
     audit(lost + ": accepted by --accept-loss " + name);
     split.start = low;
   }
+  lost_records.refuse_if_any();
 }
 
 // Rows G and T: a log that was made anew and has grown past the position looks right, but its
@@ -324,10 +371,12 @@ void SourceSplits::check_tails(const std::vector<SplitPosition>& positions) {
         hash_bytes(record.value) == position.tail_hash) {
       continue;
     }
-    refuse("partition " + to_string(partition) + " has another record at offset " +
-           std::to_string(record.offset) +
-           " than the one that was read: the topic was made anew or its log truncated; check the "
-           "topic, then start anew with --restore none --accept-duplicates");
+    refuse(
+        another_log("input_made_anew", "G"),
+        "partition " + to_string(partition) + " has another record at offset " +
+            std::to_string(record.offset) +
+            " than the one that was read: the topic was made anew or its log truncated; check the "
+            "topic, then start anew with --restore none --accept-duplicates");
   }
 }
 
@@ -339,10 +388,12 @@ void SourceSplits::check_missing_tails(const std::vector<TopicPartition>& partit
   // Asked after the records were looked for, so that retention meanwhile is no accusation.
   for (const auto& [partition, start] : admin_->offsets(partitions, LogPoint::kStart)) {
     if (places.at(partition) < start || may_be_compacted(partition.first)) continue;
-    refuse("partition " + to_string(partition) + " has no record at offset " +
-           std::to_string(places.at(partition)) +
-           ", where the last one read was: the topic was made anew or its log truncated; check the "
-           "topic, then start anew with --restore none --accept-duplicates");
+    refuse(another_log("input_made_anew", "G"),
+           "partition " + to_string(partition) + " has no record at offset " +
+               std::to_string(places.at(partition)) +
+               ", where the last one read was: the topic was made anew or its log truncated; check "
+               "the "
+               "topic, then start anew with --restore none --accept-duplicates");
   }
 }
 
@@ -388,8 +439,9 @@ void SourceSplits::look_for_partitions() {
   }
   for (const TopicPartition& partition : known_) {
     if (std::find(partitions.begin(), partitions.end(), partition) == partitions.end()) {
-      refuse("partition " + to_string(partition) +
-             " does not exist any more: the topic was deleted while it was read");
+      refuse({"input_partition_missing", "I", "bring the partition back"},
+             "partition " + to_string(partition) +
+                 " does not exist any more: the topic was deleted while it was read");
     }
   }
   if (added.empty()) return;

@@ -84,9 +84,13 @@ class Transaction {
   [[nodiscard]] Error refusal(const OutputRecord& record, ProduceResult result);
   // Sends what waits for its batch to fill.
   void flush_soon() { producer_->flush_soon(); }
-  void note(const std::string& text) const { audit_(text); }
+  void note(const std::string& text) const {
+    if (!is_rehearsal_) audit_(text);
+  }
 
   // --- for the protocol: one thread ---
+  // From now on nothing is made and nothing written: sinks are only built.
+  void rehearse() { is_rehearsal_ = true; }
   void init();
   void begin(CheckpointId epoch);
   // Waits until all that was produced is acknowledged.
@@ -115,6 +119,7 @@ class Transaction {
   std::atomic<CheckpointId> epoch_{kClosed};
   bool is_begun_ = false;
   bool has_failed_ = false;
+  bool is_rehearsal_ = false;
 };
 
 }  // namespace tidemill::kafka

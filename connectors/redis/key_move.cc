@@ -223,13 +223,17 @@ class KeyMover {
 
 }  // namespace
 
-RedisKeysMoved move_redis_keys(const RedisKeyMove& move, const Clock& clock) {
+void check_redis_key_move(const RedisKeyMove& move) {
   if (move.prefix.empty() || move.replay_prefix.empty() ||
       move.replay_prefix.starts_with(move.prefix) || move.id.find(' ') != std::string::npos)
     throw Error(ErrorCode::kConfig,
                 "Redis keys can be handed over only if the job's have a prefix of their own (such "
                 "as features:): " +
                     (move.prefix.empty() ? std::string("none") : move.prefix));
+}
+
+RedisKeysMoved move_redis_keys(const RedisKeyMove& move, const Clock& clock) {
+  check_redis_key_move(move);
   const RedisKeysMoved moved = KeyMover(move, clock).run();
   log(LogLevel::kInfo, moved.was_done ? "Redis keys of " + move.replay + " were moved before"
                                       : "Redis keys: " + std::to_string(moved.moved) +

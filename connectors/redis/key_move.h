@@ -27,6 +27,10 @@ struct RedisKeysMoved {
   bool was_done = false;  // by an earlier call
 };
 
+// Throws Error(kConfig) if these cannot be handed over, which is to be said before anything is
+// decided.
+void check_redis_key_move(const RedisKeyMove& move);
+
 // Requires: neither the job nor the replay runs. Any number of times with the same result; when it
 // throws, or the process is killed, the next call goes on. Waits for a server that is away, but no
 // longer than its response_timeout without an answer. Throws Error(kIo), Error(kConfig).

@@ -20,6 +20,7 @@ class ManifestCommit final : public CommitProtocol {
     const Manifest& m = loaded.manifest;
     return CommitRecord{m.job, m.checkpoint, m.seq, m.lineage, loaded.hash, m.sources};
   }
+  std::optional<CommitRecord> look() override { return acquire(); }
   void begin(CheckpointId) override {}
   void commit(const CommitRecord&) override {}
 

@@ -7,6 +7,7 @@
 
 #include "engine/checkpoint/commit_protocol.h"
 #include "engine/checkpoint/manifest.h"
+#include "engine/checkpoint/refusal.h"
 #include "engine/checkpoint/snapshot_store.h"
 #include "engine/checkpoint/storage.h"
 
@@ -14,6 +15,10 @@ namespace tidemill {
 
 // Throws Error(kRefused).
 [[noreturn]] void refuse(const std::string& message);
+[[noreturn]] void refuse(Refusal refusal, const std::string& message);
+
+// Row E: a file of a checkpoint is missing or damaged.
+Refusal damaged_checkpoint();
 
 struct RestoreChoice {
   enum class Kind { kLatest, kNone, kId };
@@ -40,6 +45,10 @@ std::string offsets_text(const std::vector<SourcePositions>& positions);
 // What going back to `chosen` means for a job whose last commit has the positions `last`, in words:
 // "reads 130 records again (user-events:0 100, user-events:1 30) and writes their rows again: …".
 std::string consequence_of(const Manifest& chosen, const std::vector<SourcePositions>& last);
+
+// Throws Error(kCorrupt).
+void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
+                   const Manifest& manifest);
 
 // Throws Error(kRefused) or Error(kCorrupt).
 RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,

@@ -4,6 +4,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint/refusal.h"
 
 namespace tidemill {
 namespace {
@@ -160,10 +161,17 @@ std::vector<std::string> drop_states(
       names.insert(graph.find(name.op) == nullptr ? name.op : full(name));
     std::string all;
     for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
-    throw Error(ErrorCode::kRefused,
-                "the checkpoint has state that this program does not have; give it its new name "
-                "with --rename-state OLD=NEW, or let it go with --drop-state NAME: " +
-                    all);
+    Refusal refusal{
+        "state_unknown", "",
+        "give it its new name: --rename-state=OLD=NEW; or start the program that has it"};
+    Refusal::Choice drop{{}, "forgets it: its rows are deleted with the next checkpoint"};
+    for (const std::string& name : names) drop.flags.push_back("--drop-state=" + name);
+    refusal.choices.push_back(std::move(drop));
+    throw RefusedStart(
+        std::move(refusal),
+        "the checkpoint has state that this program does not have; give it its new name "
+        "with --rename-state OLD=NEW, or let it go with --drop-state NAME: " +
+            all);
   }
   for (const StateName& name : stored) store.drop_state(name);
   return done;

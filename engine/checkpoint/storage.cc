@@ -15,6 +15,7 @@
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/base/files.h"
+#include "engine/checkpoint/refusal.h"
 
 namespace tidemill {
 namespace fs = std::filesystem;
@@ -88,10 +89,10 @@ CheckpointStorage::CheckpointStorage(fs::path folder, Access access, bool is_dur
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
     lock_ = -1;
-    throw Error(
-        ErrorCode::kRefused,
-        "another process runs this job: its checkpoint folder is locked: " + folder_.string() +
-            "; stop that process, or run under another name with --as NAME");
+    throw RefusedStart({"already_running", ""},
+                       std::string(kFolderIsOwned) +
+                           ": its checkpoint folder is locked: " + folder_.string() +
+                           "; stop that process, or run under another name with --as NAME");
   }
 }
 

@@ -13,6 +13,9 @@
 
 namespace tidemill {
 
+// How the refusal to own a folder begins that another process owns.
+inline constexpr const char* kFolderIsOwned = "another process runs this job";
+
 struct CheckpointName {
   CheckpointId seq = 0;
   std::string id;  // "<seq>-<uuid>"

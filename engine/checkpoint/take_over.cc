@@ -140,9 +140,10 @@ void refuse_unfinished_hand_over(const CheckpointStorage& storage,
   const std::string lineage(bytes.begin(), bytes.end());
   // Of another lineage: it was never decided, and this version stands.
   if (lineage != record->lineage) return;
-  refuse("the hand-over to " + lineage +
-         " is decided and not finished: run the job with --take-over " + lineage +
-         " until it ends with exit code 0, then start it without");
+  refuse({"hand_over_unfinished", "", "run it with --take-over " + lineage + " until it exits 0"},
+         "the hand-over to " + lineage +
+             " is decided and not finished: run the job with --take-over " + lineage +
+             " until it ends with exit code 0, then start it without");
 }
 
 TakeOverPoint choose_take_over(const std::string& job, const std::optional<CommitRecord>& record,

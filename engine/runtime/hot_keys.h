@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -23,7 +24,10 @@ class HotKeys {
   static constexpr std::size_t kPlaces = 32;
   static constexpr std::size_t kShown = 5;
   static constexpr std::uint64_t kPublishAfter = 1024;  // samples
-  static constexpr double kLeastShare = 0.02;           // less is not hot
+  // … and of a slow stream as soon as there are so many, after so long.
+  static constexpr std::uint64_t kLeastSamples = 64;
+  static constexpr std::chrono::seconds kApart{5};
+  static constexpr double kLeastShare = 0.02;  // less is not hot
 
   explicit HotKeys(Ranking& shown) : shown_(shown) { places_.reserve(kPlaces); }
 
@@ -34,7 +38,10 @@ class HotKeys {
   void look_at(const K& key, std::uint64_t hash) {
     next_ = kSampleOf - 1;
     count(key, hash);
-    if (++total_ >= kPublishAfter) publish();
+    ++fresh_;
+    if (++total_ >= kPublishAfter ||
+        (fresh_ % kLeastSamples == 0 && std::chrono::steady_clock::now() - published_ >= kApart))
+      publish();
   }
 
  private:
@@ -73,6 +80,8 @@ class HotKeys {
       ranking.push_back({key_text(p.key, p.hash), share});
     }
     shown_.set(std::move(ranking));
+    fresh_ = 0;
+    published_ = std::chrono::steady_clock::now();
     total_ /= 2;
     for (Place& p : places_) {
       p.count /= 2;
@@ -84,6 +93,8 @@ class HotKeys {
   Ranking& shown_;
   std::size_t next_ = 0;
   std::uint64_t total_ = 0;
+  std::uint64_t fresh_ = 0;  // samples since the last publication
+  std::chrono::steady_clock::time_point published_ = std::chrono::steady_clock::now();
   std::vector<Place> places_;
 };
 

@@ -75,6 +75,8 @@ void add_redis_sink(Environment& env, const Stream<FeatureRow>& rows,
     move.prefix = config.text("sinks.redis.key_prefix");
     move.replay_prefix = prefix;
     move.kept_prefix = "before-" + prefix;
+    move.id = *env.taken_over();  // its checkpoint is known later
+    check_redis_key_move(move);
     env.after_take_over([move](const std::string& lineage) mutable {
       move.id = lineage;
       (void)move_redis_keys(move, SystemClock());

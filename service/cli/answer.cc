@@ -7,6 +7,34 @@
 namespace tidemill::cli {
 
 namespace json = boost::json;
+namespace {
+
+// Numbers as people write them: boost::json::serialize says 1.5E0.
+void append(std::string& out, const json::value& value) {
+  if (const json::array* array = value.if_array()) {
+    out += '[';
+    for (const json::value& one : *array) {
+      if (&one != array->data()) out += ',';
+      append(out, one);
+    }
+    out += ']';
+  } else if (const json::object* object = value.if_object()) {
+    out += '{';
+    for (const auto& member : *object) {
+      if (&member != object->begin()) out += ',';
+      out += json::serialize(member.key()) + ':';
+      append(out, member.value());
+    }
+    out += '}';
+  } else if (const double* number = value.if_double()) {
+    char text[32];
+    out.append(text, std::to_chars(text, text + sizeof text, *number).ptr);
+  } else {
+    out += json::serialize(value);
+  }
+}
+
+}  // namespace
 
 std::optional<Answer> Answer::parse(std::string_view text) {
   json::error_code error;
@@ -45,6 +73,13 @@ std::string Answer::text() const {
   if (value_ == nullptr || value_->is_object() || value_->is_array()) return "";
   if (value_->is_string()) return {value_->get_string().data(), value_->get_string().size()};
   return json::serialize(*value_);
+}
+
+std::string Answer::json() const {
+  std::string out;
+  if (value_ == nullptr) return "null";
+  append(out, *value_);
+  return out;
 }
 
 std::optional<double> Answer::number() const {

@@ -25,6 +25,8 @@ class Answer {
   [[nodiscard]] bool is_null() const { return value_ == nullptr; }
   // A text as it is, numbers and truths printed; of anything else empty.
   [[nodiscard]] std::string text() const;
+  // As JSON on one line: "null" of null.
+  [[nodiscard]] std::string json() const;
   // Also of a text that holds one: numbers above 2^53 are sent so.
   [[nodiscard]] std::optional<double> number() const;
   [[nodiscard]] bool is_true() const;

@@ -15,6 +15,11 @@ void checkpoints(const Invocation&);
 void audit(const Invocation&);
 void tokens(const Invocation&);
 
+// Of state_views.cc: into state.
+void state_list(const Invocation&);
+void state_get(const Invocation&);
+void state_diff(const Invocation&);
+
 // Of changes.cc.
 void submit(const Invocation&);
 void start(const Invocation&);
@@ -25,5 +30,11 @@ void restart(const Invocation&);
 void restore(const Invocation&);
 void remove(const Invocation&);
 void replay(const Invocation&);
+
+// Of promotions.cc.
+void promote(const Invocation&);
+void promotions(const Invocation&);
+// Of recover.cc.
+void recover(const Invocation&);
 
 }  // namespace tidemill::cli::calls

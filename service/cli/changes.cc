@@ -44,6 +44,15 @@ class Body {
   JsonWriter writer_;
 };
 
+std::int64_t whole_number(const Invocation& invocation, const std::string& flag) {
+  const std::string text = invocation.text(flag);
+  std::int64_t number = 0;
+  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || at != text.data() + text.size() || number < 1)
+    throw Error(ErrorCode::kConfig, flag + " is a number from 1: " + text);
+  return number;
+}
+
 std::string config_text(const Invocation& invocation) {
   const std::string path = invocation.text("--config");
   std::ifstream in(path, std::ios::binary);
@@ -176,12 +185,7 @@ void restart(const Invocation& invocation) {
   const std::string path = connection.job();
   Body body;
   if (invocation.has("--parallelism")) {
-    const std::string text = invocation.text("--parallelism");
-    std::int64_t number = 0;
-    const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || at != text.data() + text.size() || number < 1)
-      throw Error(ErrorCode::kConfig, "--parallelism is a number from 1: " + text);
-    body.field("parallelism", number);
+    body.field("parallelism", whole_number(invocation, "--parallelism"));
   }
   add_version(invocation, connection, body);
   const Reply reply = connection.send("POST", path + "/restart", body.text());
@@ -219,12 +223,14 @@ void replay(const Invocation& invocation) {
   Body body;
   body.given(invocation, "--as", "name");
   for (const auto& [flag, name] :
-       std::array<std::pair<const char*, const char*>, 5>{{{"--from-time", "from_time"},
+       std::array<std::pair<const char*, const char*>, 6>{{{"--from-time", "from_time"},
                                                            {"--until-time", "until_time"},
                                                            {"--from-offsets", "from_offsets"},
                                                            {"--until-offsets", "until_offsets"},
-                                                           {"--rate", "rate"}}})
+                                                           {"--rate", "rate"},
+                                                           {"--restore", "restore"}}})
     body.given(invocation, flag, name);
+  if (invocation.has("--version")) body.field("version", whole_number(invocation, "--version"));
   add_version(invocation, connection, body);
   const Reply reply = connection.send("POST", path + "/replays", body.text());
   const std::string name = invocation.text("JOB") + "." + invocation.text("--as");

@@ -120,7 +120,8 @@ bool parse(const Verb& verb, const Words& words, Invocation& invocation) {
 
 int run_verb(const Verb& verb, const Words& words, const Surroundings& around) {
   Invocation invocation{
-      {}, around.out, around.err, around.width, SystemClock().processing_time().ms, around.pause};
+      {},           around.out,  around.err, around.width, SystemClock().processing_time().ms,
+      around.pause, around.local};
   const auto complain = [&](const std::string& what, const std::string& next) {
     around.out.flush();
     around.err << "error: " << printable(what) << "\n";
@@ -183,10 +184,14 @@ Surroundings of_this_process() {
   winsize size{};
   const bool is_terminal =
       ::isatty(STDOUT_FILENO) != 0 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
-  return {std::cout, std::cerr, is_terminal ? std::size_t{size.ws_col} : 0, [] {
+  return {std::cout,
+          std::cerr,
+          is_terminal ? std::size_t{size.ws_col} : 0,
+          [] {
             std::this_thread::sleep_for(std::chrono::milliseconds(500));
             return true;
-          }};
+          },
+          {}};
 }
 
 int run(const Words& words, std::span<const OtherVerb> others, const Surroundings& around) {

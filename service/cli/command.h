@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "service/cli/verbs.h"
+
 namespace tidemill::cli {
 
 // A verb that is not of this folder's table.
@@ -24,6 +26,7 @@ struct Surroundings {
   std::ostream& err;
   std::size_t width = 0;        // of the terminal; 0: no terminal
   std::function<bool()> pause;  // false: that is enough
+  LocalJobs local = {};
 };
 
 // What this process has: stdout, stderr, the terminal's width, half a second.

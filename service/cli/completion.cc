@@ -8,25 +8,25 @@
 namespace tidemill::cli {
 namespace {
 
-struct Words {
+struct Candidates {
   std::string line;
   std::vector<std::pair<std::string, std::string>> flags;    // and what they are
   std::vector<std::pair<std::string, std::string>> seconds;  // words behind the first one
 };
 
 // By the first word of the verb.
-std::map<std::string, Words> all_words(
+std::map<std::string, Candidates> all_words(
     std::span<const std::pair<std::string, std::string>> others) {
-  std::map<std::string, Words> all;
-  const auto entry = [&](std::string_view verb, std::string_view line) -> Words& {
+  std::map<std::string, Candidates> all;
+  const auto entry = [&](std::string_view verb, std::string_view line) -> Candidates& {
     const std::size_t blank = verb.find(' ');
-    Words& words = all[std::string(verb.substr(0, blank))];
+    Candidates& words = all[std::string(verb.substr(0, blank))];
     if (blank != std::string_view::npos) words.seconds.emplace_back(verb.substr(blank + 1), line);
     if (words.line.empty()) words.line = line;
     return words;
   };
   for (const Verb& verb : verbs()) {
-    Words& words = entry(verb.name, verb.line);
+    Candidates& words = entry(verb.name, verb.line);
     const auto add = [&](const Argument& argument) {
       if (argument.name.starts_with('-')) words.flags.emplace_back(argument.name, argument.line);
     };
@@ -40,7 +40,7 @@ std::map<std::string, Words> all_words(
   return all;
 }
 
-std::string bash(const std::map<std::string, Words>& all) {
+std::string bash(const std::map<std::string, Candidates>& all) {
   std::string verbs;
   std::string cases;
   for (const auto& [verb, words] : all) {
@@ -83,7 +83,7 @@ std::string described(const std::string& name, const std::string& line) {
   return text + "'";
 }
 
-std::string zsh(const std::map<std::string, Words>& all) {
+std::string zsh(const std::map<std::string, Candidates>& all) {
   std::string verbs;
   std::string cases;
   for (const auto& [verb, words] : all) {

@@ -21,6 +21,17 @@ struct Argument {
   enum class Need { kMaybe, kRequired, kRepeatable } need = Need::kMaybe;
 };
 
+// What a verb does on this machine without a server. The program gives it: this folder knows of
+// processes nothing.
+struct LocalJobs {
+  // What `command`, a binary and its arguments, answers to --dry-start.
+  std::function<std::string(const std::vector<std::string>& command)> dry_start;
+  // Supervises it in the foreground to its end, with `once` until it has made a checkpoint; its
+  // exit code.
+  std::function<int(const std::vector<std::string>& command, const std::vector<std::string>& once)>
+      run;
+};
+
 // What was given, and where to print; of one run of a verb.
 struct Invocation {
   std::map<std::string, std::vector<std::string>, std::less<>> given;  // by Argument::name
@@ -29,6 +40,7 @@ struct Invocation {
   std::size_t width = 0;  // of the terminal; 0: no terminal
   std::int64_t now_ms = 0;
   std::function<bool()> pause;  // between two looks at something; false: that is enough
+  LocalJobs local = {};
 
   [[nodiscard]] bool has(std::string_view name) const { return given.count(name) != 0; }
   // Empty if it was not given.

@@ -18,6 +18,7 @@
 #include "engine/base/log.h"
 #include "http/server.h"
 #include "service/server/api.h"
+#include "service/server/promotions.h"
 
 namespace tidemill::server {
 namespace {
@@ -141,6 +142,8 @@ int serve(const Options& options) {
   Service service{store, fleet, binaries,
                   static_cast<std::int64_t>(bytes_of("--max-upload", options.max_upload)),
                   SystemClock().processing_time().ms};
+  Promotions promotions(service);
+  service.promotions = &promotions;
   Api api({options.requests_per_second, 2 * options.requests_per_second}, service);
   http::ServerSettings listen;
   listen.address = options.listen;

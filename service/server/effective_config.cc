@@ -3,12 +3,13 @@
 #include <yaml-cpp/yaml.h>
 
 #include "engine/base/error.h"
-#include "service/server/process.h"
 
 namespace tidemill::server {
 namespace {
 
 constexpr auto kTime = std::chrono::seconds(20);
+constexpr const char* kNoSettings =
+    "what the binary prints with --print-config are not a job's settings; is it a Tidemill job?";
 
 std::string last_line(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
@@ -16,6 +17,16 @@ std::string last_line(std::string text) {
   if (newline != std::string::npos) text.erase(0, newline + 1);
   if (text.starts_with("error: ")) text.erase(0, 7);
   return text.substr(0, 2000);
+}
+
+std::string why_not(const Told& told) {
+  if (told.exit < 0)
+    return "the binary did not print its settings (--print-config) within 20 s; is it a Tidemill "
+           "job?";
+  const std::string words = last_line(told.err.empty() ? told.out : told.err);
+  if (!words.empty()) return words;
+  return "the binary did not print its settings (--print-config): exit " +
+         std::to_string(told.exit);
 }
 
 }  // namespace
@@ -42,21 +53,31 @@ std::vector<Setting> parse_settings(std::string_view printed) {
   return settings;
 }
 
+JobSettings printed_settings(const std::filesystem::path& program, std::vector<std::string> command,
+                             Variables variables) {
+  command.emplace_back("--print-config");
+  const Told told = ask_program(program, "", "", command, kTime, variables);
+  if (told.exit != 0) throw Error(ErrorCode::kConfig, why_not(told));
+  JobSettings job;
+  std::string replay;
+  for (const Setting& setting : parse_settings(told.out)) {
+    if (setting.key == "job") job.name = setting.value;
+    if (setting.key == "as") replay = setting.value;
+    if (setting.key == "checkpoint.dir") job.checkpoint_dir = setting.value;
+    if (setting.key == "log.format") job.log_format = setting.value;
+  }
+  if (job.name.empty() || job.checkpoint_dir.empty()) throw Error(ErrorCode::kConfig, kNoSettings);
+  if (!replay.empty()) job.name += "." + replay;
+  return job;
+}
+
 CheckedConfig check_config(const ConfigQuestion& question) {
   std::vector<std::string> command = {question.binary.string(), "--config",
                                       question.config_file.string()};
   command.insert(command.end(), question.args.begin(), question.args.end());
   command.emplace_back("--print-config");
   const Told told = ask_program(question.program, question.user, question.folder, command, kTime);
-  if (told.exit != 0) {
-    const std::string words = last_line(told.err.empty() ? told.out : told.err);
-    throw Error(ErrorCode::kRefused,
-                told.exit < 0 ? "the binary did not print its settings (--print-config) within 20 "
-                                "s; is it a Tidemill job?"
-                : words.empty() ? "the binary did not print its settings (--print-config): exit " +
-                                      std::to_string(told.exit)
-                                : words);
-  }
+  if (told.exit != 0) throw Error(ErrorCode::kRefused, why_not(told));
   CheckedConfig checked;
   checked.printed = told.out;
   std::string folder;
@@ -70,10 +91,7 @@ CheckedConfig check_config(const ConfigQuestion& question) {
                                            setting.source + "), it is submitted as " +
                                            question.job + "; give both one name");
   }
-  if (!names_job || folder.empty())
-    throw Error(ErrorCode::kRefused,
-                "what the binary prints with --print-config are not a job's settings; is it a "
-                "Tidemill job?");
+  if (!names_job || folder.empty()) throw Error(ErrorCode::kRefused, kNoSettings);
   checked.checkpoint_folder =
       question.folder / folder /
       (question.replay.empty() ? question.job : question.job + "." + question.replay);

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "service/server/process.h"
+
 namespace tidemill::server {
 
 struct Setting {
@@ -17,6 +19,17 @@ struct Setting {
 
 // Lines "key: value  # source"; others are left out.
 [[nodiscard]] std::vector<Setting> parse_settings(std::string_view printed);
+
+// What whoever runs a binary by hand has to know of its settings.
+struct JobSettings {
+  std::string name;  // of a replay JOB.NAME
+  std::string checkpoint_dir;
+  std::string log_format = "text";
+};
+// Asks `command`, a binary with its arguments, in the current directory. Throws Error(kConfig) with
+// the binary's own words.
+[[nodiscard]] JobSettings printed_settings(const std::filesystem::path& program,
+                                           std::vector<std::string> command, Variables variables);
 
 struct CheckedConfig {
   std::string printed;

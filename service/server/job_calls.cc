@@ -1,6 +1,7 @@
 // What jobs there are: list, submit, look at, remove, replay.
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <unistd.h>
 
 #include "app/config.h"
@@ -8,6 +9,7 @@
 #include "engine/base/files.h"
 #include "service/server/effective_config.h"
 #include "service/server/job_json.h"
+#include "service/server/promotions.h"
 #include "service/server/routes.h"
 
 namespace tidemill::server {
@@ -86,6 +88,17 @@ json::object version_json(const Version& version, Role role) {
           {"created_by", version.created_by}};
 }
 
+// The id of a restore point of the job, by id or number.
+std::string restore_point_of(const JobView& job, const std::string& name) {
+  for (const json::value& point : restore_points_of(job.checkpoint_folder)) {
+    const json::object& one = point.get_object();
+    std::string id(one.at("id").get_string());
+    if (id == name || json::serialize(one.at("seq")) == name) return id;
+  }
+  throw CallError(404, "there is no checkpoint " + name.substr(0, 100) + " of " + job.row.name,
+                  "GET checkpoints lists its restore_points");
+}
+
 // Stores a new job with its first version, of the caller, and lets the fleet have it.
 http::Response add_job(Service& service, const Caller& caller, JobRow row, Version version) {
   const std::string name = row.name;
@@ -159,7 +172,8 @@ Version checked_version(const Service& service, const JobRow& job, Version wante
   std::string refused;
   try {
     checked = check_config({service.fleet.settings().program, server.binary(wanted.binary),
-                            folder.work(), config, wanted.user, wanted.args, base, replay});
+                            server.work(job.name, job.replay_of), config, wanted.user, wanted.args,
+                            base, replay});
   } catch (const Error& error) {
     refused = error.what();
   }
@@ -212,7 +226,8 @@ http::Response start_replay(Service& service, const Call& call) {
   row.name = live.row.name + "." + name;
   row.replay_of = live.row.name;
   row.desired_running = true;
-  Version version = service.store.version(live.row.name, live.row.version);
+  const auto number = body.maybe_integer("version", 1, std::numeric_limits<std::int32_t>::max());
+  Version version = service.store.version(live.row.name, number.value_or(live.row.version));
   const auto binary = body.maybe_text("binary");
   const auto config = body.maybe_text("config");
   if ((binary || config) && call.caller.role < Role::kAdmin)
@@ -227,6 +242,10 @@ http::Response start_replay(Service& service, const Call& call) {
     if (const auto value = body.maybe_text(member))
       version.args.insert(version.args.end(), {flag, *value});
   }
+  if (const auto restore = body.maybe_text("restore"))
+    version.args.insert(
+        version.args.end(),
+        {"--from-checkpoint", live.row.name + "/" + restore_point_of(live, *restore)});
   if (const auto args = body.maybe_texts("args")) {
     if (call.caller.role < Role::kAdmin)
       throw CallError(403, "a replay with other arguments needs the role admin",
@@ -260,6 +279,7 @@ http::Response get_job(Service& service, const Call& call) {
 http::Response delete_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
   Body(call.request).finish();
+  service.promotions->refuse_while_promoted(view.row.name);
   for (const JobView& other : service.fleet.views()) {
     if (other.row.replay_of == view.row.name)
       throw CallError(409, "the job has a replay: " + other.row.name, "delete that first");

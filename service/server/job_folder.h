@@ -15,7 +15,7 @@ namespace tidemill::server {
 struct JobFolder {
   std::filesystem::path path;
 
-  // The job's working directory, owned by its user: relative paths of its settings begin here.
+  // Owned by its user: its socket, and, of a job that is no replay, its working directory.
   [[nodiscard]] std::filesystem::path work() const { return path / "work"; }
 
   [[nodiscard]] std::filesystem::path config() const { return path / "config.yaml"; }
@@ -39,6 +39,12 @@ struct ServerFolder {
     return binaries() / sha256;
   }
   [[nodiscard]] JobFolder job(const std::string& name) const { return {path / "jobs" / name}; }
+  // Where a job works: a replay where the job it replays does, so that relative paths of its
+  // settings mean the same and either finds the other's checkpoints.
+  [[nodiscard]] std::filesystem::path work(const std::string& name,
+                                           const std::string& replay_of) const {
+    return job(replay_of.empty() ? name : replay_of).work();
+  }
   // Removed jobs: theirs to look at who removed them.
   [[nodiscard]] std::filesystem::path removed() const { return path / "removed"; }
 };

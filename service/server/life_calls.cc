@@ -5,6 +5,7 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "service/server/job_json.h"
+#include "service/server/promotions.h"
 #include "service/server/routes.h"
 
 namespace tidemill::server {
@@ -103,6 +104,7 @@ namespace calls {
 
 http::Response start_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
+  service.promotions->refuse_during_hand_over(view.row.name);
   Body body(call.request);
   const std::vector<std::string> once =
       body.maybe_texts("once").value_or(std::vector<std::string>{});
@@ -127,6 +129,7 @@ http::Response start_job(Service& service, const Call& call) {
 
 http::Response stop_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
+  service.promotions->refuse_during_hand_over(view.row.name);
   Body body(call.request);
   const std::string mode = body.maybe_text("mode").value_or("checkpoint");
   body.finish();
@@ -138,12 +141,14 @@ http::Response stop_job(Service& service, const Call& call) {
 
 http::Response cancel_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
+  service.promotions->refuse_during_hand_over(view.row.name);
   Body(call.request).finish();
   return stop(service, view, "cancel");
 }
 
 http::Response drain_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
+  service.promotions->refuse_during_hand_over(view.row.name);
   Body(call.request).finish();
   return stop(service, view, "drain");
 }
@@ -181,6 +186,7 @@ http::Response delete_savepoint(Service& service, const Call& call) {
 
 http::Response restart_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
+  service.promotions->refuse_during_hand_over(view.row.name);
   Body body(call.request);
   const auto parallelism = body.maybe_integer("parallelism", 1, 65'536);
   const auto binary = body.maybe_text("binary");
@@ -216,6 +222,7 @@ http::Response restart_job(Service& service, const Call& call) {
 
 http::Response restore_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
+  service.promotions->refuse_during_hand_over(view.row.name);
   Body body(call.request);
   const std::string from = body.text("from");
   const bool accepts = body.boolean("accept_duplicates", false);

@@ -191,6 +191,7 @@ std::string become(const std::string& user, const std::vector<std::string>& comm
 int run_log_writer(const LogWriterOptions& options) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   const JobFolder folder{options.folder};
+  const std::filesystem::path work = options.work.empty() ? folder.work() : options.work;
   const int lock = ::open(folder.run_lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0 || ::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     answer(options.ready,
@@ -212,9 +213,8 @@ int run_log_writer(const LogWriterOptions& options) {
     ::dup2(output[1], STDOUT_FILENO);
     ::dup2(output[1], STDERR_FILENO);
     if (options.ready >= 0) ::close(options.ready);
-    const std::string wrong = ::chdir(folder.work().c_str()) == 0
-                                  ? become(options.user, options.command)
-                                  : told("cannot enter the job's folder");
+    const std::string wrong = ::chdir(work.c_str()) == 0 ? become(options.user, options.command)
+                                                         : told("cannot enter the job's folder");
     [[maybe_unused]] const ssize_t written = ::write(failure[1], wrong.data(), wrong.size());
     ::_exit(127);
   }
@@ -279,6 +279,7 @@ int log_writer_command(const std::vector<std::string>& words) {
     const std::string& flag = words[at];
     const std::string& value = words[++at];
     if (flag == "--folder") options.folder = value;
+    if (flag == "--work") options.work = value;
     if (flag == "--run") options.run = std::atoll(value.c_str());
     if (flag == "--user") options.user = value;
     if (flag == "--ready") options.ready = std::atoi(value.c_str());

@@ -54,6 +54,7 @@ class LastWords {
 
 struct LogWriterOptions {
   std::filesystem::path folder;  // the job's
+  std::filesystem::path work;    // the job's process is started there; empty: folder/work
   std::int64_t run = 0;
   std::string user;
   int ready = -1;  // descriptor that gets "ok\n" or a line that says what is wrong

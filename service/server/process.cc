@@ -20,6 +20,7 @@ namespace tidemill::server {
 namespace {
 
 constexpr std::size_t kMaxTold = std::size_t{1} << 20;
+constexpr std::int64_t kLookAround_ms = 100;
 constexpr auto kStartTime = std::chrono::seconds(20);
 constexpr int kFirstInherited = 3;
 
@@ -28,12 +29,12 @@ std::string read_text(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-// Ours without what a job would take for settings: what a job's settings are is what was submitted.
-std::vector<std::string> job_environment() {
+// Of a server's job the settings are what was submitted, not what the server was started with.
+std::vector<std::string> environment_of(Variables which) {
   std::vector<std::string> variables;
   for (char** at = environ; *at != nullptr; ++at) {
-    if (std::string_view(*at).starts_with("TIDEMILL_")) continue;
-    variables.emplace_back(*at);
+    if (which == Variables::kAll || !std::string_view(*at).starts_with("TIDEMILL_"))
+      variables.emplace_back(*at);
   }
   return variables;
 }
@@ -57,7 +58,8 @@ struct Pipe {
 
 // Nothing of the server's is inherited: neither sockets nor the store, nor signals it ignores.
 pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>& command,
-            const std::filesystem::path& folder, const std::array<int, 4>& descriptors) {
+            const std::filesystem::path& folder, const std::array<int, 4>& descriptors,
+            Variables which = Variables::kWithoutSettings) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
@@ -85,7 +87,7 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
-  std::vector<std::string> variables = job_environment();
+  std::vector<std::string> variables = environment_of(which);
   std::vector<char*> environment;
   for (std::string& variable : variables) environment.push_back(variable.data());
   environment.push_back(nullptr);
@@ -175,6 +177,8 @@ Started start_job(const StartSettings& settings) {
                                       "log-writer",
                                       "--folder",
                                       settings.folder.path.string(),
+                                      "--work",
+                                      settings.work.string(),
                                       "--run",
                                       std::to_string(settings.run),
                                       "--ready",
@@ -234,7 +238,8 @@ bool has_log_writer(const JobFolder& folder) {
 
 Told ask_program(const std::filesystem::path& program, const std::string& user,
                  const std::filesystem::path& folder, const std::vector<std::string>& command,
-                 std::chrono::milliseconds time) {
+                 std::chrono::milliseconds time, Variables variables,
+                 const std::function<bool()>& is_enough) {
   std::vector<std::string> words = {program.string(), "log-writer", "--become"};
   if (!user.empty()) words.insert(words.end(), {"--user", user});
   words.emplace_back("--");
@@ -244,7 +249,7 @@ Told ask_program(const std::filesystem::path& program, const std::string& user,
   const std::array<int, 2> far{above_standard(out.ends[1]), above_standard(err.ends[1])};
   pid_t pid = 0;
   try {
-    pid = spawn(program, words, folder, {-1, far[0], far[1], -1});
+    pid = spawn(program, words, folder, {-1, far[0], far[1], -1}, variables);
   } catch (...) {
     for (const int descriptor : far) ::close(descriptor);
     throw;
@@ -259,11 +264,11 @@ Told ask_program(const std::filesystem::path& program, const std::string& user,
   while (waited[0].fd >= 0 || waited[1].fd >= 0) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0 ||
-        ::poll(waited.data(), waited.size(), static_cast<int>(left.count())) <= 0) {
-      is_late = true;
-      break;
-    }
+    const auto wait =
+        is_enough ? std::min<std::int64_t>(left.count(), kLookAround_ms) : left.count();
+    is_late = left.count() <= 0 || (is_enough && is_enough());
+    if (is_late) break;
+    if (::poll(waited.data(), waited.size(), static_cast<int>(wait)) <= 0) continue;
     for (std::size_t i = 0; i < waited.size(); ++i) {
       if (waited[i].revents == 0) continue;
       std::array<char, 65536> buffer{};

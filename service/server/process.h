@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -47,6 +48,7 @@ class Process {
 struct StartSettings {
   std::filesystem::path program;  // this one: started again as the log writer
   JobFolder folder;
+  std::filesystem::path work;  // relative paths of its settings begin here
   std::int64_t run = 0;
   std::string user;
   std::vector<std::string> command;  // the binary's path first
@@ -65,15 +67,22 @@ struct Started {
 // True while a log writer of this folder lives.
 [[nodiscard]] bool has_log_writer(const JobFolder& folder);
 
+// The environment of what is started: ours, with or without the variables that a job takes for
+// settings (TIDEMILL_*).
+enum class Variables { kWithoutSettings, kAll };
+
 struct Told {
   int exit = -1;  // -1: took longer than it may, or was killed
   std::string out;
   std::string err;
 };
-// Runs a program that only tells something; at most a megabyte of it is kept.
+// Runs a program that only tells something; at most a megabyte of it is kept. `is_enough` true ends
+// it before its time.
 [[nodiscard]] Told ask_program(const std::filesystem::path& program, const std::string& user,
                                const std::filesystem::path& folder,
                                const std::vector<std::string>& command,
-                               std::chrono::milliseconds time);
+                               std::chrono::milliseconds time,
+                               Variables variables = Variables::kWithoutSettings,
+                               const std::function<bool()>& is_enough = {});
 
 }  // namespace tidemill::server

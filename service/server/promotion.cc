@@ -119,7 +119,7 @@ bool PromotionSteps::cut() {
     Promotion next = now_;
     next.savepoint = jobs_.stop(now_.job);
     const PromotionJobs::State job = jobs_.look(now_.job);
-    if (job.is_running || job.committed.empty()) return wait("the job does not stop");
+    if (job.is_running || job.committed.empty()) return wait("the job has not ended yet");
     next.cut = job.committed;
     store(std::move(next));
     return true;
@@ -148,6 +148,7 @@ bool PromotionSteps::cut() {
     jobs_.start(now_.replay, now_.cut);
     return true;
   }
+  if (replay.committed.empty()) return wait("the replay is starting or ending");
   if (replay.hold != now_.cut) {
     if (!jobs_.hold(now_.replay, now_.cut)) return wait("the replay is beyond the cut");
     return true;

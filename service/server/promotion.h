@@ -27,15 +27,17 @@ std::optional<PromotionPhase> promotion_phase(const std::string& name);
 
 // As the store keeps it.
 struct Promotion {
+  std::int64_t id = 0;
   std::string job = {};
   std::string replay = {};  // JOB.NAME
   PromotionPhase phase = PromotionPhase::kReplaying;
-  SplitOffsets hold = {};       // empty: not known yet
-  SplitOffsets cut = {};        // empty: the job has not been stopped yet
-  std::string savepoint = {};   // of the job at the cut: a roll back begins with it
-  std::string checkpoint = {};  // of the replay at the cut
-  bool is_taken_over = false;   // kMoving: only the start of the new version is left
-  std::string trouble = {};     // why it does not move on, for people; empty: it does
+  SplitOffsets hold = {};             // empty: not known yet
+  SplitOffsets cut = {};              // empty: the job has not been stopped yet
+  std::string savepoint = {};         // of the job at the cut: a roll back begins with it
+  std::string checkpoint = {};        // of the replay at the cut
+  std::int64_t replaced_version = 0;  // of the job, which a roll back promotes again
+  bool is_taken_over = false;         // kMoving: only the start of the new version is left
+  std::string trouble = {};           // why it does not move on, for people; empty: it does
 
   friend bool operator==(const Promotion&, const Promotion&) = default;
 };
@@ -92,6 +94,9 @@ class PromotionSteps {
   // The old version stands, and runs; the replay goes on. False: too late, the take-over may be
   // decided (kMoving and later).
   bool cancel();
+
+  // Why a step was not done: it is tried again.
+  void note(const std::string& trouble) { (void)wait(trouble); }
 
   [[nodiscard]] const Promotion& promotion() const { return now_; }
   [[nodiscard]] bool is_over() const {

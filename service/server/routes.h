@@ -18,6 +18,8 @@
 
 namespace tidemill::server {
 
+class Promotions;
+
 // What calls work with. All of it outlives the calls.
 struct Service {
   Store& store;
@@ -25,6 +27,7 @@ struct Service {
   Binaries& binaries;
   std::int64_t max_upload_bytes = std::int64_t{1} << 30;
   std::int64_t started_ms = 0;
+  Promotions* promotions = nullptr;  // set before the first call
 };
 
 using Answer = http::Response (*)(Service&, const Call&);
@@ -63,6 +66,12 @@ http::Response savepoint_job(Service&, const Call&);
 http::Response delete_savepoint(Service&, const Call&);
 http::Response restart_job(Service&, const Call&);
 http::Response restore_job(Service&, const Call&);
+// promotion_calls.cc
+http::Response promote_job(Service&, const Call&);
+http::Response cancel_promotion(Service&, const Call&);
+http::Response list_promotions(Service&, const Call&);
+// recovery_calls.cc
+http::Response dry_start_job(Service&, const Call&);
 // read_calls.cc
 http::Response job_status(Service&, const Call&);
 http::Response job_config(Service&, const Call&);

@@ -369,6 +369,42 @@ std::vector<AuditRow> Store::audit(std::int64_t before_id, std::int64_t limit) c
   return rows;
 }
 
+std::int64_t Store::add_promotion(const PromotionRow& row) {
+  const std::lock_guard lock(mutex_);
+  Statement(db_, "INSERT INTO promotions VALUES(NULL,?,?,?,?,?,?)")
+      .bind(row.job)
+      .bind(row.replay)
+      .bind(row.phase)
+      .bind(row.details)
+      .bind(row.created_ms)
+      .bind(row.updated_ms)
+      .step();
+  return sqlite3_last_insert_rowid(db_);
+}
+
+void Store::set_promotion(const PromotionRow& row) {
+  const std::lock_guard lock(mutex_);
+  Statement(db_, "UPDATE promotions SET phase=?, details=?, updated_ms=? WHERE id=?")
+      .bind(row.phase)
+      .bind(row.details)
+      .bind(row.updated_ms)
+      .bind(row.id)
+      .step();
+}
+
+std::vector<PromotionRow> Store::promotions(std::int64_t limit) const {
+  const std::lock_guard lock(mutex_);
+  Statement s(db_,
+              "SELECT id, job, replay, phase, details, created_ms, updated_ms FROM promotions "
+              "ORDER BY id DESC LIMIT ?");
+  s.bind(limit);
+  std::vector<PromotionRow> rows;
+  while (s.step())
+    rows.push_back(
+        {s.integer(0), s.text(1), s.text(2), s.text(3), s.text(4), s.integer(5), s.integer(6)});
+  return rows;
+}
+
 void Store::add_binary(const BinaryRow& binary) {
   const std::lock_guard lock(mutex_);
   Statement(db_, "INSERT OR IGNORE INTO binaries VALUES(?,?,?,?)")

@@ -89,6 +89,17 @@ struct BinaryRow {
   std::string uploaded_by;
 };
 
+// A hand-over of a job to a replay of it (promotion.h).
+struct PromotionRow {
+  std::int64_t id = 0;
+  std::string job;
+  std::string replay;
+  std::string phase;
+  std::string details;  // JSON
+  std::int64_t created_ms = 0;
+  std::int64_t updated_ms = 0;
+};
+
 class Store {
  public:
   // Creates the file with mode 0600, or brings an older one to this program's schema. Throws
@@ -131,6 +142,11 @@ class Store {
   void end_audit(std::int64_t id, std::int64_t status);
   [[nodiscard]] std::vector<AuditRow> audit(std::int64_t before_id,
                                             std::int64_t limit) const;  // newest first
+
+  // The id it gets.
+  std::int64_t add_promotion(const PromotionRow& row);
+  void set_promotion(const PromotionRow& row);  // its phase, details and updated_ms
+  [[nodiscard]] std::vector<PromotionRow> promotions(std::int64_t limit) const;  // newest first
 
   void add_binary(const BinaryRow& binary);  // again: nothing
   [[nodiscard]] std::vector<BinaryRow> binaries() const;

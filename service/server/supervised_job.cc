@@ -8,6 +8,7 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/checkpoint/storage.h"
+#include "service/server/end_problem.h"
 
 namespace tidemill::server {
 namespace {
@@ -154,9 +155,10 @@ void SupervisedJob::start(std::int64_t now_ms) {
   try {
     make_job_folder(folder(), version_.user);
     write_private(folder().config(), version_.config, version_.user);
-    const Started started = start_job({settings_.program, folder(), run.id, version_.user,
-                                       job_command(settings_.folder, row_, version_),
-                                       settings_.log_bytes, settings_.logs_kept});
+    const Started started =
+        start_job({settings_.program, folder(), settings_.folder.work(row_.name, row_.replay_of),
+                   run.id, version_.user, job_command(settings_.folder, row_, version_),
+                   settings_.log_bytes, settings_.logs_kept});
     writers_.push_back(started.writer);
     store_.set_process(run.id, started.note.pid, started.note.start_ticks, started.note.boot_id);
     run_->pid = started.note.pid;
@@ -295,19 +297,38 @@ std::string SupervisedJob::state(std::int64_t now_ms) const {
 
 std::vector<Problem> SupervisedJob::problems() const {
   std::vector<Problem> all;
-  if (row_.desired_running) {
-    if (const auto loop = policy_.loop()) {
-      all.push_back({"crash_loop", "error",
-                     "crash loop: ended " + std::to_string(loop->count) +
-                         " times for one reason without a checkpoint in between: " + loop->cause,
-                     "see logs and exceptions; mend the cause or restart it with the binary and "
-                     "settings that worked: tidemill restart " +
-                         row_.name + " --binary FILE",
-                     loop->since_ms});
+  if (auto own = own_problem()) all.push_back(*std::move(own));
+  if (!status_) return all;
+  for (const Problem& problem : status_->problems) {
+    // The job sees its attempts, the server its processes: one loop.
+    const bool is_told = !all.empty() && (problem.id == all[0].id || problem.id == "crash_loop" ||
+                                          problem.id == "restarting");
+    if (!is_told) all.push_back(problem);
+  }
+  return all;
+}
+
+// Of its processes.
+std::optional<Problem> SupervisedJob::own_problem() const {
+  if (!row_.desired_running || !last_) return std::nullopt;
+  const auto loop = policy_.loop();
+  if (policy_.failures() > 0 && (loop || !run_)) {
+    if (auto known = problem_of_surroundings(*last_)) {
+      if (loop) known->since_ms = loop->since_ms;
+      return known;
     }
   }
-  if (status_) all.insert(all.end(), status_->problems.begin(), status_->problems.end());
-  return all;
+  if (loop) {
+    return Problem{"crash_loop", "error",
+                   "crash loop: ended " + std::to_string(loop->count) +
+                       " times for one reason without a checkpoint in between: " + loop->cause,
+                   "see logs and exceptions; mend the cause or restart it with the binary and "
+                   "settings that worked: tidemill restart " +
+                       row_.name + " --binary FILE",
+                   loop->since_ms};
+  }
+  if (!run_ && after_ == AfterEnd::kFailed) return problem_of_end(row_.name, *last_);
+  return std::nullopt;
 }
 
 JobView SupervisedJob::view(std::int64_t now_ms) {

@@ -84,6 +84,7 @@ class SupervisedJob {
   void note_checkpoint();
   [[nodiscard]] std::string state(std::int64_t now_ms) const;
   [[nodiscard]] std::vector<Problem> problems() const;
+  [[nodiscard]] std::optional<Problem> own_problem() const;
   [[nodiscard]] JobFolder folder() const { return settings_.folder.job(row_.name); }
 
   const FleetSettings& settings_;

@@ -34,6 +34,7 @@ JobFacts healthy() {
   f.late_per_s = 3;
   f.bad_per_s = 0.1;
   f.hot_keys.push_back({"features", "u1", 0.04, 2});
+  f.redis_p50_ms = 1;
   f.redis_p99_ms = 2;
   f.redis_rows_waiting = 30;
   f.redis_sink = "redis";
@@ -80,6 +81,9 @@ TEST(Diagnosis, NamesAPartitionWithoutDataThatHoldsTheWatermark) {
   EXPECT_THAT(ids(f), ElementsAre("partition_idle"));
   EXPECT_THAT(diagnose(f)[0].text, HasSubstr("events:0"));
   EXPECT_EQ(diagnose(f)[0].since_ms, kNow - 12'000);
+  f.splits[0].behind_ms = 9e15;
+  EXPECT_THAT(diagnose(f)[0].text,
+              HasSubstr("has had no data yet and holds the watermark back, for 12 s"));
   f.splits[0].lag_records = 100'000;  // it has data, it is only behind
   EXPECT_THAT(ids(f), IsEmpty());
 }
@@ -119,7 +123,9 @@ TEST(Diagnosis, NamesAHotKey) {
 
 TEST(Diagnosis, NamesASlowRedisAndNotWhatFollowsFromIt) {
   JobFacts f = healthy();
-  f.redis_p99_ms = 900;
+  f.redis_p99_ms = 900;  // a pause, once
+  EXPECT_THAT(ids(f), IsEmpty());
+  f.redis_p50_ms = 300;
   for (auto& c : f.checkpoints) c.duration_us = 3'000'000;
   f.last_commit_ms = kNow - 100'000;
   EXPECT_THAT(ids(f), ElementsAre("slow_sink"));
@@ -131,7 +137,10 @@ TEST(Diagnosis, NamesSlowCheckpointsOnlyInARow) {
   EXPECT_THAT(ids(f), IsEmpty());
   f.checkpoints[2].duration_us = 2'500'000;
   EXPECT_THAT(ids(f), ElementsAre("checkpoint_slow"));
-  EXPECT_THAT(diagnose(f)[0].text, HasSubstr("2.5 s of 1.0 s"));
+  EXPECT_THAT(diagnose(f)[0].text, HasSubstr("2.5 s of 1.0 s; the last part came from features"));
+  f.checkpoints[0].drain_us = 20'000;
+  f.checkpoints[0].commit_us = 1'400'000;
+  EXPECT_THAT(diagnose(f)[0].text, HasSubstr("most of it until it was committed"));
 }
 
 TEST(Diagnosis, NamesAFullDiskAndNotWhatFollowsFromIt) {
@@ -148,6 +157,20 @@ TEST(Diagnosis, NamesBrokersThatAreGone) {
   f.last_commit_ms = kNow - 9000;
   f.failures.push_back({kNow - 1000, "commit failed: Local: Broker transport failure"});
   EXPECT_THAT(ids(f), ElementsAre("broker_gone"));
+}
+
+TEST(Diagnosis, NamesBrokersThatAreGoneWhileTheJobKeepsTrying) {
+  JobFacts f = healthy();
+  f.last_commit_ms = kNow - 120'000;
+  f.splits[0].lag_records = 0;
+  f.splits[0].behind_ms = 60'000;
+  f.unreachable = {{"events:0", 2}, {"events:1", 2}};
+  EXPECT_THAT(ids(f), ElementsAre("no_checkpoint", "partition_idle")) << "a leader may change";
+  f.unreachable = {{"events:0", 11}, {"events:1", 12}};
+  EXPECT_THAT(ids(f), ElementsAre("broker_gone"));
+  EXPECT_THAT(diagnose(f)[0].text,
+              HasSubstr("no connection to who leads events:0, events:1 for 12 s"));
+  EXPECT_EQ(diagnose(f)[0].since_ms, kNow - 12'000);
 }
 
 TEST(Diagnosis, TellsALoopFromOneFailure) {

@@ -16,13 +16,13 @@ STEPS = {
     "engine/base": 1, "engine/data": 2, "engine/time": 3, "engine/operator": 4, "engine/graph": 5, "engine/runtime": 6,
     "engine/checkpoint": 7, "state": 8,
     "http": 9, "connectors/formats": 9, "connectors/*": 10, "operators": 10, "testing": 11, "app": 11,
-    "service/server": 12, "service/cli": 12, "service": 13, "jobs/*": 12, "examples": 12,
+    "service/tools": 12, "service/server": 13, "service/cli": 13, "service": 14, "jobs/*": 12, "examples": 12,
 }
 ANYTHING_GOES = ("tests", "bench")
 
 # Prefix of an angle include -> the only places that may name it.
 LIBRARIES = {
-    "rocksdb/": "state/rocksdb_backend.cc",
+    "rocksdb/": "state/rocksdb_",
     "sqlite3": "service/server/sqlite_internal.h",
     "librdkafka/": "connectors/kafka/",
     "hiredis/": "connectors/redis/",

@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from job import binary
+from job import FINISHED, binary
 from process import ChildProcess, wait_until
 
 
@@ -80,3 +81,26 @@ class JobServer:
                     os.kill(int(entry.name), signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+
+
+class Command:
+    """`tidemill`, asking this server, wherever it listens by now."""
+
+    def __init__(self, server):
+        self.server = server
+
+    @property
+    def environment(self):
+        return os.environ | {"TIDEMILL_SERVER": self.server.url,
+                             "TIDEMILL_TOKEN_FILE": str(self.server.dir / "admin.token")}
+
+    def run(self, *words, environment=None):
+        """(exit code, stdout, stderr)"""
+        done = subprocess.run([str(binary("tidemill")), *map(str, words)], capture_output=True, text=True, timeout=60, check=False,
+                              env=self.environment | (environment or {}))
+        return done.returncode, done.stdout, done.stderr
+
+    def json(self, *words):
+        code, out, err = self.run(*words, "--json")
+        assert code == FINISHED, err
+        return json.loads(out)

@@ -5,8 +5,16 @@ import json
 import re
 from collections import defaultdict
 
-from job import FINISHED
+from confluent_kafka import Consumer, TopicPartition
+
+from features_run import FeaturesRun
+from job import FINISHED, Job
+from ledger import read_topic
 from process import wait_until
+
+EVENTS = 400
+OLD, NEW = ["1m", "1h"], ["10s"]
+PREFIX = "features:"
 
 
 def offsets_of(job, *flags):
@@ -21,11 +29,15 @@ def lineage_of(job):
     return re.search(r"^lineage +(\S+)", listed[1], re.M).group(1)
 
 
+def key_of(row):
+    return json.loads(row)["user_id"]
+
+
 def by_key(rows):
     """Rows (JSON texts) in the order in which a reader of one key sees them."""
     keys = defaultdict(list)
     for row in rows:
-        keys[json.loads(row)["user_id"]].append(row)
+        keys[key_of(row)].append(row)
     return keys
 
 
@@ -82,3 +94,85 @@ class Promotion:
     def close(self):
         for job in (self.live, self.replay, self.promoted):
             job.kill()
+
+
+class KafkaPromotion(FeaturesRun):
+    """The old version has read the first events and is stopped; its replay by the new one stands there."""
+
+    def __init__(self, kafka, name, folder, redis):
+        super().__init__(kafka, name, folder, redis=redis,
+                         configure=self.configure)
+        new = json.loads(json.dumps(self.config))
+        new["features"]["windows"] = NEW
+        program = "feature_pipeline_testing"
+        self.replay_sink = f"{self.sink}.new"
+        self.roles = Promotion(self.job, Job(program, self.folder / "replay", new),
+                               Job(program, self.folder / "promoted", new))
+        self.new = new
+
+    @staticmethod
+    def configure(config):
+        config["features"]["windows"] = OLD
+        config["event_time"]["lateness"] = "0s"
+        config["sinks"]["redis"]["ttl"] = "1h"
+
+    def to_the_cut(self):
+        run = self.roles
+        self.input.write(EVENTS)
+        run.live.start()
+        self.wait_read(run.live)
+        run.start_replay(hold={})
+        self.cut = run.stop_live()
+        run.stop_replay_at(self.cut)
+        self.rows_before = self.redis.rows(PREFIX)
+        self.replay_rows = {key[len("new:"):]: row for key, row in self.redis.rows("new:" + PREFIX).items()}
+        assert self.rows_before and self.replay_rows
+        self.topic_before, self.topic_replayed = self.texts(self.sink), self.texts(self.replay_sink)
+
+    def wait_read(self, job, *flags):
+        """Until a checkpoint of the job stands at the end of the input (behind the markers)."""
+        ends = self.log_ends(self.source)
+        wait_until(lambda: offsets_of(job, *flags) == ends, 60, "all input is read", step_s=0.1)
+
+    def log_ends(self, topic):
+        consumer = Consumer({"bootstrap.servers": self.cluster.address, "group.id": "ends",
+                             "isolation.level": "read_committed"})
+        try:
+            metadata = consumer.list_topics(topic).topics[topic]
+            return {f"{topic}:{p}": consumer.get_watermark_offsets(TopicPartition(topic, p))[1]
+                    for p in metadata.partitions}
+        finally:
+            consumer.close()
+
+    def texts(self, topic):
+        return [row.value if isinstance(row.value, str) else row.value.decode()
+                for row in read_topic(self.cluster, topic)]
+
+    def reference(self, windows, kind):
+        """What an uninterrupted run of that version puts out: rows, and its Redis rows in the end."""
+        config = json.loads(json.dumps(self.config))
+        config["job"] = f"{self.name}-{kind}"
+        config["features"]["windows"] = windows
+        config["sinks"]["kafka"]["topic"] = self.cluster.create_topic(f"{self.name}-{kind}", 4)
+        config["sinks"]["redis"]["key_prefix"] = f"{kind}:"
+        config["checkpoint"]["dir"] = str(self.folder / f"checkpoints-{kind}")
+        job = Job("feature_pipeline_testing", self.folder / kind, config)
+        assert job.run("--until-offsets", "latest") == FINISHED, job.child.tail()
+        return (self.texts(config["sinks"]["kafka"]["topic"]),
+                {key[len(kind) + 1:]: row for key, row in self.redis.rows(f"{kind}:").items()})
+
+    def go_on_to_the_end(self):
+        self.input.write(EVENTS)
+        job = Job("feature_pipeline_testing", self.folder / "last", self.new)
+        assert job.run("--until-offsets", "latest") == FINISHED, job.child.tail()
+
+    def judge(self):
+        self.input.finish()
+        old, _ = self.reference(OLD, "ref-old")
+        new, rows = self.reference(NEW, "ref-new")
+        wrong = findings(self.texts(self.sink), self.topic_before, self.topic_replayed, old, new)
+        seen = {key[len(PREFIX):]: row for key, row in self.redis.rows(PREFIX).items()}
+        for user in sorted(seen.keys() | rows.keys()):
+            if seen.get(user) != rows.get(user):
+                wrong.append(f"Redis, {user}: {seen.get(user)} instead of {rows.get(user)}")
+        return wrong

@@ -1,31 +1,14 @@
 """`tidemill` against a real server with a real job: what people read, what programs read, and what is refused."""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from command import Command
 from file_job import FileJob, event
 from job import FINISHED, REFUSED, WRONG_USAGE, binary
-from job_server import JobServer
+from job_server import Command, JobServer
 from process import wait_until
-
-
-class Command:
-    def __init__(self, server):
-        self.environment = os.environ | {"TIDEMILL_SERVER": server.url, "TIDEMILL_TOKEN_FILE": str(server.dir / "admin.token")}
-
-    def run(self, *words, environment=None):
-        """(exit code, stdout, stderr)"""
-        done = subprocess.run([str(binary("tidemill")), *map(str, words)], capture_output=True, text=True, timeout=60, check=False,
-                              env=self.environment | (environment or {}))
-        return done.returncode, done.stdout, done.stderr
-
-    def json(self, *words):
-        code, out, err = self.run(*words, "--json")
-        assert code == FINISHED, err
-        return json.loads(out)
 
 
 @pytest.fixture(scope="module")

@@ -171,7 +171,16 @@ def test_savepoint_hold_and_stop_on_the_socket(job):
     kept = [p for p in ask(job.control, "GET", "/api/v1/checkpoints")[1]["restore_points"] if p["savepoint"]]
     assert [p["id"] for p in kept] == [answer["id"]]
     assert ask(job.control, "POST", "/api/v1/hold", {"offsets": {"events:0": 1}})[0] == 409
-    assert ask(job.control, "POST", "/api/v1/hold", {})[0] == 200
+    status, held = ask(job.control, "POST", "/api/v1/hold", {"here": True})
+    assert (status, held["offsets"]) == (200, {"events:0": 202, "events:1": 200})
+    assert held["positions"] == held["offsets"] and held["reached"]
+    job.append(0, event("u0", 201))
+    assert ask(job.control, "POST", "/api/v1/hold", {"offsets": {"events:0": 202}, "here": True})[0] == 422
+    assert ask(job.control, "POST", "/api/v1/hold", {"here": "no"})[0] == 422
+    assert ask(job.control, "GET", "/api/v1/hold")[1] == held
+    status, held = ask(job.control, "POST", "/api/v1/hold", {})
+    assert status == 200 and held["offsets"] is None and not held["reached"]
+    job.wait_rows(401)
     assert ask(job.control, "POST", "/api/v1/stop", {"mode": "sideways"})[0] == 422
     assert ask(job.control, "POST", "/api/v1/stop", [1])[0] == 422
     status, last = ask(job.control, "POST", "/api/v1/stop", {"mode": "savepoint"})

@@ -196,3 +196,53 @@ def test_roll_back_to_the_previous_version(cut, root):
     old_until_there = cut.before + rows(root / "rows.before-new")
     assert not findings(rows(root / "rows"), at_roll_back, old_until_there, at_roll_back,
                         cut.reference["old"])
+
+
+def test_an_old_instance_that_wakes_up_writes_nothing(tmp_path, redis_server):
+    """Frozen over the hand-over, its connection closed by it, it reads on and has rows that are later than the
+    moved ones, so that no guard by time keeps them out. A job with a Kafka sink may be stopped by its fenced
+    producer before; this one writes to Redis alone, where only the fence does. The control: without it the old
+    version's rows come back."""
+    root = tmp_path
+
+    def redis_job(name, windows, checkpoints="checkpoints"):
+        settings = config(root, windows, follow=True)
+        settings["sinks"] = {"redis": {"url": redis_server.url, "key_prefix": "features:", "ttl": "1h"}}
+        settings["late"] = {"dir": str(root / "late")}
+        settings["checkpoint"]["dir"] = str(root / checkpoints)
+        return Job("feature_pipeline_testing", root / name, settings)
+
+    def connections():
+        return str(redis_server.client().client_list()).count("tidemill/features/rows_to_redis/")
+
+    write(root, 0, EVENTS)
+    run = Promotion(redis_job("live", OLD), redis_job("replay", NEW), redis_job("promoted", NEW))
+    run.live.start()
+    run.live.wait_log("first start")
+    wait_until(lambda: set(offsets_of(run.live).values()) == {EVENTS}, 60, "the live job has read all")
+    at_the_cut = run.stop_live()
+    run.start_replay(hold=at_the_cut)
+    run.stop_replay_at(at_the_cut)
+    zombies = []
+    for broken in (None, "no_redis_fence"):
+        folder = f"zombie-{broken}"
+        shutil.copytree(root / "checkpoints", root / folder)  # as on another machine: no lock keeps it out
+        zombies.append(redis_job(folder, OLD, folder).start(broken=broken))
+        zombies[-1].wait_log("last committed checkpoint")
+        wait_until(lambda: connections() == 2, 30, "its subtasks are connected, those of an older one not any more")
+        zombies[-1].child.freeze()
+    try:
+        assert run.take_over() == FINISHED, run.promoted.child.tail()
+        moved = redis_server.rows()
+        assert moved and connections() == 0
+        write(root, 1, EVENTS)
+        fenced, broken = zombies
+        fenced.child.thaw()
+        fenced.wait_log("another version of this job has taken over its Redis keys")
+        fenced.kill()
+        assert redis_server.rows() == moved
+        broken.child.thaw()
+        wait_until(lambda: redis_server.rows() != moved, 30, "the old version's rows come back")
+    finally:
+        for zombie in zombies:
+            zombie.kill()

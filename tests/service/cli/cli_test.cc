@@ -338,7 +338,7 @@ TEST_F(CliTest, HelpAndCompletionKnowEveryVerb) {
           EXPECT_THAT(script, HasSubstr(std::string(argument.name)));
         }
       }
-      EXPECT_EQ(run({first, "--help"}, false).exit_code, first == "token" ? 2 : 0) << first;
+      EXPECT_EQ(run({first, "--help"}, false).exit_code, first != verb.name ? 2 : 0) << first;
     }
     EXPECT_THAT(script, HasSubstr("scenario"));
   }

@@ -12,6 +12,7 @@
 
 #include "engine/base/error.h"
 #include "service/server/open_api.h"
+#include "service/server/promotions.h"
 #include "service/server/rate_limit.h"
 
 namespace tidemill::server {
@@ -50,6 +51,8 @@ class ServerApi : public testing::Test {
   void allow(const ApiSettings& settings, const std::filesystem::path& allow_list = {}) {
     binaries_ = std::make_unique<Binaries>(settings_.folder, allow_list, false);
     service_ = std::make_unique<Service>(Service{*store_, *fleet_, *binaries_});
+    promotions_ = std::make_unique<Promotions>(*service_);
+    service_->promotions = promotions_.get();
     api_ = std::make_unique<Api>(settings, *service_);
   }
   // As the HTTP server does it: first the head, then, if nothing was said to that, all of it.
@@ -92,6 +95,7 @@ class ServerApi : public testing::Test {
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<Binaries> binaries_;
   std::unique_ptr<Service> service_;
+  std::unique_ptr<Promotions> promotions_;
   std::unique_ptr<Api> api_;
 };
 

@@ -200,10 +200,33 @@ TEST_F(Supervision, ACrashLoopIsNamedWithItsCause) {
   EXPECT_EQ(state("a"), "crash_loop");
 }
 
+TEST_F(Supervision, ALoopThatTheDiskCausesIsAFullDisk) {
+  submit("a", "echo 'error: part of a checkpoint: No space left on device'; exit 1");
+  wait_state("a", "crash_loop");
+  const JobView view = *fleet_->view("a");
+  ASSERT_EQ(view.problems.size(), 1);
+  EXPECT_EQ(view.problems[0].id, "disk_full");
+}
+
+TEST_F(Supervision, AnExpiredOffsetIsNamed) {
+  submit("a",
+         "echo 'error: partition t:0 lost offsets 3..9 before they were read (retention, or "
+         "somebody deleted records); to go on without them: --accept-loss t:0'; exit 3");
+  wait_state("a", "failed");
+  const JobView view = *fleet_->view("a");
+  ASSERT_EQ(view.problems.size(), 1);
+  EXPECT_EQ(view.problems[0].id, "offset_expired");
+  EXPECT_THAT(view.problems[0].text, HasSubstr("lost offsets 3..9"));
+  EXPECT_THAT(view.problems[0].next, HasSubstr("tidemill recover a"));
+}
+
 TEST_F(Supervision, ARefusalIsNotTriedAgainUntilSomebodySaysSo) {
   submit("a", "echo 'error: would repeat output'; exit 3");
   wait_state("a", "failed");
   EXPECT_EQ(fleet_->view("a")->last->reason, "would repeat output");
+  ASSERT_EQ(fleet_->view("a")->problems.size(), 1);
+  EXPECT_EQ(fleet_->view("a")->problems[0].id, "failed");
+  EXPECT_THAT(fleet_->view("a")->problems[0].text, HasSubstr("exit 3): would repeat output"));
   open_again();
   EXPECT_EQ(state("a"), "failed");
   const auto runs = store_->runs("a", 10).size();
