@@ -71,6 +71,7 @@ def watched(tmp_path_factory):
         job = FileJob(folder, source={"file": {"dir": str(folder / "events"), "follow": True}})
         job.append(0, *[event(f"u{i}", i) for i in range(100)], "no json")
         job.append(1, *[event(f"u{i}", i) for i in range(100)], event("late", 0))
+        job.config["checkpoint"]["interval"] = "1s"  # shorter ones may be slow beside other tests
         status, answer = server.call("POST", "/api/v1/jobs", {
             "name": "features", "binary": server.upload(binary("feature_pipeline")), "config": json.dumps(job.config), "start": True})
         assert status == 201, answer
