@@ -242,18 +242,4 @@ RestorePoint choose_restore_point(const std::string& job, const std::optional<Co
   return point;
 }
 
-void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
-                   const Manifest& manifest) {
-  try {
-    store.restore(storage.state_folder(manifest.checkpoint), manifest.files);
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::kCorrupt) throw;
-    throw Error(ErrorCode::kCorrupt,
-                std::string(e.what()) + ": checkpoint " + manifest.checkpoint +
-                    offsets_text(manifest.sources) +
-                    " cannot be restored; bring its folder back from a copy; or, accepting that "
-                    "output after an older one is repeated, use --restore ID --accept-duplicates");
-  }
-}
-
 }  // namespace tidemill
