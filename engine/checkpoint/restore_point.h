@@ -54,8 +54,4 @@ void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
 RestorePoint choose_restore_point(const std::string& job, const std::optional<CommitRecord>& record,
                                   const CheckpointStorage& storage, const RestoreChoice& choice);
 
-// Loads the checkpoint's state. Throws Error(kCorrupt), which says how to go on.
-void restore_state(SnapshotStore& store, const CheckpointStorage& storage,
-                   const Manifest& manifest);
-
 }  // namespace tidemill
