@@ -52,6 +52,8 @@ void Coordinator::acknowledge(TaskSnapshot snapshot) {
     slowest_ = snapshot.entries.front().operator_name;
     slowest_subtask_ = snapshot.entries.front().subtask;
   }
+  aligned_at_ = std::max(aligned_at_, snapshot.aligned_at);
+  stall_ = std::max(stall_, snapshot.stall);
   acknowledged_.push_back(std::move(snapshot));
 }
 
@@ -77,6 +79,11 @@ void Coordinator::trigger() {
   in_flight_ = next_++;
   triggered_at_ = clock_.monotonic();
   triggered_ms_ = clock_.processing_time().ms;
+  {
+    const std::lock_guard lock(mutex_);
+    aligned_at_ = triggered_at_;
+    stall_ = {};
+  }
   job_->request_checkpoint(*in_flight_);
 }
 
@@ -237,12 +244,17 @@ void Coordinator::note(const std::string& id, CheckpointRun::Result result,
   run.seq = *in_flight_;
   run.triggered_ms = triggered_ms_;
   run.duration_us = us(triggered_at_, last_end_);
-  run.drain_us = us(triggered_at_, drained_at_);
+  {
+    const std::lock_guard lock(mutex_);
+    run.align_us = us(triggered_at_, aligned_at_);
+    run.drain_us = us(aligned_at_, drained_at_);
+    run.stall_us = us({}, stall_);
+    run.slowest = slowest_;
+    run.slowest_subtask = slowest_subtask_;
+  }
   run.store_us = us(drained_at_, stored_at_);
   run.commit_us = us(stored_at_, last_end_);
   run.bytes = bytes_;
-  run.slowest = slowest_;
-  run.slowest_subtask = slowest_subtask_;
   run.result = result;
   run.reason = reason;
   log_->add(std::move(run));

@@ -127,6 +127,8 @@ class Coordinator {
   std::vector<TaskSnapshot> acknowledged_;
   std::string slowest_;  // the last that acknowledged
   int slowest_subtask_ = 0;
+  std::chrono::nanoseconds aligned_at_{};  // of the last task
+  std::chrono::nanoseconds stall_{};       // the longest
 };
 
 }  // namespace tidemill

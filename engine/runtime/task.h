@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
@@ -29,6 +30,8 @@ struct TaskSnapshot {
   };
   CheckpointId checkpoint = 0;
   std::vector<Entry> entries;
+  std::chrono::nanoseconds aligned_at{};  // monotonic: the barrier had come on every input
+  std::chrono::nanoseconds stall{};       // for how long it then held the task up
 };
 
 // A source at the head of a chain.
@@ -106,6 +109,8 @@ class Task {
   void acknowledge();
   void flush_exchanges();
   bool step_input(std::size_t turn);
+  bool step_source();
+  void note_barrier(std::chrono::nanoseconds begin);
 
   const std::string name_;
   TaskMeter meter_;
@@ -121,6 +126,8 @@ class Task {
   CheckpointId begun_ = 0;                  // id + 1
   std::optional<CheckpointId> draining_;
   std::size_t drained_stages_ = 0;
+  std::chrono::nanoseconds aligned_at_{};
+  std::chrono::nanoseconds stall_{};
   std::size_t steps_since_flush_ = 0;
 
   std::atomic<bool> has_queries_{false};

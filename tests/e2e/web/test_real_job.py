@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -9,7 +10,9 @@ import canned
 import pytest
 from file_job import FileJob, event
 from fixture_server import DIST, TYPES, security_policy
+from job import binary
 from playwright.sync_api import expect
+from process import wait_until
 from test_views import VIEWS, go
 
 
@@ -18,7 +21,8 @@ def job(tmp_path):
     one = FileJob(tmp_path)
     one.append(0, *(event(f"u-{i % 7}", i) for i in range(400)))
     one.append(1, *(event(f"u-{i % 5}", i) for i in range(300)), "no json")
-    one.start("--set", "source.file.follow=true", "--http", "127.0.0.1:0")
+    # Of an interval that a busy machine keeps, or it would have a problem.
+    one.start("--set", "source.file.follow=true", "--checkpoint-interval", "1s", "--http", "127.0.0.1:0")
     yield one
     one.kill()
 
@@ -77,4 +81,30 @@ def test_page_of_a_running_job(job, window):
     expect(one.page.get_by_role("region", name="checkpoints", exact=True).locator("tbody tr").first).to_contain_text("committed")
     go(one.page, "config")
     expect(one.page.get_by_role("region", name="settings")).to_contain_text("checkpoint.dir")
+    assert one.complaints == []
+
+
+def test_the_line_of_a_fault_is_the_one_of_the_command(job, window):
+    """A burst of bad data, which both see: the same words, and the same next step."""
+    root = job.address().rstrip("/")
+
+    def told():
+        done = subprocess.run([str(binary("tidemill")), "status", "--at", root, "--json"], capture_output=True, text=True, timeout=30, check=True)
+        return [(p["severity"], p["id"].replace("_", " "), p["text"], p["next"]) for p in json.loads(done.stdout)["problems"]]
+
+    wait_until(lambda: get(root + "/readyz")[0] == 200, 20, "it runs")
+    assert told() == []
+    one = window(job.address())
+    expect(one.page.locator(".connection")).to_have_text("live")
+    expect(one.page.get_by_text("No problem found.")).to_be_visible()
+    job.append(1, *(["no json"] * 200), *(event(f"u-{i % 5}", 300 + i) for i in range(300)))
+    wait_until(lambda: [problem[1] for problem in told()] == ["bad data"], 20, "the command names it")
+
+    def shown():
+        lines = one.page.locator(".problems > li").all()
+        return [("error" if "bad" in line.get_attribute("class").split() else "warning", line.locator(".chip").inner_text(),
+                 line.locator(".what > span").nth(1).inner_text(), line.locator(".next").inner_text()) for line in lines]
+
+    # Rates of the last ten seconds: they stand still for long enough to be seen in both.
+    wait_until(lambda: (lines := shown()) != [] and lines == told(), 10, "one line in both", 0.1)
     assert one.complaints == []
