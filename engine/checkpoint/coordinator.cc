@@ -61,6 +61,7 @@ void Coordinator::acknowledge(TaskSnapshot snapshot) {
     parts_.push_back({head.operator_name, head.subtask, us(triggered_at_, snapshot.aligned_at),
                       us(triggered_at_, now)});
   }
+  stall_ = std::max(stall_, snapshot.stall);
   acknowledged_.push_back(std::move(snapshot));
 }
 
@@ -89,6 +90,7 @@ void Coordinator::trigger() {
   {
     const std::lock_guard lock(mutex_);
     parts_.clear();
+    stall_ = {};
   }
   job_->request_checkpoint(*in_flight_);
 }
@@ -249,6 +251,7 @@ void Coordinator::note(const std::string& id, CheckpointRun::Result result,
   {
     const std::lock_guard lock(mutex_);
     run.parts = parts_;
+    run.stall_us = us({}, stall_);
   }
   for (const CheckpointRun::Part& part : run.parts)
     run.align_us = std::max(run.align_us, part.aligned_us);
