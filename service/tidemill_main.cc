@@ -8,6 +8,7 @@
 #include "service/scenario/command.h"
 #include "service/server/command.h"
 #include "service/server/log_writer.h"
+#include "service/tools/output_rows.h"
 
 namespace {
 
@@ -41,5 +42,7 @@ int main(int argc, char** argv) {
   // Started by the server, not by people.
   if (!words.empty() && words.front() == "log-writer")
     return tidemill::server::log_writer_command({words.begin() + 1, words.end()});
+  if (words.size() == 2 && words.front() == "compare-outputs")
+    return tidemill::tools::compare_outputs_command(words[1]);
   return tidemill::cli::run(words, kVerbs, tidemill::cli::of_this_process());
 }

@@ -70,6 +70,8 @@ http::Response restore_job(Service&, const Call&);
 http::Response promote_job(Service&, const Call&);
 http::Response cancel_promotion(Service&, const Call&);
 http::Response list_promotions(Service&, const Call&);
+// diff_calls.cc
+http::Response diff_job(Service&, const Call&);
 // read_calls.cc
 http::Response job_status(Service&, const Call&);
 http::Response job_config(Service&, const Call&);
