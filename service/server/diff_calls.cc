@@ -17,8 +17,6 @@ namespace {
 
 constexpr auto kDiffTime = std::chrono::minutes(5);
 constexpr int kMostAtOnce = 2;
-constexpr int kWrongUsage = 2;
-constexpr int kRefused = 3;
 
 // Effective settings hide a password within an address; the text that was sent has it.
 std::string redis_url_in(const std::string& config) {
@@ -107,9 +105,9 @@ http::Response diff_job(Service& service, const Call& call) {
   LastWords words;
   words.add(told.err);
   const std::string why = words.cause(false);
-  throw CallError(told.exit == kRefused      ? 409
-                  : told.exit == kWrongUsage ? 422
-                                             : 503,
+  throw CallError(told.exit == exit_code(ErrorCode::kRefused)  ? 409
+                  : told.exit == exit_code(ErrorCode::kConfig) ? 422
+                                                               : 503,
                   told.exit < 0 ? "the outputs were not compared within 5 minutes"
                   : why.empty() ? "the outputs could not be compared"
                                 : why,

@@ -119,6 +119,7 @@ def check_diff(diff, live, replay):
         assert (one["live"], one["replay"]) == (old.get(key), new.get(key))
 
 
+@pytest.mark.timeout(240)  # a whole life: half a minute on an idle machine
 def test_operated(run):
     job, do = run.name, run.do
     do("submit", binary("feature_pipeline"), "--name", job, "--config", run.folder / "old.yaml", "--wait")
