@@ -11,6 +11,7 @@
 #include "service/server/dry_start_question.h"
 #include "service/server/foreground.h"
 #include "service/server/log_writer.h"
+#include "service/tools/output_rows.h"
 
 namespace {
 
@@ -46,6 +47,8 @@ int main(int argc, char** argv) {
   // Started by the server, not by people.
   if (!words.empty() && words.front() == "log-writer")
     return tidemill::server::log_writer_command({words.begin() + 1, words.end()});
+  if (words.size() == 2 && words.front() == "compare-outputs")
+    return tidemill::tools::compare_outputs_command(words[1]);
   auto around = tidemill::cli::of_this_process();
   around.local = {
       [](const Words& command) {

@@ -32,6 +32,7 @@ void remove(const Invocation&);
 void replay(const Invocation&);
 
 // Of promotions.cc.
+void diff(const Invocation&);
 void promote(const Invocation&);
 void promotions(const Invocation&);
 // Of recover.cc.
