@@ -22,7 +22,7 @@ std::string phase_text(const std::string& phase) {
 }
 
 std::string line_of(const Answer& promotion) {
-  const std::string trouble = promotion["trouble"].text();
+  const std::string trouble = promotion["error"].text();
   return phase_text(promotion["phase"].text()) + (trouble.empty() ? "" : " (" + trouble + ")");
 }
 
@@ -131,7 +131,7 @@ void promote(const Invocation& invocation) {
       return;
     }
     if (phase == "failed")
-      throw CallFailed(replay + " was not promoted: " + now["trouble"].text(),
+      throw CallFailed(replay + " was not promoted: " + now["error"].text(),
                        "the old version runs on; tidemill status " + job + " shows it", 1);
     if (!invocation.pause()) return;
   }
@@ -149,7 +149,7 @@ void promotions(const Invocation& invocation) {
   for (const Answer& one : reply.answer["promotions"].list())
     table.add({instant_text(one["created_ms"].number()), one["replay"].text(), one["phase"].text(),
                one["replaced_version"].text(), or_dash(one["savepoint"].text()),
-               or_dash(one["trouble"].text())});
+               or_dash(one["error"].text())});
   if (table.empty()) {
     invocation.out << "no promotions; tidemill promote JOB.NAME begins one\n";
   } else {

@@ -264,7 +264,7 @@ TEST_F(CliTest, AReplayIsWaitedForWithItsProgress) {
 TEST_F(CliTest, APromotionIsShownByPhaseAndSaysHowToRollBack) {
   const auto phase = [](const std::string& name, const std::string& trouble) {
     return R"({"promotions":[{"id":1},{"id":7,"job":"j","replay":"j.new","phase":")" + name +
-           R"(","trouble":)" + trouble + R"(,"savepoint":"9-a","replaced_version":2}]})";
+           R"(","error":)" + trouble + R"(,"savepoint":"9-a","replaced_version":2}]})";
   };
   answer("GET /api/v1/jobs/j.new", {R"({"replay_of":"j"})"});
   answer("POST /api/v1/jobs/j/promote", {R"({"id":7})"}, 202);
