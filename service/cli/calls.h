@@ -28,5 +28,7 @@ void replay(const Invocation&);
 
 // Of recover.cc.
 void recover(const Invocation&);
+void transactions_status(const Invocation&);
+void transactions_abort(const Invocation&);
 
 }  // namespace tidemill::cli::calls

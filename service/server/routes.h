@@ -65,6 +65,7 @@ http::Response restart_job(Service&, const Call&);
 http::Response restore_job(Service&, const Call&);
 // recovery_calls.cc
 http::Response dry_start_job(Service&, const Call&);
+http::Response job_transactions(Service&, const Call&);
 // read_calls.cc
 http::Response job_status(Service&, const Call&);
 http::Response job_config(Service&, const Call&);
