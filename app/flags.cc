@@ -51,12 +51,10 @@ constexpr SettingFlag kSettings[] = {
 };
 
 std::vector<std::string> all_flags() {
-  std::vector<std::string> flags = {"--config",       "--set",
-                                    "--print-config", "--validate",
-                                    "--explain",      "--accept-duplicates",
-                                    "--dry-start",    "--list-checkpoints",
-                                    "--inspect",      "--help",
-                                    "--version"};
+  std::vector<std::string> flags = {"--config",    "--set",          "--print-config",
+                                    "--validate",  "--explain",      "--accept-duplicates",
+                                    "--dry-start", "--transactions", "--list-checkpoints",
+                                    "--inspect",   "--help",         "--version"};
   for (const SettingFlag& s : kSettings) flags.push_back(Config::flag_of(s.key));
   return flags;
 }
@@ -82,6 +80,10 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   app.add_flag("--dry-start", flags.dry_start,
                "go through a start up to its first record without changing anything, print what it "
                "would do as JSON, and exit");
+  std::string transactions;
+  auto* transactions_option = app.add_option(
+      "--transactions", transactions,
+      "status, abort or force-abort: what open transactions hold back; end the job's; and exit");
   auto* explain_option =
       app.add_option("--explain", explain, "print the plan as text, dot or json, and exit")
           ->expected(0, 1);
@@ -127,6 +129,7 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   }
   if (explain_option->count() > 0) flags.explain = explain.empty() ? "text" : explain;
   if (inspect_option->count() > 0) flags.inspect = inspect;
+  if (transactions_option->count() > 0) flags.transactions = transactions;
   for (const std::string& set : sets) {
     const std::size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0)

@@ -17,6 +17,7 @@ struct Flags {
   bool print_config = false;
   bool validate = false;
   bool dry_start = false;
+  std::optional<std::string> transactions;  // status, abort, force-abort
   bool list_checkpoints = false;
   std::optional<std::string> explain;  // text, dot, json
   std::optional<std::string> inspect;

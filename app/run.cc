@@ -16,6 +16,7 @@
 #include "app/otlp_exporter.h"
 #include "app/progress.h"
 #include "app/stop_signals.h"
+#include "app/transaction_tool.h"
 #include "app/validate.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
@@ -293,6 +294,7 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   check_otlp_endpoint(config.text("otlp.endpoint"));
   (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
   if (flags->dry_start) return run_dry(env);
+  if (flags->transactions) return transaction_tool(env, *flags->transactions);
   if (!flags->validate) end_at_stop_signals();
   run_checks(env, flags->validate);
   if (flags->validate) return 0;

@@ -8,8 +8,8 @@
 #include "service/cli/command.h"
 #include "service/scenario/command.h"
 #include "service/server/command.h"
-#include "service/server/dry_start_question.h"
 #include "service/server/foreground.h"
+#include "service/server/job_question.h"
 #include "service/server/log_writer.h"
 #include "service/tools/output_rows.h"
 
@@ -54,6 +54,12 @@ int main(int argc, char** argv) {
       [](const Words& command) {
         return tidemill::server::ask_dry_start({std::filesystem::read_symlink("/proc/self/exe"), "",
                                                 "", command, tidemill::server::Variables::kAll});
+      },
+      [](const Words& command, const std::string& what) {
+        return tidemill::server::ask_transactions(
+            {std::filesystem::read_symlink("/proc/self/exe"), "", "", command,
+             tidemill::server::Variables::kAll},
+            what);
       },
       [](const Words& command, const Words& once) {
         return tidemill::server::run_in_foreground({{}, command, once});

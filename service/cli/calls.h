@@ -37,5 +37,7 @@ void promote(const Invocation&);
 void promotions(const Invocation&);
 // Of recover.cc.
 void recover(const Invocation&);
+void transactions_status(const Invocation&);
+void transactions_abort(const Invocation&);
 
 }  // namespace tidemill::cli::calls

@@ -16,6 +16,11 @@ const Argument kStatePlace = {"JOB", "", "a running job, JOB/ID of a checkpoint,
                               Need::kRequired};
 const Argument kOperator = {"--operator", "NAME", "of this operator only"};
 const Argument kState = {"--state", "NAME", "this state of it only"};
+const Argument kJobOrBinary = {"JOB", "", "its name; of a job without a server give --binary"};
+const Argument kBinaryHere = {"--binary", "FILE",
+                              "the program of a job on this machine that no server runs"};
+const Argument kArgHere = {"--arg", "ARG", "an argument of that program, as --arg=--as=jan",
+                           Need::kRepeatable};
 const Argument kRestore = {"--restore", "ID", "begin there: latest (what is usual), ID, none"};
 
 const std::vector<Verb>& table() {
@@ -78,9 +83,23 @@ const std::vector<Verb>& table() {
        {kJob, {"--from", "ID", "see: tidemill checkpoints", Need::kRequired}, kDuplicates, kWait},
        false,
        calls::restore},
+      {"txn status",
+       "which partitions open transactions hold back",
+       {kJobOrBinary, kBinaryHere, kConfig, kArgHere},
+       false,
+       calls::transactions_status},
+      {"txn abort",
+       "end the transaction that an instance of the job has left open",
+       {kJobOrBinary,
+        {"--force", "", "also while the job runs: it is fenced and restarts from its last commit"},
+        kBinaryHere,
+        kConfig,
+        kArgHere},
+       false,
+       calls::transactions_abort},
       {"recover",
        "why a job does not start, what can be done, and doing it",
-       {{"JOB", "", "its name; of a job without a server give --binary"},
+       {kJobOrBinary,
         {"--dry-run", "", "only say what a start would do; so it is without a choice"},
         {"--accept-loss", "TOPIC:P", "go on although records are gone", Need::kRepeatable},
         {"--assume-committed", "ID", "vouch for a checkpoint whose commit record is missing"},
@@ -88,9 +107,9 @@ const std::vector<Verb>& table() {
         {"--accept-duplicates", "", "rows that come again are welcome"},
         {"--drop-state", "NAME", "forget state that the program lacks", Need::kRepeatable},
         {"--rename-state", "OLD=NEW", "state has another name now", Need::kRepeatable},
-        {"--binary", "FILE", "the program of a job on this machine that no server runs"},
+        kBinaryHere,
         kConfig,
-        {"--arg", "ARG", "an argument of that program, as --arg=--as=jan", Need::kRepeatable}},
+        kArgHere},
        false,
        calls::recover},
       {"delete", "forget a stopped job; its folder is set aside", {kJob}, false, calls::remove},

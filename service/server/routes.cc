@@ -18,6 +18,7 @@ constexpr Route kRoutes[] = {
     {"DELETE", "/api/v1/jobs/{job}", kAdmin, calls::delete_job},
     {"POST", "/api/v1/jobs/{job}/start", kOperator, calls::start_job},
     {"POST", "/api/v1/jobs/{job}/dry-start", kOperator, calls::dry_start_job},
+    {"POST", "/api/v1/jobs/{job}/transactions", kOperator, calls::job_transactions},
     {"POST", "/api/v1/jobs/{job}/stop", kOperator, calls::stop_job},
     {"POST", "/api/v1/jobs/{job}/cancel", kOperator, calls::cancel_job},
     {"POST", "/api/v1/jobs/{job}/drain", kOperator, calls::drain_job},

@@ -72,6 +72,7 @@ http::Response cancel_promotion(Service&, const Call&);
 http::Response list_promotions(Service&, const Call&);
 // recovery_calls.cc
 http::Response dry_start_job(Service&, const Call&);
+http::Response job_transactions(Service&, const Call&);
 // diff_calls.cc
 http::Response diff_job(Service&, const Call&);
 // read_calls.cc
