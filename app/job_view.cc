@@ -253,7 +253,8 @@ std::string JobView::status() const {
   json.field("interval_ms", env_.config().duration("checkpoint.interval").count()).end_object();
   json.key("freshness").begin_array();
   for (const auto& [stage, q] : sampler_.ages()) {
-    if (stage.first != "acknowledged") continue;
+    // What was turned away as late is as old as it is.
+    if (stage.first != "acknowledged" || env_.sinks_of_rejects().count(stage.second) > 0) continue;
     json.begin_object().field("output", stage.second);
     write_ages(json, q);
     json.end_object();

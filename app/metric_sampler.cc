@@ -144,12 +144,14 @@ std::vector<std::pair<Labels, double>> MetricSampler::rates(const std::string& n
 
 std::optional<double> MetricSampler::growth_of_min(const std::string& name) const {
   const std::lock_guard lock(mutex_);
-  const double seconds =
-      std::chrono::duration<double>(samples_.back().at - samples_.front().at).count();
-  const auto then = min_of(samples_.front().gauges, name, {});
   const auto now = min_of(samples_.back().gauges, name, {});
-  if (!then || !now || seconds <= 0) return std::nullopt;
-  return (*now - *then) / seconds;
+  for (const Sample& sample : samples_) {
+    const auto then = min_of(sample.gauges, name, {});
+    if (!now || !then || *then == 0) continue;
+    const double seconds = std::chrono::duration<double>(samples_.back().at - sample.at).count();
+    return seconds > 0 ? std::optional((*now - *then) / seconds) : std::nullopt;
+  }
+  return std::nullopt;
 }
 
 std::optional<double> MetricSampler::counter(const std::string& name, const Where& where) const {

@@ -46,7 +46,7 @@ class MetricSampler {
   [[nodiscard]] std::optional<double> rate(const std::string& name, const Where& where = {}) const;
   // The same of each counter of that name; none: too early to tell.
   [[nodiscard]] std::vector<std::pair<Labels, double>> rates(const std::string& name) const;
-  // By how much the least of these gauges has grown in a second.
+  // By how much the least of these gauges has grown in a second, since all of them have a value.
   [[nodiscard]] std::optional<double> growth_of_min(const std::string& name) const;
   // Their values together.
   [[nodiscard]] std::optional<double> counter(const std::string& name,

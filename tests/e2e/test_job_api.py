@@ -121,6 +121,21 @@ def test_the_bound_is_told_that_would_have_saved_the_late_records(job):
     assert 4_139_000 <= disorder["needed_999_ms"] <= 1.25 * 4_139_000
 
 
+def test_a_replay_tells_how_far_it_is_in_event_time(tmp_path):
+    """An hour of it, ten minutes in a second."""
+    job = FileJob(tmp_path, partitions=1, source={"file": {"dir": str(tmp_path / "events")}}, parallelism=1)
+    job.append(0, *[event("a", i) for i in range(0, 3601, 3)])
+    job.start("--http", "127.0.0.1:0", "--as", "past", "--from-time", "2026-01-01T00:00:00Z", "--until-time", "2026-01-01T01:00:00Z", "--rate", "200/s")
+    try:
+        replay = wait_until(lambda: (found := get(job, "status")["replay"])["eta_s"] and found, 20, "time left")
+        assert replay["until_ms"] - replay["from_ms"] == 3_600_000
+        done = (replay["at_ms"] - replay["from_ms"]) / 3_600_000
+        assert 0 < done < 1 and abs(replay["percent"] - 100 * done) < 0.01
+        assert 0 < replay["eta_s"] < 60
+    finally:
+        job.kill()
+
+
 @pytest.mark.parametrize("name", ["freshness", "keys", "exceptions", "config", "logs", "explain"])
 def test_every_other_list_is_an_object(job, name):
     assert isinstance(get(job, name), dict)
