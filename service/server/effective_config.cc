@@ -1,5 +1,7 @@
 #include "service/server/effective_config.h"
 
+#include <atomic>
+
 #include <yaml-cpp/yaml.h>
 
 #include "engine/base/error.h"
@@ -9,6 +11,26 @@ namespace tidemill::server {
 namespace {
 
 constexpr auto kTime = std::chrono::seconds(20);
+// A program that hangs holds one of the threads that answer.
+constexpr int kAskedAtOnce = 4;
+
+class OneOfFew {
+ public:
+  OneOfFew() {
+    if (++count() <= kAskedAtOnce) return;
+    --count();
+    throw Error(ErrorCode::kIo, "too many programs are being asked at this moment");
+  }
+  ~OneOfFew() { --count(); }
+  OneOfFew(const OneOfFew&) = delete;
+  OneOfFew& operator=(const OneOfFew&) = delete;
+
+ private:
+  static std::atomic<int>& count() {
+    static std::atomic<int> asked{0};
+    return asked;
+  }
+};
 
 std::string last_line(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
@@ -40,6 +62,26 @@ std::vector<Setting> parse_settings(std::string_view printed) {
         {std::string(line.substr(0, colon)), value, std::string(line.substr(comment + 4))});
   }
   return settings;
+}
+
+std::optional<std::string> check_upgrade(const ConfigQuestion& question,
+                                         const std::string& checkpoint) {
+  const OneOfFew permitted;
+  std::vector<std::string> command = {question.binary.string(), "--config",
+                                      question.config_file.string(), "--set",
+                                      "job=" + question.job};
+  if (!question.replay.empty()) command.insert(command.end(), {"--as", question.replay});
+  command.insert(command.end(), question.args.begin(), question.args.end());
+  command.push_back("--check-upgrade=" + checkpoint);
+  const Told told = ask_program(question.program, question.user, question.folder, command, kTime);
+  if (told.out.starts_with('{') && told.out.ends_with("}\n")) return told.out;
+  if (told.err.find("unknown argument: --check-upgrade") != std::string::npos) return std::nullopt;
+  const std::string words = last_line(told.err.empty() ? told.out : told.err);
+  throw Error(ErrorCode::kRefused,
+              told.exit < 0 ? "the binary did not say within 20 s whether it can go on from the "
+                              "checkpoint (--check-upgrade)"
+                            : "the binary cannot say whether it can go on from the checkpoint: " +
+                                  (words.empty() ? "exit " + std::to_string(told.exit) : words));
 }
 
 CheckedConfig check_config(const ConfigQuestion& question) {
