@@ -51,10 +51,20 @@ constexpr SettingFlag kSettings[] = {
 };
 
 std::vector<std::string> all_flags() {
-  std::vector<std::string> flags = {"--config",    "--set",          "--print-config",
-                                    "--validate",  "--explain",      "--accept-duplicates",
-                                    "--dry-start", "--transactions", "--list-checkpoints",
-                                    "--inspect",   "--help",         "--version"};
+  std::vector<std::string> flags = {"--config",
+                                    "--set",
+                                    "--print-config",
+                                    "--validate",
+                                    "--explain",
+                                    "--accept-duplicates",
+                                    "--dry-start",
+                                    "--transactions",
+                                    "--list-checkpoints",
+                                    "--inspect",
+                                    "--describe-state",
+                                    "--check-upgrade",
+                                    "--help",
+                                    "--version"};
   for (const SettingFlag& s : kSettings) flags.push_back(Config::flag_of(s.key));
   return flags;
 }
@@ -91,6 +101,16 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   std::string inspect;
   auto* inspect_option =
       app.add_option("--inspect", inspect, "print what is in a checkpoint and exit");
+  std::string describe;
+  auto* describe_option =
+      app.add_option("--describe-state", describe,
+                     "print the operators and the types of their state as json, and exit")
+          ->expected(0, 1);
+  std::string upgrade;
+  auto* upgrade_option = app.add_option(
+      "--check-upgrade", upgrade,
+      "say as json whether this program can go on from a checkpoint (ID, latest or its folder), "
+      "what becomes of its state, and exit as a restore would");
   app.add_flag("--accept-duplicates", accept_duplicates, "allow a restore that repeats output");
   app.add_flag("--version", version, "print the version and exit");
   std::map<std::string, std::vector<std::string>> values;
@@ -130,6 +150,8 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   if (explain_option->count() > 0) flags.explain = explain.empty() ? "text" : explain;
   if (inspect_option->count() > 0) flags.inspect = inspect;
   if (transactions_option->count() > 0) flags.transactions = transactions;
+  if (describe_option->count() > 0) flags.describe_state = describe.empty() ? "json" : describe;
+  if (upgrade_option->count() > 0) flags.check_upgrade = upgrade;
   for (const std::string& set : sets) {
     const std::size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0)

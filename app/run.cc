@@ -17,6 +17,7 @@
 #include "app/progress.h"
 #include "app/stop_signals.h"
 #include "app/transaction_tool.h"
+#include "app/upgrade_check.h"
 #include "app/validate.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
@@ -284,6 +285,14 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
                                                        : ExplainFormat::kText)
                           .c_str());
     return 0;
+  }
+  if (flags->describe_state || flags->check_upgrade) {
+    const SupervisorSettings settings = supervisor_settings(env);
+    if (flags->check_upgrade)
+      return check_upgrade(env, settings.state_changes, settings.backend, *flags->check_upgrade);
+    if (*flags->describe_state != "json")
+      throw Error(ErrorCode::kConfig, "--describe-state is not json: " + *flags->describe_state);
+    return describe_state(env, settings.key_groups);
   }
   // Settings that make no sense and a plan that cannot be made are found before anything is
   // touched.

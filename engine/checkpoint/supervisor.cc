@@ -289,12 +289,7 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage,
   }
   attempt.store = deployment_.make_store(attempt.resources);
   if (point.manifest) {
-    if (point.manifest->backend != settings_.backend) {
-      throw Error(ErrorCode::kConfig,
-                  "checkpoint " + point.manifest->checkpoint + " was written with state.backend " +
-                      point.manifest->backend + ", this run has " + settings_.backend +
-                      "; keep the backend, or begin under another name (--as)");
-    }
+    require_backend(*point.manifest, settings_.backend);
     watch.restores(point.manifest->checkpoint);
     restore_state(*attempt.store, is_state_foreign_ ? *foreign_ : storage, *point.manifest);
     for (const std::string& done : rename_states(state_changes_, *point.manifest, *attempt.store))

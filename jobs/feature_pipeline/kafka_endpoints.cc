@@ -153,7 +153,7 @@ kafka::ClientSettings sink_client_of(const Config& config) {
 }
 
 SourceSpec<RawRecord> kafka_events(const Environment& env) {
-  return {"kafka source", kafka::source(source_settings(env))};
+  return {"kafka source", kafka::source(source_settings(env)), kafka::source_parts()};
 }
 
 SinkSpec kafka_sink(Environment& env, const std::string& topic) {

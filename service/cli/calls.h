@@ -2,7 +2,16 @@
 // Error.
 #pragma once
 
+#include <string>
+
 #include "service/cli/verbs.h"
+
+namespace tidemill::cli {
+
+// Of a file of at most 1 MiB, which --config names. Throws Error(kConfig).
+std::string config_text(const std::string& path);
+
+}  // namespace tidemill::cli
 
 namespace tidemill::cli::calls {
 
@@ -19,6 +28,9 @@ void tokens(const Invocation&);
 void state_list(const Invocation&);
 void state_get(const Invocation&);
 void state_diff(const Invocation&);
+
+// Of upgrade_view.cc.
+void check_upgrade(const Invocation&);
 
 // Of changes.cc.
 void submit(const Invocation&);
