@@ -5,7 +5,7 @@
 
 #include "connectors/formats/json_writer.h"
 #include "engine/base/clock.h"
-#include "engine/checkpoint/rehearsal.h"
+#include "engine/checkpoint/start_rehearsal.h"
 
 namespace tidemill {
 namespace {
@@ -39,9 +39,9 @@ void write_refusal(JsonWriter& json, const std::optional<Refusal>& refusal) {
   json.end_array().end_object();
 }
 
-void write_points(JsonWriter& json, const std::vector<Rehearsal::Point>& points) {
+void write_points(JsonWriter& json, const std::vector<StartRehearsal::Point>& points) {
   json.key("restore_points").begin_array();
-  for (const Rehearsal::Point& point : points) {
+  for (const StartRehearsal::Point& point : points) {
     json.begin_object().field("id", point.name.id).field("savepoint", point.name.is_savepoint);
     if (point.consequence.empty()) {
       json.field("consequence", nullptr);
@@ -61,7 +61,7 @@ int dry_start(const Environment& env, const SupervisorSettings& settings,
   if (settings.take_over || settings.first_from)
     throw Error(ErrorCode::kConfig,
                 "--dry-start is of a plain start: leave out --take-over and --from-checkpoint");
-  Rehearsal rehearsal =
+  StartRehearsal rehearsal =
       rehearse(settings, env.graph()->graph(), deployment, env.metrics(), SystemClock());
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);

@@ -103,6 +103,14 @@ class Environment {
   // Something to look at before the first record; all checks run, then one report is printed.
   void check(Check c) { checks_.push_back(std::move(c)); }
   [[nodiscard]] const std::vector<Check>& checks() const { return checks_; }
+  // For people: `status` is a JSON object of what open transactions hold back, `abort` ends the one
+  // that an instance of the job has left.
+  struct Transactions {
+    std::function<std::string()> status;
+    std::function<void()> abort;
+  };
+  void administer_with(Transactions transactions) { transactions_ = std::move(transactions); }
+  [[nodiscard]] const std::optional<Transactions>& transactions() const { return transactions_; }
   // Lent to the operators of every attempt.
   void lend(std::function<void(Resources&)> lender) { lenders_.push_back(std::move(lender)); }
   [[nodiscard]] const std::vector<std::function<void(Resources&)>>& lenders() const {
@@ -122,6 +130,7 @@ class Environment {
   std::set<std::string> sinks_of_rejects_;
   std::map<std::filesystem::path, Use> folders_;
   std::vector<Check> checks_;
+  std::optional<Transactions> transactions_;
   std::vector<std::function<void(Resources&)>> lenders_;
 };
 

@@ -51,11 +51,19 @@ constexpr SettingFlag kSettings[] = {
 };
 
 std::vector<std::string> all_flags() {
-  std::vector<std::string> flags = {"--config",       "--set",
-                                    "--print-config", "--validate",
-                                    "--explain",      "--accept-duplicates",
-                                    "--dry-start",    "--list-checkpoints",
-                                    "--inspect",      "--help",
+  std::vector<std::string> flags = {"--config",
+                                    "--set",
+                                    "--print-config",
+                                    "--validate",
+                                    "--explain",
+                                    "--accept-duplicates",
+                                    "--dry-start",
+                                    "--transactions",
+                                    "--list-checkpoints",
+                                    "--inspect",
+                                    "--describe-state",
+                                    "--check-upgrade",
+                                    "--help",
                                     "--version"};
   for (const SettingFlag& s : kSettings) flags.push_back(Config::flag_of(s.key));
   return flags;
@@ -82,6 +90,10 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   app.add_flag("--dry-start", flags.dry_start,
                "go through a start up to its first record without changing anything, print what it "
                "would do as JSON, and exit");
+  std::string transactions;
+  auto* transactions_option = app.add_option(
+      "--transactions", transactions,
+      "status, abort or force-abort: what open transactions hold back; end the job's; and exit");
   auto* explain_option =
       app.add_option("--explain", explain, "print the plan as text, dot or json, and exit")
           ->expected(0, 1);
@@ -89,6 +101,16 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   std::string inspect;
   auto* inspect_option =
       app.add_option("--inspect", inspect, "print what is in a checkpoint and exit");
+  std::string describe;
+  auto* describe_option =
+      app.add_option("--describe-state", describe,
+                     "print the operators and the types of their state as json, and exit")
+          ->expected(0, 1);
+  std::string upgrade;
+  auto* upgrade_option = app.add_option(
+      "--check-upgrade", upgrade,
+      "say as json whether this program can go on from a checkpoint (ID, latest or its folder), "
+      "what becomes of its state, and exit as a restore would");
   app.add_flag("--accept-duplicates", accept_duplicates, "allow a restore that repeats output");
   app.add_flag("--version", version, "print the version and exit");
   std::map<std::string, std::vector<std::string>> values;
@@ -127,6 +149,9 @@ std::optional<Flags> parse_flags(int argc, char** argv, const std::string& descr
   }
   if (explain_option->count() > 0) flags.explain = explain.empty() ? "text" : explain;
   if (inspect_option->count() > 0) flags.inspect = inspect;
+  if (transactions_option->count() > 0) flags.transactions = transactions;
+  if (describe_option->count() > 0) flags.describe_state = describe.empty() ? "json" : describe;
+  if (upgrade_option->count() > 0) flags.check_upgrade = upgrade;
   for (const std::string& set : sets) {
     const std::size_t equals = set.find('=');
     if (equals == std::string::npos || equals == 0)

@@ -17,9 +17,12 @@ struct Flags {
   bool print_config = false;
   bool validate = false;
   bool dry_start = false;
+  std::optional<std::string> transactions;  // status, abort, force-abort
   bool list_checkpoints = false;
   std::optional<std::string> explain;  // text, dot, json
   std::optional<std::string> inspect;
+  std::optional<std::string> describe_state;  // json
+  std::optional<std::string> check_upgrade;   // ID, latest or a checkpoint's folder
 };
 
 // Nothing: help or version was printed, the program is done. Throws Error(kConfig) naming the wrong

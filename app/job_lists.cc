@@ -1,6 +1,8 @@
 // The longer lists of a job's API, and its routes.
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cmath>
 #include <future>
 #include <map>
 
@@ -19,15 +21,58 @@ namespace tidemill {
 namespace {
 
 void write_reasons(JsonWriter& json, const MetricSampler& sampler, const std::string& metric) {
-  std::map<std::pair<std::string, std::string>, double> counts;
+  std::map<std::array<std::string, 3>, double> counts;
   for (const auto& [labels, count] : sampler.each(metric))
-    counts[{label_of(labels, "operator"), label_of(labels, "reason")}] += count;
+    counts[{label_of(labels, "operator"), label_of(labels, "reason"), label_of(labels, "split")}] +=
+        count;
   json.begin_array();
   for (const auto& [where, count] : counts) {
     if (count == 0) continue;
-    json.begin_object().field("operator", where.first).field("reason", where.second);
-    json.field("split", nullptr).field("count", count).end_object();
+    json.begin_object().field("operator", where[0]).field("reason", where[1]).key("split");
+    if (where[2].empty()) {
+      json.value(nullptr);
+    } else {
+      json.value(where[2]);
+    }
+    json.field("count", count).end_object();
   }
+  json.end_array();
+}
+
+// In milliseconds: what 999 of 1,000 stay below.
+double most_of(const Histogram& histogram) {
+  const double wanted = 0.999 * static_cast<double>(histogram.count());
+  double below = 0;
+  for (std::size_t i = 0; i < Histogram::kBuckets; ++i) {
+    below += static_cast<double>(histogram.bucket(i));
+    if (below >= wanted)
+      return std::ceil(static_cast<double>(Histogram::lower_bound(i + 1)) / 1000);
+  }
+  return 0;
+}
+
+// Of each split that has had late records: its bound, and the one that would have saved 99.9 % of
+// them.
+void write_disorder(JsonWriter& json, const MetricRegistry& metrics, const MetricSampler& sampler) {
+  json.begin_array();
+  MetricRegistry::Visitor visitor;
+  visitor.counter = [](const auto&, const Labels&, const auto&, const Counter&) {};
+  visitor.gauge = [](const auto&, const Labels&, const auto&, const Gauge&) {};
+  visitor.histogram = [&](const std::string& name, const Labels& labels, const std::string&,
+                          const Histogram& late_by) {
+    if (name != "tidemill_late_by_seconds") return;
+    const std::string source = label_of(labels, "operator");
+    const std::string split = label_of(labels, "split");
+    std::optional<double> configured = sampler.gauge_sum("tidemill_disorder_bound_seconds",
+                                                         {{"operator", source}, {"split", split}});
+    if (configured) configured = std::round(*configured * 1000);
+    json.begin_object().field("source", source).field("split", split);
+    json.field("configured_ms", configured);
+    json.field("needed_999_ms",
+               configured ? std::optional(*configured + most_of(late_by)) : std::nullopt);
+    json.end_object();
+  };
+  metrics.visit(visitor);
   json.end_array();
 }
 
@@ -136,7 +181,7 @@ std::string JobView::checkpoints() const {
         .field("align_us", run.align_us)
         .field("drain_us", run.drain_us);
     json.field("store_us", run.store_us).field("commit_us", run.commit_us).end_object();
-    json.field("bytes", run.bytes).field("stall_us", nullptr);
+    json.field("bytes", run.bytes).field("stall_us", run.stall_us);
     json.key("slowest").begin_object().field("operator", run.slowest);
     json.field("subtask", run.slowest_subtask).end_object();
     json.field("result", is_committed ? "committed" : "declined").key("reason");
@@ -159,8 +204,16 @@ std::string JobView::late() const {
   write_reasons(json, sampler_, "tidemill_late_records_total");
   json.key("bad");
   write_reasons(json, sampler_, "tidemill_bad_records_total");
-  text += ",\"samples\":" + late_records_json(env_.metrics());
-  text += ",\"bad_samples\":[],\"disorder\":[]}";
+  json.key("samples");
+  write_late_records(json, env_.metrics());
+  json.key("bad_samples").begin_array();
+  for (const BadRecord& bad : supervisor_.bad_samples().records()) {
+    json.begin_object().field("reason", bad.reason).field("origin", bad.origin);
+    json.field("text", bad.text).end_object();
+  }
+  json.end_array().key("disorder");
+  write_disorder(json, env_.metrics(), sampler_);
+  json.end_object();
   return text;
 }
 

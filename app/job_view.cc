@@ -9,6 +9,7 @@
 #include "app/process_figures.h"
 #include "app/progress.h"
 #include "app/version.h"
+#include "connectors/formats/iso_time.h"
 #include "connectors/formats/json_writer.h"
 
 namespace tidemill {
@@ -83,7 +84,7 @@ JobFacts JobView::facts() const {
   f.interval_ms = env_.config().duration("checkpoint.interval").count();
   for (const CheckpointRun& run : supervisor_.checkpoint_log().runs())
     f.checkpoints.push_back({run.triggered_ms, run.duration_us, run.slowest, run.reason,
-                             run.drain_us, run.store_us, run.commit_us});
+                             run.align_us + run.drain_us, run.store_us, run.commit_us});
   for (const auto& [source, watermarks] : supervisor_.event_time()) {
     const auto holder = watermarks->holder();
     for (const auto& split : watermarks->splits()) {
@@ -118,23 +119,8 @@ JobFacts JobView::facts() const {
   f.events_per_s = sampler_.rate("tidemill_source_records_total").value_or(0);
   f.late_per_s = sampler_.rate("tidemill_late_records_total").value_or(0);
   f.bad_per_s = sampler_.rate("tidemill_bad_records_total").value_or(0);
-  std::map<std::string, int> origins;
-  env_.metrics().visit_late([&](const Labels&, const LateSample& sample) {
-    for (const LateRecord& record : sample.records()) {
-      const std::string split = record.origin.substr(0, record.origin.rfind(" offset "));
-      if (!record.origin.empty()) ++origins[split];
-    }
-  });
-  int most = 0;
-  for (const auto& [origin, times] : origins) {
-    if (times > most) f.late_origin = origin;
-    most = std::max(most, times);
-  }
-  double most_bad = 0;
-  for (const auto& [labels, count] : sampler_.each("tidemill_bad_records_total")) {
-    if (count > most_bad) f.bad_reason = label_of(labels, "reason");
-    most_bad = std::max(most_bad, count);
-  }
+  f.late_origin = label_of_most("tidemill_late_records_total", "split");
+  f.bad_reason = label_of_most("tidemill_bad_records_total", "reason");
   for (const auto& [ends, keys] : exchange_keys()) {
     for (const auto& [key, share] : keys)
       f.hot_keys.push_back({ends.second, key, share, plan_.parallelism});
@@ -147,6 +133,37 @@ JobFacts JobView::facts() const {
     f.redis_p99_ms = latency->p99_ms;
   }
   return f;
+}
+
+std::string JobView::label_of_most(const std::string& counter, const std::string& label) const {
+  std::map<std::string, double> rates;
+  for (const auto& [labels, rate] : sampler_.rates(counter)) {
+    const std::string value = label_of(labels, label);
+    rates[value.empty() ? "operator " + label_of(labels, "operator") : value] += rate;
+  }
+  const auto most = std::max_element(
+      rates.begin(), rates.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == rates.end() || most->second <= 0 ? "" : most->first;
+}
+
+ReplayProgress JobView::replay(EventTime watermark, bool is_finished) const {
+  ReplayFacts facts;
+  const auto given = [&](const char* key) -> std::optional<std::int64_t> {
+    const auto time = parse_given_time(env_.config().text(key));
+    return time ? std::optional(time->ms) : std::nullopt;
+  };
+  facts.until_ms = given("until.time");
+  facts.watermark_ms = ms_of(watermark);
+  facts.is_finished = is_finished;
+  facts.speed = sampler_.growth_of_min("tidemill_watermark_timestamp_seconds");
+  facts.from_ms = given("from.time");
+  if (!facts.from_ms && facts.watermark_ms) {
+    // The first that was seen.
+    std::int64_t unknown = kNotSeen;
+    first_watermark_ms_.compare_exchange_strong(unknown, *facts.watermark_ms);
+    facts.from_ms = first_watermark_ms_.load();
+  }
+  return replay_progress(facts);
 }
 
 std::string JobView::metrics() const {
@@ -192,9 +209,13 @@ std::string JobView::status() const {
   json.key("replay");
   if (env_.is_replay()) {
     json.begin_object().field("name", env_.job());
-    for (const char* part : {"from_ms", "until_ms"}) json.field(part, nullptr);
-    json.field("at_ms", ms_of(watermark)).field("percent", nullptr).field("eta_s", nullptr);
-    json.end_object();
+    const bool is_finished =
+        !sources.empty() && std::all_of(sources.begin(), sources.end(), [](const auto& source) {
+          return source.second->all_finished();
+        });
+    const ReplayProgress at = replay(watermark, is_finished);
+    json.field("from_ms", at.from_ms).field("until_ms", at.until_ms).field("at_ms", at.at_ms);
+    json.field("percent", at.percent).field("eta_s", at.eta_s).end_object();
   } else {
     json.value(nullptr);
   }
@@ -232,7 +253,8 @@ std::string JobView::status() const {
   json.field("interval_ms", env_.config().duration("checkpoint.interval").count()).end_object();
   json.key("freshness").begin_array();
   for (const auto& [stage, q] : sampler_.ages()) {
-    if (stage.first != "acknowledged") continue;
+    // What was turned away as late is as old as it is.
+    if (stage.first != "acknowledged" || env_.sinks_of_rejects().count(stage.second) > 0) continue;
     json.begin_object().field("output", stage.second);
     write_ages(json, q);
     json.end_object();
@@ -241,9 +263,12 @@ std::string JobView::status() const {
   json.key("sources").begin_array();
   for (const auto& [source, watermarks] : sources) {
     for (const auto& split : watermarks->splits()) {
-      json.begin_object().field("name", source).field("split", split.name).field("offset", nullptr);
-      json.field("lag_records", sampler_.gauge_sum("tidemill_source_lag_records",
-                                                   {{"operator", source}, {"split", split.name}}));
+      const MetricSampler::Where here{{"operator", source}, {"split", split.name}};
+      json.begin_object().field("name", source).field("split", split.name);
+      const auto offset = sampler_.gauge_sum("tidemill_source_offset", here);
+      json.field("offset",
+                 offset ? std::optional(static_cast<std::int64_t>(*offset)) : std::nullopt);
+      json.field("lag_records", sampler_.gauge_sum("tidemill_source_lag_records", here));
       json.field("watermark_ms", ms_of(split.watermark)).field("idle", split.is_idle).end_object();
     }
   }
@@ -334,8 +359,18 @@ std::string JobView::exceptions() const {
   JsonWriter json(text);
   json.begin_object().key("exceptions").begin_array();
   for (const JobFailure& failure : supervisor_.failures()) {
-    json.begin_object().field("at_ms", failure.at_ms).field("operator", nullptr);
-    json.field("subtask", nullptr).field("message", failure.message).field("origin", nullptr);
+    json.begin_object().field("at_ms", failure.at_ms).key("operator");
+    if (failure.place) {
+      json.value(failure.place->operator_name).field("subtask", failure.place->subtask);
+    } else {
+      json.value(nullptr).field("subtask", nullptr);
+    }
+    json.field("message", failure.message).key("origin");
+    if (failure.place && !failure.place->origin.empty()) {
+      json.value(failure.place->origin);
+    } else {
+      json.value(nullptr);
+    }
     json.field("attempt", failure.attempt).end_object();
   }
   json.end_array().end_object();

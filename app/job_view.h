@@ -2,7 +2,9 @@
 // (docs/decisions/0004_operate.md has the shapes). Any thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
@@ -11,6 +13,7 @@
 #include "app/environment.h"
 #include "app/job_api.h"
 #include "app/metric_sampler.h"
+#include "app/replay_progress.h"
 #include "engine/base/clock.h"
 #include "engine/checkpoint/supervisor.h"
 #include "engine/graph/plan.h"
@@ -46,6 +49,14 @@ class JobView {
   using ExchangeKeys = std::map<std::pair<std::string, std::string>, std::map<std::string, double>>;
   [[nodiscard]] ExchangeKeys exchange_keys() const;
 
+  // The value of the label in the series of that counter that have risen most of late; "operator
+  // NAME" of those without the label. Empty: none has.
+  [[nodiscard]] std::string label_of_most(const std::string& counter,
+                                          const std::string& label) const;
+  [[nodiscard]] ReplayProgress replay(EventTime watermark, bool is_finished) const;
+
+  static constexpr std::int64_t kNotSeen = std::numeric_limits<std::int64_t>::min();
+  mutable std::atomic<std::int64_t> first_watermark_ms_{kNotSeen};
   const Environment& env_;
   Supervisor& supervisor_;
   const Plan& plan_;

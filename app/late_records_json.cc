@@ -5,9 +5,7 @@
 
 namespace tidemill {
 
-std::string late_records_json(const MetricRegistry& metrics) {
-  std::string text;
-  JsonWriter json(text);
+void write_late_records(JsonWriter& json, const MetricRegistry& metrics) {
   json.begin_array();
   metrics.visit_late([&](const Labels& labels, const LateSample& sample) {
     for (const LateRecord& record : sample.records()) {
@@ -21,6 +19,12 @@ std::string late_records_json(const MetricRegistry& metrics) {
     }
   });
   json.end_array();
+}
+
+std::string late_records_json(const MetricRegistry& metrics) {
+  std::string text;
+  JsonWriter json(text);
+  write_late_records(json, metrics);
   text += '\n';
   return text;
 }

@@ -29,6 +29,14 @@ std::optional<double> sum_of(const std::map<MetricSampler::Series, double>& all,
   return sum;
 }
 
+std::optional<double> min_of(const std::map<MetricSampler::Series, double>& all,
+                             const std::string& name, const MetricSampler::Where& where) {
+  std::optional<double> least;
+  for_each(all, name, where,
+           [&](const Labels&, double value) { least = std::min(least.value_or(value), value); });
+  return least;
+}
+
 // In milliseconds. Within a bucket values are taken to lie evenly.
 template <class Buckets>
 double quantile_ms(const Buckets& buckets, std::uint64_t count, double share) {
@@ -120,6 +128,32 @@ std::optional<double> MetricSampler::rate(const std::string& name, const Where& 
   return std::max(0.0, *sum - sum_of(first.counters, name, where).value_or(0)) / seconds;
 }
 
+std::vector<std::pair<Labels, double>> MetricSampler::rates(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  const Sample& first = samples_.front();
+  const double seconds = std::chrono::duration<double>(samples_.back().at - first.at).count();
+  std::vector<std::pair<Labels, double>> found;
+  if (seconds <= 0) return found;
+  for_each(samples_.back().counters, name, {}, [&](const Labels& labels, double value) {
+    const auto before = first.counters.find({name, labels});
+    const double grown = value - (before == first.counters.end() ? 0 : before->second);
+    found.emplace_back(labels, std::max(0.0, grown) / seconds);
+  });
+  return found;
+}
+
+std::optional<double> MetricSampler::growth_of_min(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  const auto now = min_of(samples_.back().gauges, name, {});
+  for (const Sample& sample : samples_) {
+    const auto then = min_of(sample.gauges, name, {});
+    if (!now || !then || *then == 0) continue;
+    const double seconds = std::chrono::duration<double>(samples_.back().at - sample.at).count();
+    return seconds > 0 ? std::optional((*now - *then) / seconds) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
 std::optional<double> MetricSampler::counter(const std::string& name, const Where& where) const {
   const std::lock_guard lock(mutex_);
   return sum_of(samples_.back().counters, name, where);
@@ -132,10 +166,7 @@ std::optional<double> MetricSampler::gauge_sum(const std::string& name, const Wh
 
 std::optional<double> MetricSampler::gauge_min(const std::string& name, const Where& where) const {
   const std::lock_guard lock(mutex_);
-  std::optional<double> least;
-  for_each(samples_.back().gauges, name, where,
-           [&](const Labels&, double value) { least = std::min(least.value_or(value), value); });
-  return least;
+  return min_of(samples_.back().gauges, name, where);
 }
 
 std::vector<std::pair<Labels, double>> MetricSampler::each(const std::string& name) const {

@@ -44,6 +44,10 @@ class MetricSampler {
   // A second; of all counters with this name and these labels together. Nothing: there is none, or
   // it is too early to tell.
   [[nodiscard]] std::optional<double> rate(const std::string& name, const Where& where = {}) const;
+  // The same of each counter of that name; none: too early to tell.
+  [[nodiscard]] std::vector<std::pair<Labels, double>> rates(const std::string& name) const;
+  // By how much the least of these gauges has grown in a second, since all of them have a value.
+  [[nodiscard]] std::optional<double> growth_of_min(const std::string& name) const;
   // Their values together.
   [[nodiscard]] std::optional<double> counter(const std::string& name,
                                               const Where& where = {}) const;

@@ -14,6 +14,8 @@
 
 namespace tidemill {
 
+class JsonWriter;
+
 using EventTimeOfSources = std::map<std::string, std::shared_ptr<SourceWatermarks>>;
 
 // What is asked for when metrics are scraped, and kept nowhere.
@@ -39,5 +41,6 @@ std::string prometheus_text(const MetricRegistry& metrics, const JobFigures& fig
 // The latest late records of every operator as an array of objects; of each subtask the oldest
 // first.
 std::string late_records_json(const MetricRegistry& metrics);
+void write_late_records(JsonWriter& json, const MetricRegistry& metrics);
 
 }  // namespace tidemill

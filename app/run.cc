@@ -16,6 +16,8 @@
 #include "app/otlp_exporter.h"
 #include "app/progress.h"
 #include "app/stop_signals.h"
+#include "app/transaction_tool.h"
+#include "app/upgrade_check.h"
 #include "app/validate.h"
 #include "engine/base/error.h"
 #include "engine/base/log.h"
@@ -284,6 +286,14 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
                           .c_str());
     return 0;
   }
+  if (flags->describe_state || flags->check_upgrade) {
+    const SupervisorSettings settings = supervisor_settings(env);
+    if (flags->check_upgrade)
+      return check_upgrade(env, settings.state_changes, settings.backend, *flags->check_upgrade);
+    if (*flags->describe_state != "json")
+      throw Error(ErrorCode::kConfig, "--describe-state is not json: " + *flags->describe_state);
+    return describe_state(env, settings.key_groups);
+  }
   // Settings that make no sense and a plan that cannot be made are found before anything is
   // touched.
   (void)make_deployment(env, state_folder(env));
@@ -293,6 +303,7 @@ int run_checked(int argc, char** argv, const JobDefinition& definition) {
   check_otlp_endpoint(config.text("otlp.endpoint"));
   (void)make_plan(env.graph()->graph(), env.parallelism(), supervisor_settings(env).key_groups);
   if (flags->dry_start) return run_dry(env);
+  if (flags->transactions) return transaction_tool(env, *flags->transactions);
   if (!flags->validate) end_at_stop_signals();
   run_checks(env, flags->validate);
   if (flags->validate) return 0;

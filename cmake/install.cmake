@@ -19,13 +19,13 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/TidemillConfigVersi
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/TidemillConfigVersion.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Tidemill)
 foreach(program feature_pipeline tidemill)
   if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
   endif()
 endforeach()
 
 # Neither enabled nor started: who installs decides. systemd-sysusers makes the user that the unit names.
-install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.service DESTINATION lib/systemd/system)
-install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.sysusers DESTINATION lib/sysusers.d RENAME tidemill.conf)
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.service DESTINATION lib/systemd/system COMPONENT programs)
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/tidemill.sysusers DESTINATION lib/sysusers.d RENAME tidemill.conf COMPONENT programs)
 install(FILES ${PROJECT_SOURCE_DIR}/deploy/prometheus/prometheus.yml ${PROJECT_SOURCE_DIR}/deploy/prometheus/tidemill.rules.yaml
-  DESTINATION share/tidemill/prometheus)
-install(FILES ${PROJECT_SOURCE_DIR}/deploy/grafana/tidemill.json DESTINATION share/tidemill/grafana)
+  DESTINATION share/tidemill/prometheus COMPONENT programs)
+install(FILES ${PROJECT_SOURCE_DIR}/deploy/grafana/tidemill.json DESTINATION share/tidemill/grafana COMPONENT programs)

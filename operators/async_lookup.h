@@ -121,7 +121,7 @@ class AsyncLookup final : public OneInput<In> {
         clock_(ctx.clock()),
         key_of_(std::move(key_of)),
         f_(std::move(f)),
-        client_(make(ctx.clock())),
+        client_(ctx.resources().find<Rehearsal>() == nullptr ? make(ctx.clock()) : nullptr),
         cache_(options.cache_size, options.cache_ttl),
         stored_(ctx, "waiting"),
         out_(ctx.output<Out>(0)),

@@ -133,6 +133,7 @@ template <>
 struct Codec<ExactSum> {
   static void encode(Bytes& out, const ExactSum& value) { value.encode(out); }
   static ExactSum decode(ByteReader& in) { return ExactSum::decode(in); }
+  static StoredType layout() { return stored::plain(StoredType::Kind::kExactSum); }
 };
 
 template <>

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/operator/source.h"
 #include "engine/runtime/source_stage.h"
@@ -19,6 +20,8 @@ template <class Raw>
 struct SourceSpec {
   std::string kind;  // for people: "kafka source"
   ReaderFactory<Raw> make;
+  // As Node::parts.
+  std::optional<std::vector<std::string>> parts = {};
 };
 
 template <class T>
@@ -44,6 +47,7 @@ SourceStreams<T> add_source(const std::shared_ptr<GraphBuilder>& graph, std::str
   node.name = std::move(name);
   node.kind = spec.kind;
   node.is_stateful = true;
+  node.parts = spec.parts;
   node.make_source = [=](OperatorContext& ctx) -> std::unique_ptr<SourceDriver> {
     auto watermarks =
         ctx.resources().get<SourceRegistry>().of(ctx.name(), ctx.clock(), event_time.drift);

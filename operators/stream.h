@@ -142,6 +142,8 @@ class Stream {
     node.is_stateful = true;
     node.parallelism = spec.parallelism;
     node.is_append_only = spec.is_append_only;
+    node.is_sink = true;
+    node.parts = spec.parts;
     node.publish = spec.publish;
     node.discard_unpublished = spec.discard_unpublished;
     node.make_operator = [spec, encode](OperatorContext& ctx) {

@@ -100,6 +100,7 @@ template <>
 struct Codec<TextNumbers> {
   static void encode(Bytes& out, const TextNumbers& value) { value.encode(out); }
   static TextNumbers decode(ByteReader& in) { return TextNumbers::decode(in); }
+  static StoredType layout() { return tidemill::stored_type<std::vector<std::string>>(); }
 };
 
 template <>

@@ -8,9 +8,10 @@
 #include "service/cli/command.h"
 #include "service/scenario/command.h"
 #include "service/server/command.h"
-#include "service/server/dry_start_question.h"
 #include "service/server/foreground.h"
+#include "service/server/job_question.h"
 #include "service/server/log_writer.h"
+#include "service/tools/output_rows.h"
 
 namespace {
 
@@ -46,11 +47,19 @@ int main(int argc, char** argv) {
   // Started by the server, not by people.
   if (!words.empty() && words.front() == "log-writer")
     return tidemill::server::log_writer_command({words.begin() + 1, words.end()});
+  if (words.size() == 2 && words.front() == "compare-outputs")
+    return tidemill::tools::compare_outputs_command(words[1]);
   auto around = tidemill::cli::of_this_process();
   around.local = {
       [](const Words& command) {
         return tidemill::server::ask_dry_start({std::filesystem::read_symlink("/proc/self/exe"), "",
                                                 "", command, tidemill::server::Variables::kAll});
+      },
+      [](const Words& command, const std::string& what) {
+        return tidemill::server::ask_transactions(
+            {std::filesystem::read_symlink("/proc/self/exe"), "", "", command,
+             tidemill::server::Variables::kAll},
+            what);
       },
       [](const Words& command, const Words& once) {
         return tidemill::server::run_in_foreground({{}, command, once});

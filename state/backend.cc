@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint8_t kTypesFormat = 1;
 constexpr std::size_t kConvertedAtOnce = std::size_t{8} << 20;
 
-// A registry row: [0][operator][state] -> [id][kind][types].
+// A registry row: [0][operator][state] -> [id][kind][types][types with layouts]. What is missing at
+// the end is empty.
 Bytes registry_key(StateId registry, const StateName& name) {
   Bytes key = key_prefix(registry);
   append_sized(key, name.op);
@@ -26,6 +27,14 @@ Bytes encode_types(const StateTypes& types) {
   append_u8(out, kTypesFormat);
   encode(out, types.key);
   encode(out, types.value);
+  return out;
+}
+
+Bytes encode_shown_types(const StateTypes& types) {
+  if (!has_layout(types.key) && !has_layout(types.value)) return {};
+  Bytes out;
+  append_u8(out, kTypesFormat);
+  out += encode_shown(types.key) + encode_shown(types.value);
   return out;
 }
 
@@ -62,21 +71,29 @@ StateId Backend::state_id(const StateName& name, std::string_view kind, const St
   for (const auto& [_, r] : registry_)
     next = std::max<StateId>(next, static_cast<StateId>(r.id + 1));
   if (next == 0xFFFF) throw Error(ErrorCode::kInternal, "job has too many states: 65534 at most");
-  registry_.emplace(name, Registered{next, std::string(kind), encode_types(types), false, true});
+  registry_.emplace(name, Registered{next, std::string(kind), encode_types(types),
+                                     encode_shown_types(types), false, true});
   return next;
 }
 
 // Makes the rows of a state ones of these types.
 void Backend::adopt(const StateName& name, Registered& state, const StateTypes& types) {
   Bytes wanted = encode_types(types);
-  if (state.types == wanted) return;
+  if (state.types == wanted) {
+    Bytes shown = encode_shown_types(types);
+    if (state.shown == shown) return;
+    state.shown = std::move(shown);
+    state.is_stored = false;
+    return;
+  }
   const std::string what = name.op + "/" + name.state;
   if (state.is_used)
     throw Error(ErrorCode::kConfig, "an operator has two states of one name: " + what);
   if (!state.types.empty()) {
     StateTypes stored = decode_types(state.types);
     require_same_key(stored.key, types.key, what + " key");
-    const TypeChange change(std::move(stored.value), types.value, what);
+    const TypeChange change(stored.value, types.value, what);
+    adopted_.push_back({name, std::move(stored), types, change.needs_conversion()});
     if (change.needs_conversion()) {
       const std::uint64_t rows = convert_rows(state.id, change);
       log(LogLevel::kInfo, "state " + what + ": " + std::to_string(rows) +
@@ -84,6 +101,7 @@ void Backend::adopt(const StateName& name, Registered& state, const StateTypes& 
     }
   }
   state.types = std::move(wanted);
+  state.shown = encode_shown_types(types);
   state.is_stored = false;
 }
 
@@ -120,11 +138,32 @@ std::vector<StateDescription> Backend::describe() const {
   for (const auto& [name, state] : registry_) {
     StateDescription& d = all.emplace_back(StateDescription{name, state.kind, {}, {}});
     if (state.types.empty()) continue;
-    const StateTypes types = decode_types(state.types);
-    d.key_type = encode(types.key);
-    d.value_type = encode(types.value);
+    const StateTypes types = decode_types(state.shown.empty() ? state.types : state.shown);
+    d.key_type = encode_shown(types.key);
+    d.value_type = encode_shown(types.value);
   }
   return all;
+}
+
+std::vector<Backend::Adopted> Backend::adopted() const {
+  const std::lock_guard lock(registry_mutex_);
+  return adopted_;
+}
+
+void Backend::rehearse(const std::vector<StateDescription>& states) {
+  const std::lock_guard lock(registry_mutex_);
+  StateId next = 1;
+  for (const StateDescription& d : states) {
+    Registered state{next++, d.kind, {}, {}, true, false};
+    if (!d.value_type.empty()) {
+      ByteReader key(d.key_type);
+      ByteReader value(d.value_type);
+      const StateTypes types{decode_stored_type(key), decode_stored_type(value)};
+      state.types = encode_types(types);
+      state.shown = encode_shown_types(types);
+    }
+    registry_.emplace(d.name, std::move(state));
+  }
 }
 
 std::optional<StateId> Backend::find_state(const StateName& name) const {
@@ -188,6 +227,7 @@ void Backend::load_registry() {
     state.id = static_cast<StateId>(v.varint());
     state.kind = std::string(v.sized());
     if (!v.empty()) state.types = Bytes(v.sized());
+    if (!v.empty()) state.shown = Bytes(v.sized());
     state.is_stored = true;
     registry_.emplace(std::move(name), std::move(state));
     return true;
@@ -204,6 +244,7 @@ SortedRun Backend::take_registry_changes() {
     append_varint(value, r.id);
     append_sized(value, r.kind);
     if (!r.types.empty()) append_sized(value, r.types);
+    if (!r.shown.empty()) append_sized(value, r.shown);
     rows.emplace(registry_key(kRegistry, name), std::move(value));
   }
   SortedRun run;

@@ -46,6 +46,18 @@ class Backend : public SnapshotStore {
   StateId state_id(const StateName& name, std::string_view kind, const StateTypes& types);
   [[nodiscard]] MemoryBudget& budget() { return budget_; }
 
+  // What `state_id` found to have another type than in the checkpoint, and made the present one.
+  struct Adopted {
+    StateName name;
+    StateTypes former;
+    StateTypes present;
+    bool converts = false;  // the rows; else the program reads them as they are
+  };
+  [[nodiscard]] std::vector<Adopted> adopted() const;
+  // Instead of `restore`: these states, without a row, so that `state_id` says of each what it
+  // would say after a restore of the checkpoint that has them.
+  void rehearse(const std::vector<StateDescription>& states);
+
   [[nodiscard]] std::vector<StateName> states() const override;
   [[nodiscard]] std::vector<StateDescription> describe() const override;
   // Nothing: there is no such state.
@@ -89,6 +101,7 @@ class Backend : public SnapshotStore {
     StateId id = 0;
     std::string kind;
     Bytes types;  // of key and value; empty: not known, the checkpoint is older than types in it
+    Bytes shown;  // the same with their layouts, for tools; empty if they have none
     bool is_stored = false;
     bool is_used = false;  // by the running program
   };
@@ -98,6 +111,7 @@ class Backend : public SnapshotStore {
   MemoryBudget budget_;
   mutable std::mutex registry_mutex_;
   std::map<StateName, Registered> registry_;
+  std::vector<Adopted> adopted_;
   std::atomic<CheckpointId> linked_{0};  // last linked id + 1
 };
 

@@ -94,14 +94,24 @@ void pass_over(ByteReader& in);
 
 // A codec of your own may say `static StoredType stored_type()` (stored::own). Without it the type
 // is known by its C++ name, or by a constant `Codec<T>::kTypeName`, and can never change.
+//
+// `static StoredType layout()` beside encode and decode says what the bytes are made of, for people
+// and tools without the program (stored::record and the types of what is written); it changes
+// neither the bytes nor what may be restored.
 template <class T>
 StoredType stored_type() {
   if constexpr (requires { Codec<T>::stored_type(); }) {
     return Codec<T>::stored_type();
-  } else if constexpr (requires { Codec<T>::kTypeName; }) {
-    return stored::own(std::string(Codec<T>::kTypeName), codec::pass_over<T>);
   } else {
-    return stored::own(type_name(typeid(T)), codec::pass_over<T>);
+    std::string name;
+    if constexpr (requires { Codec<T>::kTypeName; }) {
+      name = Codec<T>::kTypeName;
+    } else {
+      name = type_name(typeid(T));
+    }
+    StoredType type = stored::own(std::move(name), codec::pass_over<T>);
+    if constexpr (requires { Codec<T>::layout(); }) type.layout.push_back(Codec<T>::layout());
+    return type;
   }
 }
 

@@ -1,6 +1,8 @@
 #include "state/state_reader.h"
 
+#include <cstdlib>
 #include <deque>
+#include <system_error>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -9,6 +11,8 @@
 
 namespace tidemill {
 namespace {
+
+namespace fs = std::filesystem;
 
 // The entries of a map share these bits of the key's hash (operators/function_state.h).
 constexpr std::uint64_t kSharedByEntries = ~std::uint64_t{0} << 44;
@@ -63,9 +67,32 @@ class StateReader::Cursor {
   std::deque<std::pair<Bytes, Bytes>> rows_;
 };
 
-StateReader::StateReader(const Manifest& manifest, const std::filesystem::path& state_folder,
-                         const std::filesystem::path& work_folder)
-    : backend_(open_for_reading(manifest.backend, state_folder, manifest.files, work_folder)) {}
+// For the store's own log, a few kilobytes.
+class StateReader::LogFolder {
+ public:
+  LogFolder() {
+    const fs::path parent = fs::temp_directory_path();
+    std::string pattern = (parent / "tidemill-state-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr)
+      throw Error(ErrorCode::kIo, "no folder can be made in " + parent.string());
+    path_ = pattern;
+  }
+  ~LogFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  LogFolder(const LogFolder&) = delete;
+  LogFolder& operator=(const LogFolder&) = delete;
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+StateReader::StateReader(const Manifest& manifest, const fs::path& state_folder)
+    : log_folder_(std::make_unique<LogFolder>()),
+      backend_(
+          open_for_reading(manifest.backend, state_folder, manifest.files, log_folder_->path())) {}
 
 StateReader::~StateReader() = default;
 

@@ -28,11 +28,9 @@ struct StateRowText {
 // One thread.
 class StateReader {
  public:
-  // `state_folder`: of the checkpoint. `work_folder`: for the store's own log, a few kilobytes.
-  // Only what is asked for is read, and checked as it is read (open_for_reading). Throws
-  // Error(kCorrupt), Error(kIo).
-  StateReader(const Manifest& manifest, const std::filesystem::path& state_folder,
-              const std::filesystem::path& work_folder);
+  // `state_folder`: of the checkpoint. Only what is asked for is read, and checked as it is read
+  // (open_for_reading). Throws Error(kCorrupt), Error(kIo).
+  StateReader(const Manifest& manifest, const std::filesystem::path& state_folder);
   ~StateReader();
   StateReader(const StateReader&) = delete;
   StateReader& operator=(const StateReader&) = delete;
@@ -71,6 +69,8 @@ class StateReader {
   [[nodiscard]] State find(const StateName& name) const;
   [[nodiscard]] static StateRowText text_of(const State& state, ByteView key, ByteView value);
 
+  class LogFolder;
+  std::unique_ptr<LogFolder> log_folder_;
   std::unique_ptr<Backend> backend_;
 };
 

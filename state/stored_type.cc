@@ -1,5 +1,6 @@
 #include "state/stored_type.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cxxabi.h>
 #include <memory>
@@ -33,17 +34,21 @@ int num_parts(Kind kind) {
     case Kind::kTuple:
     case Kind::kStruct:
     case Kind::kOwn:
+    case Kind::kRecord:
+    case Kind::kShown:
     case Kind::kTail: return -1;
     default: return 0;
   }
 }
+
+bool has_names(Kind kind) { return kind == Kind::kStruct || kind == Kind::kRecord; }
 
 StoredType decode_nested(ByteReader& in, int depth) {
   if (depth > kMostNested) throw damaged("nested too deeply");
   StoredType type;
   const std::uint8_t kind = in.u8();
   if (kind < static_cast<std::uint8_t>(Kind::kBool) ||
-      kind > static_cast<std::uint8_t>(Kind::kTail))
+      kind > static_cast<std::uint8_t>(Kind::kShown))
     throw damaged("unknown kind " + std::to_string(kind) + "; written by a newer version?");
   type.kind = static_cast<Kind>(kind);
   if (has_width(type.kind)) {
@@ -59,6 +64,8 @@ StoredType decode_nested(ByteReader& in, int depth) {
   }
   if (type.kind == Kind::kArray || type.kind == Kind::kSelf) type.count = in.varint();
   if (type.kind == Kind::kSelf && type.count == 0) throw damaged("a part of itself");
+  const bool is_shown = type.kind == Kind::kShown;
+  if (is_shown) type.kind = Kind::kOwn;
   if (type.kind == Kind::kOwn) type.name = std::string(in.sized());
   const int fixed = num_parts(type.kind);
   const std::uint64_t parts = fixed >= 0 ? static_cast<std::uint64_t>(fixed) : in.varint();
@@ -66,9 +73,10 @@ StoredType decode_nested(ByteReader& in, int depth) {
     throw damaged(std::to_string(parts) + " parts");
   for (std::uint64_t i = 0; i < parts; ++i) {
     StoredField& part = type.parts.emplace_back();
-    if (type.kind == Kind::kStruct) part.id = std::string(in.sized());
+    if (has_names(type.kind)) part.id = std::string(in.sized());
     part.type = decode_nested(in, depth + 1);
   }
+  if (is_shown) type.layout.push_back(decode_nested(in, depth + 1));
   return type;
 }
 
@@ -88,17 +96,37 @@ std::string parts_text(const StoredType& type) {
 
 }  // namespace
 
-void encode(Bytes& out, const StoredType& type) {
-  append_u8(out, static_cast<std::uint8_t>(type.kind));
+namespace {
+
+void encode_type(Bytes& out, const StoredType& type, bool with_layouts) {
+  const bool is_shown = with_layouts && !type.layout.empty();
+  append_u8(out, static_cast<std::uint8_t>(is_shown ? Kind::kShown : type.kind));
   if (has_width(type.kind))
     append_u8(out, static_cast<std::uint8_t>(type.width | (type.is_signed ? 0x80 : 0)));
   if (type.kind == Kind::kArray || type.kind == Kind::kSelf) append_varint(out, type.count);
   if (type.kind == Kind::kOwn) append_sized(out, type.name);
   if (num_parts(type.kind) < 0) append_varint(out, type.parts.size());
   for (const StoredField& part : type.parts) {
-    if (type.kind == Kind::kStruct) append_sized(out, part.id);
-    encode(out, part.type);
+    if (has_names(type.kind)) append_sized(out, part.id);
+    encode_type(out, part.type, with_layouts);
   }
+  if (is_shown) encode_type(out, type.layout.front(), with_layouts);
+}
+
+}  // namespace
+
+void encode(Bytes& out, const StoredType& type) { encode_type(out, type, false); }
+
+Bytes encode_shown(const StoredType& type) {
+  Bytes out;
+  encode_type(out, type, true);
+  return out;
+}
+
+bool has_layout(const StoredType& type) {
+  return !type.layout.empty() ||
+         std::any_of(type.parts.begin(), type.parts.end(),
+                     [](const StoredField& part) { return has_layout(part.type); });
 }
 
 Bytes encode(const StoredType& type) {
@@ -128,6 +156,9 @@ std::string to_text(const StoredType& type) {
     case Kind::kOwn:
       return type.parts.empty() ? type.name : type.name + "<" + parts_text(type) + ">";
     case Kind::kSelf: return "itself";
+    case Kind::kShown: return type.name;
+    case Kind::kRecord: return "record{" + parts_text(type) + "}";
+    case Kind::kExactSum: return "exact sum";
     case Kind::kTail: return to_text(type.parts[0].type) + ", perhaps with more behind it";
   }
   return "?";
@@ -158,6 +189,12 @@ StoredType number(Kind kind, std::size_t width, bool is_signed) {
 StoredType array(std::size_t count, StoredType element) {
   StoredType type = of(Kind::kArray, std::move(element));
   type.count = count;
+  return type;
+}
+
+StoredType record(std::vector<std::pair<std::string, StoredType>> parts) {
+  StoredType type = plain(Kind::kRecord);
+  for (auto& [name, part] : parts) type.parts.push_back({std::move(name), std::move(part), {}});
   return type;
 }
 

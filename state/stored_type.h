@@ -36,6 +36,10 @@ struct StoredType {
     kOwn = 15,   // with a codec of its own, known by name
     kSelf = 16,  // a struct that this one is part of: `count` structs further out
     kTail = 17,  // a whole row: the first part, and where the row goes on, the others
+    // In layouts only, for people and tools: never what a state is compared by.
+    kRecord = 18,    // named parts, one behind the other
+    kExactSum = 19,  // what ExactSum writes
+    kShown = 20,     // kOwn with its layout
   };
   using Skip = void (*)(ByteReader&);
 
@@ -47,6 +51,10 @@ struct StoredType {
   std::vector<StoredField> parts;
   // kOwn, in the program only: reads one and forgets it.
   Skip skip = nullptr;
+  // kOwn: nothing, or what its bytes are made of, so that a tool without the program can show them
+  // and tell where they end. Kept beside the type: a layout that is better described later does not
+  // change what may be restored.
+  std::vector<StoredType> layout;
 };
 
 struct StoredField {
@@ -63,9 +71,12 @@ struct StateTypes {
 };
 
 void encode(Bytes& out, const StoredType& type);
-// Throws Error(kCorrupt).
+// Reads both what `encode` and what `encode_shown` gives. Throws Error(kCorrupt).
 StoredType decode_stored_type(ByteReader& in);
 Bytes encode(const StoredType& type);
+// With the layouts.
+Bytes encode_shown(const StoredType& type);
+[[nodiscard]] bool has_layout(const StoredType& type);
 
 // "map<text, struct{count: int64, at: EventTime}>".
 std::string to_text(const StoredType& type);
@@ -81,6 +92,9 @@ StoredType number(StoredType::Kind kind, std::size_t width, bool is_signed);
 StoredType array(std::size_t count, StoredType element);
 // A type with a codec of its own, and those of its parts that are written by theirs.
 StoredType own(std::string name, StoredType::Skip skip, std::vector<StoredType> parts = {});
+
+// Of layouts: parts by name, one behind the other, without what Codec writes before a struct.
+StoredType record(std::vector<std::pair<std::string, StoredType>> parts);
 
 // Throws Error(kConfig) if two fields of a struct are stored under one name.
 void require_distinct_fields(const StoredType& type, const std::string& name);

@@ -66,6 +66,10 @@ class Passer {
         }
         type.skip(in_);
         return;
+      case Kind::kRecord:
+      case Kind::kExactSum:
+      case Kind::kShown:
+        throw Error(ErrorCode::kCorrupt, "stored type is damaged: a layout is no type of a state");
       case Kind::kSelf: pass_self(type); return;
       case Kind::kTail:
         pass(type.parts[0].type);

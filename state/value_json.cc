@@ -1,16 +1,16 @@
 #include "state/value_json.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <vector>
 
-#include "engine/base/hash.h"
 #include "engine/base/time.h"
 #include "state/codec.h"
-#include "state/key_encoding.h"
+#include "state/value_parts_internal.h"
 
 namespace tidemill {
 namespace {
@@ -86,25 +86,6 @@ bool is_utf8(ByteView text) {
   return true;
 }
 
-// Signed and unsigned integers as Codec writes them.
-__int128 read_integer(const StoredType& type, ByteReader& in) {
-  if (type.width == 16) {
-    const auto value = Codec<unsigned __int128>::decode(in);
-    return static_cast<__int128>(value);
-  }
-  if (type.width == 1) {
-    const std::uint8_t byte = in.u8();
-    return type.is_signed ? static_cast<std::int8_t>(byte) : byte;
-  }
-  const std::uint64_t raw = in.varint();
-  return type.is_signed ? __int128{unzigzag(raw)} : __int128{raw};
-}
-
-bool is_plain(Kind kind) {
-  return kind == Kind::kText || kind == Kind::kNumber || kind == Kind::kEnum ||
-         kind == Kind::kBool || kind == Kind::kEventTime || kind == Kind::kDuration;
-}
-
 class Renderer {
  public:
   Renderer(std::string& out, ByteReader& in) : out_(out), in_(in) {}
@@ -151,7 +132,16 @@ class Renderer {
         break;
       case Kind::kMap: map(type); break;
       case Kind::kStruct: object(type); break;
-      case Kind::kOwn: opaque(type); break;
+      case Kind::kOwn:
+        if (type.layout.empty()) {
+          opaque(type);
+        } else {
+          value(type.layout.front());
+        }
+        break;
+      case Kind::kRecord: fields(type, type.parts.size()); break;
+      case Kind::kExactSum: exact_sum(); break;
+      case Kind::kShown: throw Error(ErrorCode::kCorrupt, "stored type is damaged: no layout");
       case Kind::kSelf: itself(type); break;
       case Kind::kTail: tail(type); break;
     }
@@ -192,15 +182,49 @@ class Renderer {
   void object(const StoredType& type) {
     const std::size_t fields = codec::read_fields(in_, type.parts.size());
     around_.push_back(&type);
+    this->fields(type, fields);
+    around_.pop_back();
+  }
+  void fields(const StoredType& type, std::size_t count) {
     out_ += '{';
-    for (std::size_t i = 0; i < fields && !is_opaque_; ++i) {
+    for (std::size_t i = 0; i < count && !is_opaque_; ++i) {
       if (i > 0) out_ += ',';
       append_json_text(out_, type.parts[i].id);
       out_ += ':';
       value(type.parts[i].type);
     }
     out_ += '}';
-    around_.pop_back();
+  }
+  // [2 x bytes + (1: not finite)][place of the lowest byte][bytes of a signed number, lowest first]
+  // [counts of NaN, infinity, -infinity]: operators/exact_sum.h. To the precision of a double.
+  void exact_sum() {
+    const std::uint64_t header = in_.varint();
+    double sum = 0;
+    if (header / 2 > 0) {
+      const std::int64_t lowest = unzigzag(in_.varint());
+      const ByteView bytes = in_.take(static_cast<std::size_t>(header / 2));
+      // The highest of them say what a double can hold.
+      constexpr std::size_t kTaken = 15;
+      const std::size_t skipped = bytes.size() > kTaken ? bytes.size() - kTaken : 0;
+      __int128 units = static_cast<std::int8_t>(bytes.back());
+      for (std::size_t i = bytes.size() - 1; i > skipped; --i)
+        units = units * 256 + static_cast<unsigned char>(bytes[i - 1]);
+      const std::int64_t power = 8 * (lowest + static_cast<std::int64_t>(skipped));
+      sum = std::ldexp(static_cast<double>(units),
+                       static_cast<int>(std::clamp<std::int64_t>(power, -100'000, 100'000)));
+    }
+    if (header % 2 != 0) {
+      const bool has_nan = unzigzag(in_.varint()) != 0;
+      const bool has_positive = unzigzag(in_.varint()) != 0;
+      const bool has_negative = unzigzag(in_.varint()) != 0;
+      constexpr double kInfinity = std::numeric_limits<double>::infinity();
+      if (has_nan || (has_positive && has_negative)) {
+        sum = std::numeric_limits<double>::quiet_NaN();
+      } else if (has_positive || has_negative) {
+        sum = has_positive ? kInfinity : -kInfinity;
+      }
+    }
+    out_ += float_json(sum, 17);
   }
   void itself(const StoredType& type) {
     if (type.count > around_.size())
@@ -241,193 +265,6 @@ class Renderer {
   std::size_t depth_ = 0;
   bool is_opaque_ = false;
 };
-
-// Reads the text of a key: a piece of JSON, or at the outermost level a bare word.
-class KeyParser {
- public:
-  KeyParser(std::string_view text, const StoredType& whole)
-      : rest_(text), text_(text), whole_(whole) {}
-
-  Bytes parse() {
-    Bytes out;
-    switch (whole_.kind) {
-      case Kind::kText: append_sized(out, text_); return out;
-      case Kind::kEventTime:
-      case Kind::kDuration:
-      case Kind::kNumber:
-      case Kind::kEnum:
-      case Kind::kBool: scalar(whole_, text_, out); return out;
-      default: break;
-    }
-    part(whole_, out);
-    blanks();
-    if (!rest_.empty()) fail();
-    return out;
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw Error(
-        ErrorCode::kConfig,
-        "the key is no " + to_text(whole_) +
-            (is_plain(whole_.kind) ? "" : " (written as JSON: [\"a\",5] or {\"field\":1})") + ": " +
-            std::string(text_));
-  }
-  void blanks() {
-    while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\n'))
-      rest_.remove_prefix(1);
-  }
-  bool accept(char c) {
-    blanks();
-    if (rest_.empty() || rest_.front() != c) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-  void expect(char c) {
-    if (!accept(c)) fail();
-  }
-  std::string_view word() {
-    blanks();
-    const std::size_t end = std::min(rest_.find_first_of(",]} \n"), rest_.size());
-    const std::string_view found = rest_.substr(0, end);
-    rest_.remove_prefix(end);
-    return found;
-  }
-  std::string quoted() {
-    expect('"');
-    std::string out;
-    while (!rest_.empty() && rest_.front() != '"') {
-      char c = rest_.front();
-      rest_.remove_prefix(1);
-      if (c == '\\') {
-        if (rest_.empty()) fail();
-        c = rest_.front();
-        rest_.remove_prefix(1);
-        switch (c) {
-          case 'n': c = '\n'; break;
-          case 't': c = '\t'; break;
-          case 'r': c = '\r'; break;
-          case 'b': c = '\b'; break;
-          case 'f': c = '\f'; break;
-          case '"':
-          case '\\':
-          case '/': break;
-          default: fail();
-        }
-      }
-      out += c;
-    }
-    expect('"');
-    return out;
-  }
-  void scalar(const StoredType& type, std::string_view text, Bytes& out) {
-    if (text.size() > 1 && text.front() == '"' && text.back() == '"')
-      text = text.substr(1, text.size() - 2);
-    if (type.kind == Kind::kBool) {
-      if (text != "true" && text != "false") fail();
-      append_u8(out, text == "true" ? 1 : 0);
-      return;
-    }
-    const bool is_time = type.kind == Kind::kEventTime || type.kind == Kind::kDuration;
-    const int bits = is_time ? 64 : type.width * 8;
-    if (is_time || type.is_signed) {
-      std::int64_t value = 0;
-      const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error != std::errc() || at != text.data() + text.size() || bits > 64) fail();
-      if (bits < 64 &&
-          (value >= (std::int64_t{1} << (bits - 1)) || value < -(std::int64_t{1} << (bits - 1))))
-        fail();
-      if (bits == 8) {
-        append_u8(out, static_cast<std::uint8_t>(value));
-      } else {
-        append_varint(out, zigzag(value));
-      }
-    } else {
-      std::uint64_t value = 0;
-      const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error != std::errc() || at != text.data() + text.size() || bits > 64) fail();
-      if (bits < 64 && value >> bits != 0) fail();
-      if (bits == 8) {
-        append_u8(out, static_cast<std::uint8_t>(value));
-      } else {
-        append_varint(out, value);
-      }
-    }
-  }
-  void part(const StoredType& type, Bytes& out) {
-    switch (type.kind) {
-      case Kind::kText: append_sized(out, quoted()); return;
-      case Kind::kTuple:
-        expect('[');
-        parts(type, out, false);
-        expect(']');
-        return;
-      case Kind::kStruct: {
-        append_u8(out, codec::kStructLayout);
-        append_varint(out, type.parts.size());
-        const bool is_object = accept('{');
-        if (!is_object) expect('[');
-        parts(type, out, is_object);
-        expect(is_object ? '}' : ']');
-        return;
-      }
-      case Kind::kOptional:
-        blanks();
-        if (rest_.starts_with("null")) {
-          rest_.remove_prefix(4);
-          append_u8(out, 0);
-          return;
-        }
-        append_u8(out, 1);
-        part(type.parts[0].type, out);
-        return;
-      default:
-        if (!is_plain(type.kind)) fail();
-        scalar(type, word(), out);
-    }
-  }
-  // The fields of an object come in the order of the type.
-  void parts(const StoredType& type, Bytes& out, bool is_object) {
-    for (std::size_t i = 0; i < type.parts.size(); ++i) {
-      if (i > 0) expect(',');
-      if (is_object) {
-        if (quoted() != type.parts[i].id) fail();
-        expect(':');
-      }
-      part(type.parts[i].type, out);
-    }
-  }
-
-  std::string_view rest_;
-  const std::string_view text_;
-  const StoredType& whole_;
-};
-
-std::optional<std::uint64_t> hash_of(const StoredType& type, ByteReader& in) {
-  switch (type.kind) {
-    case Kind::kBool: return stable_hash(in.u8() != 0);
-    case Kind::kText: return hash_bytes(in.sized());
-    case Kind::kEventTime: return stable_hash(unzigzag(in.varint()));
-    case Kind::kNumber:
-    case Kind::kEnum:
-      if (type.width == 16) return std::nullopt;
-      // As a 64-bit number of its own sign: what stable_hash makes of narrower ones.
-      return stable_hash(static_cast<std::uint64_t>(read_integer(type, in)));
-    case Kind::kTuple:
-    case Kind::kStruct: {
-      const std::size_t count =
-          type.kind == Kind::kTuple ? type.parts.size() : codec::read_fields(in, type.parts.size());
-      std::uint64_t hash = 0;
-      for (std::size_t i = 0; i < count; ++i) {
-        const auto part = hash_of(type.parts[i].type, in);
-        if (!part) return std::nullopt;
-        hash = key_encoding::combine(hash, *part);
-      }
-      return hash;
-    }
-    default: return std::nullopt;
-  }
-}
 
 }  // namespace
 
@@ -472,15 +309,6 @@ std::string value_json(const StoredType& type, ByteView bytes) {
     throw Error(ErrorCode::kCorrupt, "stored value is longer than its type: " +
                                          std::to_string(in.size()) + " bytes left over");
   return out;
-}
-
-Bytes parse_key(const StoredType& type, std::string_view text) {
-  return KeyParser(text, type).parse();
-}
-
-std::optional<std::uint64_t> stored_key_hash(const StoredType& type, ByteView key) {
-  ByteReader in(key);
-  return hash_of(type, in);
 }
 
 }  // namespace tidemill

@@ -47,7 +47,7 @@ SourceSpec<RawRecord> file_lines(Environment& env, const fs::path& dir) {
   settings.stop =
       features::file_position(features::stop_position(env.config()), topic, "--until-offsets");
   settings.event_time_of = time_of_line;
-  return {"file source", file_source(settings)};
+  return {"file source", file_source(settings), file_source_parts()};
 }
 
 }  // namespace tidemill::nexmark

@@ -194,6 +194,7 @@ SinkSpec bucketed_sink(const FileSinkSettings& settings) {
   spec.make = [settings](OperatorContext& ctx) {
     return std::make_unique<BucketedSink>(ctx, settings);
   };
+  spec.parts = {{std::string(kNextPart)}};
   spec.discard_unpublished = [settings] {
     std::error_code ignored;
     for (const fs::path& part : files_below(settings.dir, is_part)) fs::remove(part, ignored);

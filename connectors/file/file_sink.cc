@@ -194,6 +194,7 @@ SinkSpec file_sink(FileSinkSettings settings) {
   spec.make = [settings](OperatorContext& ctx) {
     return std::make_unique<FileSink>(ctx, settings);
   };
+  spec.parts = {{std::string(kEndsPart)}};
   spec.discard_unpublished = [settings] { discard_unpublished(settings); };
   return spec;
 }

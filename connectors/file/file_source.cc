@@ -371,4 +371,6 @@ ReaderFactory<RawRecord> file_source(FileSourceSettings settings) {
   };
 }
 
+std::vector<std::string> file_source_parts() { return {kEndPart, kStopPart}; }
+
 }  // namespace tidemill

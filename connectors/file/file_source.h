@@ -44,5 +44,7 @@ std::vector<std::int32_t> list_file_partitions(const std::filesystem::path& dir)
 // Throws Error(kConfig) for settings that cannot work, Error(kRefused) when lines it has to go on
 // behind are gone.
 ReaderFactory<RawRecord> file_source(FileSourceSettings settings);
+// For SourceSpec::parts.
+std::vector<std::string> file_source_parts();
 
 }  // namespace tidemill

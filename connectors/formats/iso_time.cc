@@ -1,6 +1,7 @@
 #include "connectors/formats/iso_time.h"
 
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -234,6 +235,16 @@ std::optional<EventTime> parse_iso_time(std::string_view text) {
     return std::nullopt;
   }
   return time;
+}
+
+std::optional<EventTime> parse_given_time(const std::string& text) {
+  if (const auto time = parse_iso_time(text)) return time;
+  if (const auto day = parse_iso_time(text + "T00:00:00Z")) return day;
+  std::int64_t ms = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, ms);
+  if (error != std::errc() || at != end || text.empty()) return std::nullopt;
+  return EventTime{ms};
 }
 
 char* write_iso_time(EventTime time, char* out) {

@@ -22,6 +22,9 @@ namespace tidemill {
 // Nothing if `text` is not such an instant or lies outside the finite event times.
 [[nodiscard]] std::optional<EventTime> parse_iso_time(std::string_view text);
 
+// As a person gives it: such an instant, a bare day (its beginning), or epoch milliseconds.
+[[nodiscard]] std::optional<EventTime> parse_given_time(const std::string& text);
+
 // Enough for every EventTime; the infinities print as the instants their milliseconds are.
 constexpr std::size_t kMaxIsoTimeSize = 32;
 

@@ -205,9 +205,10 @@ class KafkaSink final : public Sink, private Snapshotable {
 }  // namespace
 
 SinkSpec sink(const SinkSettings& settings) {
-  return {.kind = "Kafka sink", .make = [settings](OperatorContext& ctx) {
-            return std::make_unique<KafkaSink>(ctx, settings);
-          }};
+  return {.kind = "Kafka sink",
+          .make = [settings](
+                      OperatorContext& ctx) { return std::make_unique<KafkaSink>(ctx, settings); },
+          .parts = std::vector<std::string>{}};
 }
 
 }  // namespace tidemill::kafka

@@ -230,4 +230,6 @@ ReaderFactory<RawRecord> source(const SourceSettings& settings) {
   };
 }
 
+std::vector<std::string> source_parts() { return {std::string(kStopsPart)}; }
+
 }  // namespace tidemill::kafka

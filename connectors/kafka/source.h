@@ -2,6 +2,9 @@
 // consumer group decides anything (docs/exactly-once.md 3, docs/semantics.md 5).
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "connectors/kafka/settings.h"
 #include "engine/data/raw_record.h"
 #include "engine/operator/source.h"
@@ -11,5 +14,7 @@ namespace tidemill::kafka {
 // Builds the readers of one source. The readers of an attempt share what they find out about the
 // cluster; the first one built asks. Copyable; thread-safe.
 ReaderFactory<RawRecord> source(const SourceSettings& settings);
+// For SourceSpec::parts.
+std::vector<std::string> source_parts();
 
 }  // namespace tidemill::kafka

@@ -24,6 +24,7 @@ SinkSpec print_sink() {
   SinkSpec spec;
   spec.kind = "print sink";
   spec.parallelism = 1;
+  spec.parts = std::vector<std::string>{};
   spec.make = [](OperatorContext&) { return std::make_unique<PrintSink>(); };
   return spec;
 }

@@ -8,6 +8,7 @@
 #include "connectors/redis/client.h"
 #include "connectors/redis/command.h"
 #include "connectors/redis/greeting.h"
+#include "connectors/redis/key_scan.h"
 #include "connectors/redis/reply_error.h"
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
@@ -44,15 +45,6 @@ return 0
 
 // The session ended: what was asked may have been done or not.
 struct Interrupted {};
-
-std::string glob(std::string_view prefix) {
-  std::string pattern;
-  for (const char c : prefix) {
-    if (std::string_view("*?[]\\").find(c) != std::string_view::npos) pattern += '\\';
-    pattern += c;
-  }
-  return pattern + '*';
-}
 
 class KeyMover {
  public:
@@ -141,7 +133,7 @@ class KeyMover {
   // Calls `take` with the keys, which stay or go while this runs; adds up what it returns.
   template <class Take>
   std::uint64_t for_each_page(const std::string& prefix, const Take& take) {
-    const std::string pattern = glob(prefix);
+    const std::string pattern = redis_keys_below(prefix);
     std::uint64_t sum = 0;
     std::string cursor = "0";
     do {

@@ -99,7 +99,8 @@ SinkSpec redis_sink(RedisSinkSettings settings) {
           .make = [settings = std::move(settings),
                    epoch](OperatorContext& ctx) -> std::unique_ptr<Sink> {
             return std::make_unique<RedisSink>(ctx, settings, epoch);
-          }};
+          },
+          .parts = std::vector<std::string>{}};
 }
 
 }  // namespace tidemill

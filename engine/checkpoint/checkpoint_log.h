@@ -28,13 +28,14 @@ struct CheckpointRun {
   std::uint64_t seq = 0;
   std::int64_t triggered_ms = 0;  // epoch
   std::int64_t duration_us = 0;   // trigger to the end
-  // Its parts: until every task had its barrier; had given what it had frozen; until that was
-  // durable; until it counted.
+  // Its parts: until the barrier had come to every task; until every task had given what it had
+  // frozen; until that was durable; until it counted.
   std::int64_t align_us = 0;
   std::int64_t drain_us = 0;
   std::int64_t store_us = 0;
   std::int64_t commit_us = 0;
-  std::uint64_t bytes = 0;  // of the state's files
+  std::int64_t stall_us = 0;  // the longest for which the barrier held a task up
+  std::uint64_t bytes = 0;    // of the state's files
   // The task that was the last to give its part, named after its first operator.
   std::string slowest;
   int slowest_subtask = 0;

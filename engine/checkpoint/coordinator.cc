@@ -6,6 +6,7 @@
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/base/log.h"
+#include "engine/checkpoint/state_changes.h"
 
 namespace tidemill {
 namespace {
@@ -17,16 +18,9 @@ std::int64_t us(std::chrono::nanoseconds from, std::chrono::nanoseconds to) {
 }  // namespace
 
 void publish_prepared(const Graph& graph, const std::vector<Manifest::Prepared>& prepared) {
+  require_sinks(graph, prepared);
   for (const Manifest::Prepared& p : prepared) {
-    const Node* node = graph.find(p.operator_name);
-    if (node == nullptr || !node->publish) {
-      throw Error(
-          ErrorCode::kRefused,
-          "the checkpoint holds output of a sink that this program does not have: " +
-              p.operator_name +
-              "; start the program version that wrote it once more, so that it is published");
-    }
-    node->publish(p.bytes);
+    graph.find(p.operator_name)->publish(p.bytes);
     TM_CRASH_POINT("in_outbox_apply");
   }
 }
@@ -61,6 +55,7 @@ void Coordinator::acknowledge(TaskSnapshot snapshot) {
     parts_.push_back({head.operator_name, head.subtask, us(triggered_at_, snapshot.aligned_at),
                       us(triggered_at_, now)});
   }
+  stall_ = std::max(stall_, snapshot.stall);
   acknowledged_.push_back(std::move(snapshot));
 }
 
@@ -89,6 +84,7 @@ void Coordinator::trigger() {
   {
     const std::lock_guard lock(mutex_);
     parts_.clear();
+    stall_ = {};
   }
   job_->request_checkpoint(*in_flight_);
 }
@@ -249,6 +245,7 @@ void Coordinator::note(const std::string& id, CheckpointRun::Result result,
   {
     const std::lock_guard lock(mutex_);
     run.parts = parts_;
+    run.stall_us = us({}, stall_);
   }
   for (const CheckpointRun::Part& part : run.parts)
     run.align_us = std::max(run.align_us, part.aligned_us);

@@ -126,6 +126,7 @@ class Coordinator {
   std::mutex mutex_;
   std::vector<TaskSnapshot> acknowledged_;
   std::vector<CheckpointRun::Part> parts_;  // of the checkpoint in flight, in their order
+  std::chrono::nanoseconds stall_{};        // the longest of its tasks
 };
 
 }  // namespace tidemill

@@ -112,6 +112,25 @@ bool rename_state(const std::string& from, const std::string& to, Manifest& mani
 
 }  // namespace
 
+void require_backend(const Manifest& manifest, const std::string& backend) {
+  if (manifest.backend == backend) return;
+  throw Error(ErrorCode::kConfig, "checkpoint " + manifest.checkpoint +
+                                      " was written with state.backend " + manifest.backend +
+                                      ", this run has " + backend +
+                                      "; keep the backend, or begin under another name (--as)");
+}
+
+void require_sinks(const Graph& graph, const std::vector<Manifest::Prepared>& prepared) {
+  for (const Manifest::Prepared& p : prepared) {
+    const Node* node = graph.find(p.operator_name);
+    if (node != nullptr && node->publish) continue;
+    throw Error(ErrorCode::kRefused,
+                "the checkpoint holds output of a sink that this program does not have: " +
+                    p.operator_name +
+                    "; start the program version that wrote it once more, so that it is published");
+  }
+}
+
 std::vector<std::string> rename_states(const StateChanges& changes, Manifest& manifest,
                                        SnapshotStore& store) {
   std::vector<std::string> done;
@@ -132,10 +151,9 @@ std::vector<std::string> rename_states(const StateChanges& changes, Manifest& ma
   return done;
 }
 
-std::vector<std::string> drop_states(
-    const StateChanges& changes, const Manifest& manifest,
-    const std::set<std::pair<std::string, std::string>>& unused_parts, const Graph& graph,
-    SnapshotStore& store) {
+std::set<StateName> unused_state(const Manifest& manifest,
+                                 const std::set<std::pair<std::string, std::string>>& unused_parts,
+                                 const Graph& graph, const SnapshotStore& store) {
   std::set<StateName> unused;
   for (const StateName& name : parts_of(manifest)) {
     if (graph.find(name.op) == nullptr || unused_parts.contains({name.op, name.state}))
@@ -143,6 +161,15 @@ std::vector<std::string> drop_states(
   }
   const auto stored = store.unused_states();
   unused.insert(stored.begin(), stored.end());
+  return unused;
+}
+
+std::vector<std::string> drop_states(
+    const StateChanges& changes, const Manifest& manifest,
+    const std::set<std::pair<std::string, std::string>>& unused_parts, const Graph& graph,
+    SnapshotStore& store) {
+  std::set<StateName> unused = unused_state(manifest, unused_parts, graph, store);
+  const auto stored = store.unused_states();
 
   std::vector<std::string> done;
   for (const std::string& chosen : changes.dropped) {

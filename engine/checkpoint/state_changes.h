@@ -21,16 +21,28 @@ struct StateChanges {
   std::vector<std::string> dropped;
 };
 
-// Both return what to write into the audit trail; a name that means nothing here is warned of.
+// Throws Error(kConfig) if the checkpoint was written with another backend of state.
+void require_backend(const Manifest& manifest, const std::string& backend);
+
+// Throws Error(kRefused) if the checkpoint prepared output of a sink that the job does not have.
+void require_sinks(const Graph& graph, const std::vector<Manifest::Prepared>& prepared);
+
+// Both of the following return what to write into the audit trail; a name that means nothing here
+// is warned of.
 
 // Before any operator is built, and before anything prepared is published. Throws Error(kConfig) if
 // both names are in the checkpoint, or one is no name of a state.
 std::vector<std::string> rename_states(const StateChanges& changes, Manifest& manifest,
                                        SnapshotStore& store);
 
-// After all operators are built, before the first record. `unused_parts`: (operator, part) of the
-// manifest that no operator has asked for. Throws Error(kRefused) naming all state that the
-// checkpoint has, the job has not, and nobody has dropped.
+// What the checkpoint has and no operator of the job has asked for. After all operators are built.
+// `unused_parts`: (operator, part) of the manifest that no operator has asked for.
+std::set<StateName> unused_state(const Manifest& manifest,
+                                 const std::set<std::pair<std::string, std::string>>& unused_parts,
+                                 const Graph& graph, const SnapshotStore& store);
+
+// After all operators are built, before the first record. Throws Error(kRefused) naming all state
+// that the checkpoint has, the job has not, and nobody has dropped.
 std::vector<std::string> drop_states(
     const StateChanges& changes, const Manifest& manifest,
     const std::set<std::pair<std::string, std::string>>& unused_parts, const Graph& graph,

@@ -84,7 +84,8 @@ Supervisor::Outcome Supervisor::run_attempts() {
         const std::lock_guard lock(mutex_);
         progress_.last_failure = e.what();
         if (failures_.size() == kFailuresKept) failures_.pop_front();
-        failures_.push_back({clock_.processing_time().ms, progress_.attempt, e.code(), e.what()});
+        failures_.push_back(
+            {clock_.processing_time().ms, progress_.attempt, e.code(), e.what(), place_of(e)});
         enter(JobProgress::State::kFailed);
       }
       if (!is_restartable(e.code())) throw;
@@ -288,12 +289,7 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage,
   }
   attempt.store = deployment_.make_store(attempt.resources);
   if (point.manifest) {
-    if (point.manifest->backend != settings_.backend) {
-      throw Error(ErrorCode::kConfig,
-                  "checkpoint " + point.manifest->checkpoint + " was written with state.backend " +
-                      point.manifest->backend + ", this run has " + settings_.backend +
-                      "; keep the backend, or begin under another name (--as)");
-    }
+    require_backend(*point.manifest, settings_.backend);
     watch.restores(point.manifest->checkpoint);
     restore_state(*attempt.store, is_state_foreign_ ? *foreign_ : storage, *point.manifest);
     for (const std::string& done : rename_states(state_changes_, *point.manifest, *attempt.store))
@@ -331,6 +327,7 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   attempt.resources.lend(attempt.control);
   attempt.resources.lend(*attempt.sources);
   attempt.resources.lend(hold_);
+  attempt.resources.lend(bad_samples_);
   attempt.point = prepare(attempt, storage, watch);
   if (!taken_over_.empty()) {
     watch.succeeded();
@@ -383,8 +380,7 @@ Supervisor::Outcome Supervisor::drive(Attempt& attempt) {
     attempt.control.drained = true;
     log(LogLevel::kInfo, "drain: the input ends here; everything fires and is committed");
   };
-  // A drain that a former attempt or process has begun is completed, and no record read before: its
-  // positions say that the input has ended.
+  // A drain that was begun before is completed and no record read: its positions have ended.
   bool draining = attempt.point.manifest && attempt.point.manifest->is_drained;
   if (draining) drain();
   // The start positions (or the choice of another checkpoint) are committed before the first record

@@ -17,6 +17,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/metrics.h"
+#include "engine/base/operator_error.h"
 #include "engine/checkpoint/checkpoint_log.h"
 #include "engine/checkpoint/commit_protocol.h"
 #include "engine/checkpoint/restore_point.h"
@@ -25,6 +26,7 @@
 #include "engine/checkpoint/storage.h"
 #include "engine/checkpoint/take_over.h"
 #include "engine/graph/graph.h"
+#include "engine/runtime/bad_samples.h"
 #include "engine/runtime/source_hold.h"
 #include "engine/time/source_registry.h"
 
@@ -84,6 +86,7 @@ struct JobFailure {
   std::uint64_t attempt = 0;
   ErrorCode code = ErrorCode::kInternal;
   std::string message;
+  std::optional<ErrorPlace> place;  // none: no operator's
 };
 
 // How a job that runs is stopped; a later one in this list overrides an earlier one.
@@ -135,6 +138,7 @@ class Supervisor {
   }
   [[nodiscard]] const CheckpointLog& checkpoint_log() const { return checkpoint_log_; }
   [[nodiscard]] const RestoreLog& restore_log() const { return restore_log_; }
+  [[nodiscard]] const BadSamples& bad_samples() const { return bad_samples_; }
   // Event time per source of the current attempt.
   [[nodiscard]] std::map<std::string, std::shared_ptr<SourceWatermarks>> event_time() const;
 
@@ -183,6 +187,7 @@ class Supervisor {
   bool committed_in_attempt_ = false;
   CheckpointLog checkpoint_log_;
   RestoreLog restore_log_;
+  BadSamples bad_samples_;
 
   mutable std::mutex mutex_;
   std::condition_variable something_happened_;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <typeindex>
 #include <vector>
@@ -78,6 +79,11 @@ struct Node {
   bool takes_changes_as_events = false;
   // A sink that can only add rows: a plan that brings it others is refused.
   bool is_append_only = false;
+  bool is_sink = false;
+  // Of sources and sinks: the parts of a checkpoint that they ask for, which must be known without
+  // building them. Nothing: not said, and every part that a checkpoint has of it counts as asked
+  // for.
+  std::optional<std::vector<std::string>> parts;
   // Exactly one of these is set.
   MakeOperator make_operator;
   std::function<std::unique_ptr<SourceDriver>(OperatorContext&)> make_source;

@@ -45,6 +45,10 @@ class Resources {
   std::unordered_map<std::type_index, void*> by_type_;
 };
 
+// Lent when operators are built only to learn what state they have: who would reach outside the
+// process when it is built does not. Sources and sinks are not built at all then (Node::parts).
+struct Rehearsal {};
+
 // The parts that former subtasks of this operator left in the checkpoint; after a change of
 // parallelism there may be more or fewer of them than subtasks now, and everyone sees all.
 struct RestoredOperator {
@@ -143,8 +147,8 @@ class OperatorContext {
   // The same with what is known of them.
   [[nodiscard]] std::vector<const StatePart*> restored_parts(std::string_view part) const {
     std::vector<const StatePart*> found;
-    if (restored_ == nullptr) return found;
     asked_.emplace(part);
+    if (restored_ == nullptr) return found;
     for (const auto& subtask : restored_->subtasks) {
       for (const StatePart& p : subtask.parts) {
         if (p.name == part) found.push_back(&p);

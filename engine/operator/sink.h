@@ -135,6 +135,8 @@ struct SinkSpec {
   // Rows can only be added, not replaced or deleted by their key: streams that revise themselves
   // are refused when the job is planned.
   bool is_append_only = false;
+  // As Node::parts.
+  std::optional<std::vector<std::string>> parts = {};
   // After the commit of the checkpoint that prepared `prepared`, and again after a restore:
   // idempotent. Coordinator's thread.
   std::function<void(ByteView prepared)> publish = {};

@@ -7,6 +7,40 @@
 
 namespace tidemill {
 
+std::unique_ptr<OperatorContext> make_context(const Plan& plan, const Node& node, int subtask,
+                                              int parallelism, const RestoredOperators* restored,
+                                              Resources& resources, MetricRegistry& metrics,
+                                              const Clock& clock) {
+  const RestoredOperator* mine = nullptr;
+  if (restored != nullptr) {
+    const auto it = restored->find(node.name);
+    if (it != restored->end()) mine = &it->second;
+  }
+  OperatorContext::Place place{node.name, subtask, parallelism,
+                               key_groups_of(subtask, parallelism, plan.key_groups),
+                               node.make_source != nullptr};
+  return std::make_unique<OperatorContext>(std::move(place), resources, metrics, clock, mine);
+}
+
+void note_unused_parts(const Node& node, const OperatorContext& context, UnusedParts& unused) {
+  if (context.subtask() == 0 && context.is_restored()) {
+    for (const auto& subtask : context.restored_operator()->subtasks) {
+      for (const StatePart& part : subtask.parts) unused.emplace(node.name, part.name);
+    }
+  }
+  for (const std::string& part : context.asked_parts()) {
+    const bool is_declared =
+        !node.parts || part.starts_with('#') ||
+        std::find(node.parts->begin(), node.parts->end(), part) != node.parts->end();
+    if (!is_declared)
+      throw Error(ErrorCode::kInternal,
+                  "a source or sink asks for a part that its spec does not "
+                  "name: " +
+                      node.name + "/" + part);
+    unused.erase({node.name, part});
+  }
+}
+
 Job::Job(const Plan& plan, const RestoredOperators* restored, Resources& resources,
          MetricRegistry& metrics, const Clock& clock, Task::Acknowledge acknowledge,
          Settings settings)
@@ -47,22 +81,6 @@ void Job::make_channels(const Plan& plan, std::size_t max_batches) {
   }
 }
 
-std::unique_ptr<OperatorContext> Job::make_context(const Plan& plan, const Node& node, int subtask,
-                                                   int parallelism,
-                                                   const RestoredOperators* restored,
-                                                   Resources& resources, MetricRegistry& metrics,
-                                                   const Clock& clock) {
-  const RestoredOperator* mine = nullptr;
-  if (restored != nullptr) {
-    const auto it = restored->find(node.name);
-    if (it != restored->end()) mine = &it->second;
-  }
-  OperatorContext::Place place{node.name, subtask, parallelism,
-                               key_groups_of(subtask, parallelism, plan.key_groups),
-                               node.make_source != nullptr};
-  return std::make_unique<OperatorContext>(std::move(place), resources, metrics, clock, mine);
-}
-
 void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
                      const RestoredOperators* restored, Resources& resources,
                      MetricRegistry& metrics, const Clock& clock) {
@@ -87,7 +105,7 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
     OperatorContext& context =
         node.make_source ? task->source()->context() : stages.at(id)->context();
     connect_outputs(plan, node, subtask, context, *task, stages);
-    note_unused_parts(node, context);
+    note_unused_parts(node, context, unused_parts_);
   }
   if (!task->is_source()) {
     std::vector<InputGate::Input> inputs;
@@ -113,16 +131,6 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
                                                stages.at(c.nodes.front())->input_watermark()));
   }
   tasks_.push_back(std::move(task));
-}
-
-// A part is used if one subtask asks for it: what it says may hold for all of them.
-void Job::note_unused_parts(const Node& node, const OperatorContext& context) {
-  if (context.subtask() == 0 && context.is_restored()) {
-    for (const auto& subtask : context.restored_operator()->subtasks) {
-      for (const StatePart& part : subtask.parts) unused_parts_.emplace(node.name, part.name);
-    }
-  }
-  for (const std::string& part : context.asked_parts()) unused_parts_.erase({node.name, part});
 }
 
 void Job::connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context,

@@ -25,6 +25,17 @@ namespace tidemill {
 // What the operators of a job find when they start; empty at a first start.
 using RestoredOperators = std::map<std::string, RestoredOperator>;
 
+// What an operator is built with. Everything passed by reference outlives it.
+std::unique_ptr<OperatorContext> make_context(const Plan& plan, const Node& node, int subtask,
+                                              int parallelism, const RestoredOperators* restored,
+                                              Resources& resources, MetricRegistry& metrics,
+                                              const Clock& clock);
+// (operator, part) of what was restored and no operator has asked for.
+using UnusedParts = std::set<std::pair<std::string, std::string>>;
+// Call for each subtask once it is built, the first one first. A part is used if one subtask asks
+// for it: what it says may hold for all of them.
+void note_unused_parts(const Node& node, const OperatorContext& context, UnusedParts& unused);
+
 // Owns tasks and channels. Built and destroyed by one thread; `request_checkpoint` and the queries
 // may come from any.
 class Job {
@@ -57,10 +68,7 @@ class Job {
   [[nodiscard]] bool has_ended() const;
   // The smallest watermark that the ends of the graph have reached.
   [[nodiscard]] std::size_t num_tasks() const { return tasks_.size(); }
-  // (operator, part) of what was restored and no operator has asked for.
-  [[nodiscard]] const std::set<std::pair<std::string, std::string>>& unused_parts() const {
-    return unused_parts_;
-  }
+  [[nodiscard]] const UnusedParts& unused_parts() const { return unused_parts_; }
 
  private:
   struct Link {
@@ -75,11 +83,6 @@ class Job {
   void build_task(const Plan& plan, std::size_t chain, int subtask,
                   const RestoredOperators* restored, Resources& resources, MetricRegistry& metrics,
                   const Clock& clock);
-  std::unique_ptr<OperatorContext> make_context(const Plan& plan, const Node& node, int subtask,
-                                                int parallelism, const RestoredOperators* restored,
-                                                Resources& resources, MetricRegistry& metrics,
-                                                const Clock& clock);
-  void note_unused_parts(const Node& node, const OperatorContext& context);
   void connect_outputs(const Plan& plan, const Node& node, int subtask, OperatorContext& context,
                        Task& task, const std::map<NodeId, Stage*>& stages);
 
@@ -89,7 +92,7 @@ class Job {
   std::vector<std::size_t> first_task_;  // by chain
   std::vector<std::size_t> subtask_of_task_;
   std::vector<std::unique_ptr<Task>> tasks_;
-  std::set<std::pair<std::string, std::string>> unused_parts_;
+  UnusedParts unused_parts_;
   Task::Acknowledge acknowledge_;
 };
 

@@ -14,10 +14,12 @@
 
 #include "engine/base/fault.h"
 #include "engine/base/hash.h"
+#include "engine/base/operator_error.h"
 #include "engine/data/raw_record.h"
 #include "engine/graph/graph.h"
 #include "engine/operator/back_pressure.h"
 #include "engine/operator/source.h"
+#include "engine/runtime/rejected.h"
 #include "engine/runtime/source_hold.h"
 #include "engine/runtime/source_meter.h"
 #include "engine/runtime/source_settings.h"
@@ -46,6 +48,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
         control_(ctx.resources().get<SourceControl>()),
         pressure_(ctx.resources().find<BackPressure>()),
         name_(ctx.name()),
+        subtask_(ctx.subtask()),
         out_(ctx.output<T>(0)),
         late_(ctx.output<RejectedRecord>(1)),
         bad_(ctx.output<RejectedRecord>(2)),
@@ -144,6 +147,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       }
       split.id = watermarks_->add_split(status.name, watermark);
       split.base = watermark.value_or(EventTime::min());
+      meter_.add_split(status.name);
       splits_.push_back(std::move(split));
     }
   }
@@ -343,7 +347,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
     const EventTime merged = watermarks_->merged();
     if (merged > sent_) {
       sent_ = merged;
-      if (merged.is_finite()) meter_.watermark.set(static_cast<double>(merged.ms));
+      if (merged.is_finite()) meter_.watermark.set(static_cast<double>(merged.ms) / 1000);
       send(Signal::watermark(merged));
       worked = true;
     }
@@ -367,7 +371,14 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   }
 
   void reject_bad(const Raw& raw, const Origin& origin, const Rejection& why) {
-    meter_.bad(why.reason, settings_.bad_data == BadDataPolicy::kDeadLetter);
+    const SplitStatus& status = reader_->splits()[origin.split];
+    meter_.bad(why.reason, status.name, settings_.bad_data == BadDataPolicy::kDeadLetter);
+    if constexpr (std::is_same_v<Raw, RawRecord>) {
+      meter_.bad_sample(why.reason, [&] {
+        return BadRecord{std::string(why.reason), origin_text(status, origin),
+                         std::string(raw.value.substr(0, BadSamples::kMostText))};
+      });
+    }
     if (settings_.bad_data == BadDataPolicy::kFail)
       stop_at("bad record (policy fail)", origin, why,
               "mend it, or set bad_data.policy to skip or dead_letter");
@@ -377,27 +388,29 @@ class SourceStage final : public SourceDriver, private Snapshotable {
               "raise bad_data.errors_per_minute or bad_data.error_percent");
     if (settings_.bad_data == BadDataPolicy::kSkip) return;
     if constexpr (std::is_same_v<Raw, RawRecord>) {
-      bad_.emit(rejected(raw, origin, origin.timestamp, "decode", why), origin.timestamp);
+      bad_.emit(rejected(raw, status, origin, origin.timestamp, "decode", why), origin.timestamp);
     }
   }
 
   [[noreturn]] void stop_at(const char* what, const Origin& origin, const Rejection& why,
                             const char* next) const {
-    const SplitStatus& status = reader_->splits()[origin.split];
-    throw Error(ErrorCode::kBadData, std::string(what) + ": " + std::string(why.reason) + " (" +
-                                         why.detail + ") at " + status.source + "/" +
-                                         std::to_string(status.partition) + " offset " +
-                                         std::to_string(origin.offset) + "; " + next);
+    const std::string place = origin_text(reader_->splits()[origin.split], origin);
+    throw OperatorError(ErrorCode::kBadData,
+                        std::string(what) + ": " + std::string(why.reason) + " (" + why.detail +
+                            ") at " + place + "; " + next,
+                        {name_, subtask_, place});
   }
 
   void note_late(const Split& split, const Raw& raw, const Origin& origin, EventTime time) {
-    meter_.late.add();
+    const EventTime watermark = std::max(split.base, split.generator.watermark());
+    std::optional<Duration> disorder;
+    if constexpr (requires { split.generator.disorder; }) disorder = split.generator.disorder;
+    meter_.late(origin.split, reader_->splits()[origin.split].name,
+                watermark - *settings_.lateness - time, disorder);
     meter_.late_sample.offer(clock_.monotonic(), [&] {
-      LateRecord record{time, std::max(split.base, split.generator.watermark()), {}, {}};
+      LateRecord record{time, watermark, {}, {}};
       if constexpr (std::is_same_v<Raw, RawRecord>) record.key = raw.key;
-      const SplitStatus& status = reader_->splits()[origin.split];
-      record.origin = status.source + "/" + std::to_string(origin.partition) + " offset " +
-                      std::to_string(origin.offset);
+      record.origin = origin_text(reader_->splits()[origin.split], origin);
       return record;
     });
   }
@@ -410,8 +423,8 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       why.detail = std::to_string((watermark - time).count()) +
                    " ms behind the watermark, lateness " +
                    std::to_string(settings_.lateness->count()) + " ms";
-      late_.emit(rejected(raw, origin, origin.timestamp.is_finite() ? origin.timestamp : time,
-                          "source", why),
+      late_.emit(rejected(raw, reader_->splits()[origin.split], origin,
+                          origin.timestamp.is_finite() ? origin.timestamp : time, "source", why),
                  time);
     } else {
       RejectedRecord record;
@@ -422,24 +435,6 @@ class SourceStage final : public SourceDriver, private Snapshotable {
       record.reason = "late";
       late_.emit(std::move(record), time);
     }
-  }
-
-  RejectedRecord rejected(const RawRecord& raw, const Origin& origin, EventTime timestamp,
-                          const char* stage, const Rejection& why) {
-    const SplitStatus& status = reader_->splits()[origin.split];
-    RejectedRecord record;
-    record.value = raw.value;
-    record.key = raw.key;
-    record.has_key = raw.has_key;
-    record.has_value = raw.has_value;
-    record.source = status.source;
-    record.partition = origin.partition;
-    record.offset = origin.offset;
-    record.timestamp = timestamp;
-    record.stage = stage;
-    record.reason = why.reason;
-    record.detail = why.detail;
-    return record;
   }
 
   void freeze(CheckpointId) override {
@@ -477,6 +472,7 @@ class SourceStage final : public SourceDriver, private Snapshotable {
   const SourceControl& control_;
   const BackPressure* const pressure_;  // null: nothing holds it back
   const std::string name_;
+  const int subtask_;
   double record_bytes_ = 1024;  // of a record, about
   Emitter<T>& out_;
   Emitter<RejectedRecord>& late_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/bytes.h"
+#include "engine/base/operator_error.h"
 
 namespace tidemill {
 namespace {
@@ -192,15 +193,18 @@ bool Stage::drain(std::size_t max_entries) {
   return true;
 }
 
+// The innermost of the operators that are on the stack.
 void Stage::rethrow_named() {
+  const ErrorPlace here{name(), context_->subtask(), ""};
+  const std::string who = "operator " + name() + "/" + std::to_string(context_->subtask());
   try {
     throw;
+  } catch (const OperatorError&) {
+    throw;
   } catch (const Error& e) {
-    throw Error(e.code(),
-                "operator " + name() + "/" + std::to_string(context_->subtask()) + ": " + e.what());
+    throw OperatorError(e.code(), who + ": " + e.what(), here);
   } catch (const std::exception& e) {
-    throw Error(ErrorCode::kUser, "operator " + name() + "/" + std::to_string(context_->subtask()) +
-                                      " threw: " + e.what());
+    throw OperatorError(ErrorCode::kUser, who + " threw: " + e.what(), here);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
+#include "engine/base/operator_error.h"
 
 namespace tidemill {
 namespace {
@@ -111,7 +112,7 @@ Task::Step Task::step(std::size_t turn) {
 }
 
 bool Task::step_input(std::size_t turn) {
-  if (source_) return source_->driver().step();
+  if (source_) return step_source();
   auto next = gate_->next(turn);
   if (!next) return false;
   Stage& head = *stages_.front();
@@ -127,13 +128,30 @@ bool Task::step_input(std::size_t turn) {
     TM_CHECK(!draining_);
     const auto begin = clock_.monotonic();
     head.on_signal(signal);
-    meter_.stalled(clock_.monotonic() - begin);
+    note_barrier(begin);
     TM_CRASH_POINT("at_barrier");
     draining_ = signal.checkpoint;
-    aligned_at_ = begin;
     drained_stages_ = 0;
   }
   return true;
+}
+
+// What the reader throws does not know whose it is.
+bool Task::step_source() {
+  try {
+    return source_->driver().step();
+  } catch (const OperatorError&) {
+    throw;
+  } catch (const Error& e) {
+    throw OperatorError(e.code(), e.what(),
+                        {source_->context().name(), source_->context().subtask(), ""});
+  }
+}
+
+void Task::note_barrier(std::chrono::nanoseconds begin) {
+  aligned_at_ = begin;
+  stall_ = clock_.monotonic() - begin;
+  meter_.stalled(stall_);
 }
 
 void Task::tick() {
@@ -154,10 +172,9 @@ bool Task::begin_checkpoint() {
     if (port) port->signal(Signal::barrier(id));
   }
   flush_exchanges();
-  meter_.stalled(clock_.monotonic() - begin);
+  note_barrier(begin);
   TM_CRASH_POINT("at_barrier");
   draining_ = id;
-  aligned_at_ = begin;
   drained_stages_ = 0;
   return true;
 }
@@ -191,12 +208,13 @@ bool Task::drain_piece() {
 void Task::acknowledge() {
   TaskSnapshot snapshot;
   snapshot.checkpoint = *draining_;
-  snapshot.aligned_at = aligned_at_;
   if (source_)
     snapshot.entries.push_back(
         {source_->context().name(), source_->context().subtask(), source_->take_snapshot()});
   for (const auto& stage : stages_)
     snapshot.entries.push_back({stage->name(), stage->context().subtask(), stage->take_snapshot()});
+  snapshot.aligned_at = aligned_at_;
+  snapshot.stall = stall_;
   draining_.reset();
   acknowledge_(std::move(snapshot));
 }

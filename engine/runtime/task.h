@@ -29,8 +29,9 @@ struct TaskSnapshot {
     StageSnapshot snapshot;
   };
   CheckpointId checkpoint = 0;
-  std::chrono::nanoseconds aligned_at{};  // monotonic: its barrier had come on every input
   std::vector<Entry> entries;
+  std::chrono::nanoseconds aligned_at{};  // monotonic: the barrier had come on every input
+  std::chrono::nanoseconds stall{};       // for how long it then held the task up
 };
 
 // A source at the head of a chain.
@@ -108,6 +109,8 @@ class Task {
   void acknowledge();
   void flush_exchanges();
   bool step_input(std::size_t turn);
+  bool step_source();
+  void note_barrier(std::chrono::nanoseconds begin);
 
   const std::string name_;
   TaskMeter meter_;
@@ -122,8 +125,9 @@ class Task {
   std::atomic<CheckpointId> requested_{0};  // id + 1
   CheckpointId begun_ = 0;                  // id + 1
   std::optional<CheckpointId> draining_;
-  std::chrono::nanoseconds aligned_at_{};  // of that checkpoint
   std::size_t drained_stages_ = 0;
+  std::chrono::nanoseconds aligned_at_{};
+  std::chrono::nanoseconds stall_{};
   std::size_t steps_since_flush_ = 0;
 
   std::atomic<bool> has_queries_{false};

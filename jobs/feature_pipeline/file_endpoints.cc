@@ -50,7 +50,7 @@ SourceSpec<RawRecord> file_events(Environment& env) {
     throw Error(ErrorCode::kConfig, "the file log has no partitions: " + settings.dir.string() +
                                         "; it needs partition-0, partition-1, …");
   }
-  return {"file source", file_source(settings)};
+  return {"file source", file_source(settings), file_source_parts()};
 }
 
 SinkSpec file_sink_at(Environment& env, const fs::path& dir, const std::string& bucket) {

@@ -3,11 +3,13 @@
 #include <map>
 #include <vector>
 
+#include "connectors/formats/json_writer.h"
 #include "connectors/kafka/commit_protocol.h"
 #include "connectors/kafka/settings.h"
 #include "connectors/kafka/sink.h"
 #include "connectors/kafka/source.h"
 #include "connectors/kafka/start_checks.h"
+#include "connectors/kafka/transaction_admin.h"
 #include "engine/base/error.h"
 #include "jobs/feature_pipeline/positions.h"
 
@@ -71,6 +73,31 @@ Finding as_finding(const kafka::StartFinding& found) {
           ErrorCode::kConfig};
 }
 
+const char* name_of(kafka::HeldPartition::Role role) {
+  switch (role) {
+    case kafka::HeldPartition::Role::kInput: return "input";
+    case kafka::HeldPartition::Role::kCommitRecord: return "commit_record";
+    case kafka::HeldPartition::Role::kOutput: break;
+  }
+  return "output";
+}
+
+std::string to_json(const std::string& job, const kafka::TransactionView& view) {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("job", job).field("transactional_id", view.transactional_id);
+  json.field("transaction_timeout_ms", std::int64_t{view.timeout.count()});
+  json.key("held").begin_array();
+  for (const kafka::HeldPartition& held : view.held) {
+    json.begin_object().field("partition", kafka::to_string(held.partition));
+    json.field("role", name_of(held.role)).field("last_stable_offset", held.last_stable);
+    json.field("high_watermark", held.high_watermark);
+    json.field("offsets", held.high_watermark - held.last_stable).end_object();
+  }
+  json.end_array().end_object();
+  return out;
+}
+
 }  // namespace
 
 std::vector<ConfigKey> kafka_keys() {
@@ -126,7 +153,7 @@ kafka::ClientSettings sink_client_of(const Config& config) {
 }
 
 SourceSpec<RawRecord> kafka_events(const Environment& env) {
-  return {"kafka source", kafka::source(source_settings(env))};
+  return {"kafka source", kafka::source(source_settings(env)), kafka::source_parts()};
 }
 
 SinkSpec kafka_sink(Environment& env, const std::string& topic) {
@@ -162,6 +189,15 @@ void commit_with_kafka(Environment& env, const std::optional<std::string>& sourc
   }
   std::map<std::string, kafka::SourceSettings> sources;
   if (source) sources.emplace(*source, source_settings(env));
+  std::vector<std::string> outputs;
+  for (const kafka::SinkSettings& sink : sinks) outputs.push_back(sink.topic);
+  env.administer_with({[settings, outputs, sources] {
+                         return to_json(settings.job,
+                                        kafka::view_transactions(settings, outputs, sources));
+                       },
+                       [settings, outputs, &metrics = env.metrics()] {
+                         kafka::abort_transaction(settings, outputs, metrics);
+                       }});
   env.check([settings, sinks, sources](std::vector<Finding>& findings) {
     try {
       for (const auto& found : kafka::check_start(settings, sinks, sources)) {

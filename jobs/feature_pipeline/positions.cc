@@ -1,7 +1,5 @@
 #include "jobs/feature_pipeline/positions.h"
 
-#include <charconv>
-#include <cstdint>
 #include <string_view>
 
 #include "connectors/formats/iso_time.h"
@@ -13,13 +11,7 @@ namespace {
 using Kind = kafka::PositionSpec::Kind;
 
 EventTime parse_time(const std::string& flag, const std::string& text) {
-  if (const auto time = parse_iso_time(text)) return *time;
-  // A bare day.
-  if (const auto day = parse_iso_time(text + "T00:00:00Z")) return *day;
-  std::int64_t ms = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, ms);
-  if (error == std::errc() && at == end) return {ms};
+  if (const auto time = parse_given_time(text)) return *time;
   throw Error(ErrorCode::kConfig,
               flag + " is no time such as 2026-01-01T00:00:00Z or epoch milliseconds: " + text);
 }

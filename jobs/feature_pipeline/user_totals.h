@@ -200,6 +200,10 @@ struct Codec<features::UserTotals::One> {
     const double value = Codec<double>::decode(in);
     return {value, features::read_number(in)};
   }
+  static StoredType layout() {
+    return stored::record({{"value", tidemill::stored_type<double>()},
+                           {"action", tidemill::stored_type<std::uint32_t>()}});
+  }
 };
 
 // [sum][varint number of entries], each [varint action, as the distance from the one before][varint
@@ -232,6 +236,13 @@ struct Codec<features::UserTotals::Slice> {
     }
     return slice;
   }
+  static StoredType layout() {
+    const StoredType number = tidemill::stored_type<std::uint32_t>();
+    return stored::record({{"sum", tidemill::stored_type<ExactSum>()},
+                           {"actions", stored::of(StoredType::Kind::kVector,
+                                                  stored::record({{"steps_from_last", number},
+                                                                  {"count", number}}))}});
+  }
 };
 
 // [names of actions][0, or 1 and the latest event: time, partition, offset, action].
@@ -258,6 +269,16 @@ struct Codec<features::UserTotals::Shared> {
     shared.last_action = features::read_number(in);
     shared.check(shared.last_action);
     return shared;
+  }
+  static StoredType layout() {
+    return stored::record(
+        {{"actions", tidemill::stored_type<TextNumbers>()},
+         {"last",
+          stored::of(StoredType::Kind::kOptional,
+                     stored::record({{"time", tidemill::stored_type<EventTime>()},
+                                     {"partition", tidemill::stored_type<std::int32_t>()},
+                                     {"offset", tidemill::stored_type<std::int64_t>()},
+                                     {"action", tidemill::stored_type<std::uint32_t>()}}))}});
   }
 };
 

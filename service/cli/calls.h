@@ -2,7 +2,16 @@
 // Error.
 #pragma once
 
+#include <string>
+
 #include "service/cli/verbs.h"
+
+namespace tidemill::cli {
+
+// Of a file of at most 1 MiB, which --config names. Throws Error(kConfig).
+std::string config_text(const std::string& path);
+
+}  // namespace tidemill::cli
 
 namespace tidemill::cli::calls {
 
@@ -20,6 +29,9 @@ void state_list(const Invocation&);
 void state_get(const Invocation&);
 void state_diff(const Invocation&);
 
+// Of upgrade_view.cc.
+void check_upgrade(const Invocation&);
+
 // Of changes.cc.
 void submit(const Invocation&);
 void start(const Invocation&);
@@ -32,9 +44,12 @@ void remove(const Invocation&);
 void replay(const Invocation&);
 
 // Of promotions.cc.
+void diff(const Invocation&);
 void promote(const Invocation&);
 void promotions(const Invocation&);
 // Of recover.cc.
 void recover(const Invocation&);
+void transactions_status(const Invocation&);
+void transactions_abort(const Invocation&);
 
 }  // namespace tidemill::cli::calls

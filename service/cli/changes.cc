@@ -53,22 +53,10 @@ std::int64_t whole_number(const Invocation& invocation, const std::string& flag)
   return number;
 }
 
-std::string config_text(const Invocation& invocation) {
-  const std::string path = invocation.text("--config");
-  std::ifstream in(path, std::ios::binary);
-  std::string text(kLargestConfig + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  const auto size = static_cast<std::size_t>(in.gcount());
-  if (in.bad() || !in.eof() || size > kLargestConfig)
-    throw Error(ErrorCode::kConfig,
-                "--config is no file of at most 1 MiB that can be read: " + path);
-  text.resize(size);
-  return text;
-}
-
 // The settings and the program that were given with a verb that may change them.
 void add_version(const Invocation& invocation, const Connection& connection, Body& body) {
-  const std::string config = invocation.has("--config") ? config_text(invocation) : "";
+  const std::string config =
+      invocation.has("--config") ? config_text(invocation.text("--config")) : "";
   if (invocation.has("--binary"))
     body.field("binary", connection.upload(invocation.text("--binary")));
   if (invocation.has("--config")) body.field("config", config);
@@ -132,11 +120,23 @@ void ask(const Invocation& invocation, const std::string& verb, const std::strin
 
 }  // namespace
 
+std::string config_text(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(kLargestConfig + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  const auto size = static_cast<std::size_t>(in.gcount());
+  if (in.bad() || !in.eof() || size > kLargestConfig)
+    throw Error(ErrorCode::kConfig,
+                "--config is no file of at most 1 MiB that can be read: " + path);
+  text.resize(size);
+  return text;
+}
+
 namespace calls {
 
 void submit(const Invocation& invocation) {
   const Connection connection(invocation);
-  const std::string config = config_text(invocation);
+  const std::string config = config_text(invocation.text("--config"));
   const std::string name = invocation.text("--name");
   const std::string sha256 = connection.upload(invocation.text("BINARY"));
   Body body;

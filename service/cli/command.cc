@@ -84,6 +84,7 @@ bool parse(const Verb& verb, const Words& words, Invocation& invocation) {
     }
     option = app.add_option(name, values[name], line)
                  ->expected(1)
+                 ->allow_extra_args(false)  // else the first of two places takes both words
                  ->type_name(std::string(argument.value))
                  ->multi_option_policy(argument.need == Argument::Need::kRepeatable
                                            ? CLI::MultiOptionPolicy::TakeAll

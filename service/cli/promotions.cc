@@ -22,7 +22,7 @@ std::string phase_text(const std::string& phase) {
 }
 
 std::string line_of(const Answer& promotion) {
-  const std::string trouble = promotion["trouble"].text();
+  const std::string trouble = promotion["error"].text();
   return phase_text(promotion["phase"].text()) + (trouble.empty() ? "" : " (" + trouble + ")");
 }
 
@@ -42,18 +42,62 @@ std::string to_roll_back(const Answer& promotion) {
          ", then tidemill promote " + job + ".before-" + name;
 }
 
+std::string replayed_by(const Invocation& invocation, const Connection& connection) {
+  const std::string job = connection.get(connection.job()).answer["replay_of"].text();
+  if (job.empty())
+    throw Error(ErrorCode::kConfig,
+                invocation.text("JOB") +
+                    " is no replay: give JOB.NAME, which tidemill replay JOB --as NAME starts");
+  return job;
+}
+
+void print_diff(const Invocation& invocation, const Answer& diff) {
+  const auto count = [&](const char* name) { return count_text(diff[name].number()); };
+  invocation.out << printable(diff["output"].text()) << "\n"
+                 << "rows: " << count("equal") << " equal, " << count("different") << " different, "
+                 << count("only_live") << " of the job only, " << count("only_replay")
+                 << " of the replay only; " << count("keys") << " keys\n";
+  if (!diff["first_window"].is_null())
+    invocation.out << "compared from " << printable(diff["first_window"].text()) << " to "
+                   << printable(diff["last_window"].text()) << ", where the replay has rows; "
+                   << count("outside") << " rows of the job are outside\n";
+  if (diff["one_key_in"].number().value_or(1) > 1)
+    invocation.out << "too much for memory: one key in " << count("one_key_in")
+                   << " was compared\n";
+  Table table({"KEY", "WINDOW", "JOB", "REPLAY"});
+  const auto row = [](const Answer& value) {
+    return value.is_null() ? std::string("-") : value.json();
+  };
+  for (const Answer& one : diff["differences"].list())
+    table.add({one["key"].text(), one["window"].is_null() ? "-" : one["window"].text(),
+               row(one["live"]), row(one["replay"])});
+  if (table.empty()) return;
+  invocation.out << "\n";
+  table.print(invocation.out, invocation.width);
+}
+
 }  // namespace
 
 namespace calls {
 
+void diff(const Invocation& invocation) {
+  const Connection connection(invocation);
+  const std::string job = replayed_by(invocation, connection);
+  std::map<std::string, std::string> query = {{"replay", invocation.text("JOB")}};
+  if (invocation.has("--output")) query["output"] = invocation.text("--output");
+  query["show"] = invocation.has("--show") ? invocation.text("--show") : "20";
+  const Reply reply = connection.get("jobs/" + job + "/diff", query);
+  if (invocation.has("--json")) {
+    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
+    return;
+  }
+  print_diff(invocation, reply.answer);
+}
+
 void promote(const Invocation& invocation) {
   const Connection connection(invocation);
   const std::string replay = invocation.text("JOB");
-  const std::string job = connection.get(connection.job()).answer["replay_of"].text();
-  if (job.empty())
-    throw Error(
-        ErrorCode::kConfig,
-        replay + " is no replay: give JOB.NAME, which tidemill replay JOB --as NAME starts");
+  const std::string job = replayed_by(invocation, connection);
   std::string body;
   JsonWriter(body).begin_object().field("replay", replay).end_object();
   const bool is_cancel = invocation.has("--cancel");
@@ -87,7 +131,7 @@ void promote(const Invocation& invocation) {
       return;
     }
     if (phase == "failed")
-      throw CallFailed(replay + " was not promoted: " + now["trouble"].text(),
+      throw CallFailed(replay + " was not promoted: " + now["error"].text(),
                        "the old version runs on; tidemill status " + job + " shows it", 1);
     if (!invocation.pause()) return;
   }
@@ -105,7 +149,7 @@ void promotions(const Invocation& invocation) {
   for (const Answer& one : reply.answer["promotions"].list())
     table.add({instant_text(one["created_ms"].number()), one["replay"].text(), one["phase"].text(),
                one["replaced_version"].text(), or_dash(one["savepoint"].text()),
-               or_dash(one["trouble"].text())});
+               or_dash(one["error"].text())});
   if (table.empty()) {
     invocation.out << "no promotions; tidemill promote JOB.NAME begins one\n";
   } else {

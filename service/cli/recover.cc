@@ -1,5 +1,6 @@
-// `tidemill recover`: what a start would do, which choices there are if it is refused, and a start
-// with one of them.
+// For a job of a server, or a binary on this machine. `tidemill recover`: what a start would do,
+// which choices there are if it is refused, and a start with one of them. `tidemill txn`: what open
+// transactions hold back, and ending one.
 #include <ostream>
 
 #include "connectors/formats/json_writer.h"
@@ -40,7 +41,7 @@ class Target {
     is_here_ = invocation.has("--binary");
     if (is_here_ == invocation.has("JOB"))
       throw Error(ErrorCode::kConfig,
-                  "recover: give JOB of a server, or --binary FILE (and --config FILE) of a job "
+                  "give JOB of a server, or --binary FILE (and --config FILE) of a job "
                   "without one; a folder of checkpoints alone says nothing of the commit record "
                   "and the input");
     if (!is_here_) return;
@@ -59,6 +60,19 @@ class Target {
     std::vector<std::string> command = command_;
     command.insert(command.end(), once.begin(), once.end());
     std::string text = invocation_.local.dry_start(command);
+    auto answer = Answer::parse(text);
+    if (!answer) throw CallFailed("the binary's answer is no JSON", "is it a Tidemill job?", 1);
+    return {std::move(text), *answer};
+  }
+
+  [[nodiscard]] Reply transactions(const std::string& what) const {
+    if (!is_here_) {
+      const Connection connection(invocation_);
+      std::string text;
+      JsonWriter(text).begin_object().field("action", what).end_object();
+      return connection.send("POST", connection.job() + "/transactions", std::move(text));
+    }
+    std::string text = invocation_.local.transactions(command_, what);
     auto answer = Answer::parse(text);
     if (!answer) throw CallFailed("the binary's answer is no JSON", "is it a Tidemill job?", 1);
     return {std::move(text), *answer};
@@ -155,9 +169,53 @@ class Report {
   const Answer& answer_;
 };
 
+// True if the job's own topics are free.
+bool print_transactions(const Invocation& invocation, const Reply& reply) {
+  Table table({"partition", "of", ">readers end at", ">log ends at", ">offsets held"});
+  bool is_free = true;
+  bool holds_input = false;
+  for (const Answer& held : reply.answer["held"].list()) {
+    const bool is_input = held["role"].text() == "input";
+    holds_input = holds_input || is_input;
+    is_free = is_free && is_input;
+    table.add({held["partition"].text(), is_input ? "an input" : "the job's output",
+               count_text(held["last_stable_offset"].number()),
+               count_text(held["high_watermark"].number()), count_text(held["offsets"].number())});
+  }
+  if (invocation.has("--json")) {
+    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
+    return is_free;
+  }
+  invocation.out << "transactional id " << printable(reply.answer["transactional_id"].text())
+                 << "; the brokers end a transaction that is open for longer than "
+                 << duration_text(reply.answer["transaction_timeout_ms"].number()) << "\n";
+  if (table.empty()) {
+    invocation.out << "no open transaction holds back a partition of its topics\n";
+  } else {
+    table.print(invocation.out, invocation.width);
+  }
+  if (holds_input)
+    invocation.out << "an input is held by a transaction of its producer: end it there\n";
+  return is_free;
+}
+
 }  // namespace
 
 namespace calls {
+
+void transactions_status(const Invocation& invocation) {
+  (void)print_transactions(invocation, Target(invocation).transactions("status"));
+}
+
+void transactions_abort(const Invocation& invocation) {
+  const Target target(invocation);
+  const Reply reply = target.transactions(invocation.has("--force") ? "force-abort" : "abort");
+  if (!print_transactions(invocation, reply))
+    throw CallFailed("the job's id was taken, but its topics are still held",
+                     "another producer's transaction holds them, or the job runs: look again", 1);
+  if (!invocation.has("--json"))
+    invocation.out << "whoever had the id is fenced, and what it had open is aborted\n";
+}
 
 void recover(const Invocation& invocation) {
   const Target target(invocation);

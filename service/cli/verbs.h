@@ -26,6 +26,9 @@ struct Argument {
 struct LocalJobs {
   // What `command`, a binary and its arguments, answers to --dry-start.
   std::function<std::string(const std::vector<std::string>& command)> dry_start;
+  // What it answers to --transactions status, abort or force-abort.
+  std::function<std::string(const std::vector<std::string>& command, const std::string& what)>
+      transactions;
   // Supervises it in the foreground to its end, with `once` until it has made a checkpoint; its
   // exit code.
   std::function<int(const std::vector<std::string>& command, const std::vector<std::string>& once)>

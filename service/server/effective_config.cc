@@ -1,5 +1,7 @@
 #include "service/server/effective_config.h"
 
+#include <atomic>
+
 #include <yaml-cpp/yaml.h>
 
 #include "engine/base/error.h"
@@ -10,6 +12,26 @@ namespace {
 constexpr auto kTime = std::chrono::seconds(20);
 constexpr const char* kNoSettings =
     "what the binary prints with --print-config are not a job's settings; is it a Tidemill job?";
+// A program that hangs holds one of the threads that answer.
+constexpr int kAskedAtOnce = 4;
+
+class OneOfFew {
+ public:
+  OneOfFew() {
+    if (++count() <= kAskedAtOnce) return;
+    --count();
+    throw Error(ErrorCode::kIo, "too many programs are being asked at this moment");
+  }
+  ~OneOfFew() { --count(); }
+  OneOfFew(const OneOfFew&) = delete;
+  OneOfFew& operator=(const OneOfFew&) = delete;
+
+ private:
+  static std::atomic<int>& count() {
+    static std::atomic<int> asked{0};
+    return asked;
+  }
+};
 
 std::string last_line(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
@@ -69,6 +91,26 @@ JobSettings printed_settings(const std::filesystem::path& program, std::vector<s
   if (job.name.empty() || job.checkpoint_dir.empty()) throw Error(ErrorCode::kConfig, kNoSettings);
   if (!replay.empty()) job.name += "." + replay;
   return job;
+}
+
+std::optional<std::string> check_upgrade(const ConfigQuestion& question,
+                                         const std::string& checkpoint) {
+  const OneOfFew permitted;
+  std::vector<std::string> command = {question.binary.string(), "--config",
+                                      question.config_file.string(), "--set",
+                                      "job=" + question.job};
+  if (!question.replay.empty()) command.insert(command.end(), {"--as", question.replay});
+  command.insert(command.end(), question.args.begin(), question.args.end());
+  command.push_back("--check-upgrade=" + checkpoint);
+  const Told told = ask_program(question.program, question.user, question.folder, command, kTime);
+  if (told.out.starts_with('{') && told.out.ends_with("}\n")) return told.out;
+  if (told.err.find("unknown argument: --check-upgrade") != std::string::npos) return std::nullopt;
+  const std::string words = last_line(told.err.empty() ? told.out : told.err);
+  throw Error(ErrorCode::kRefused,
+              told.exit < 0 ? "the binary did not say within 20 s whether it can go on from the "
+                              "checkpoint (--check-upgrade)"
+                            : "the binary cannot say whether it can go on from the checkpoint: " +
+                                  (words.empty() ? "exit " + std::to_string(told.exit) : words));
 }
 
 CheckedConfig check_config(const ConfigQuestion& question) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,5 +50,11 @@ struct ConfigQuestion {
 
 // Throws Error(kRefused) with the binary's own words, or if the settings name another job.
 [[nodiscard]] CheckedConfig check_config(const ConfigQuestion& question);
+
+// What a binary prints with --check-upgrade: a JSON object. Nothing if it is of a version that
+// cannot be asked. Throws Error(kRefused) with its words if it says nothing of the kind, or takes
+// longer than it may. `checkpoint`: an id, or latest.
+[[nodiscard]] std::optional<std::string> check_upgrade(const ConfigQuestion& question,
+                                                       const std::string& checkpoint);
 
 }  // namespace tidemill::server

@@ -26,9 +26,9 @@ std::string flag_of(const std::string& argument) { return argument.substr(0, arg
 void check_args(const std::vector<std::string>& args) {
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::string flag = flag_of(args[i]);
-    for (const char* own :
-         {"--config", "--control", "--as", "--print-config", "--validate", "--explain",
-          "--list-checkpoints", "--inspect", "--help", "-h", "--version"}) {
+    for (const char* own : {"--config", "--control", "--as", "--print-config", "--validate",
+                            "--explain", "--describe-state", "--check-upgrade",
+                            "--list-checkpoints", "--inspect", "--help", "-h", "--version"}) {
       if (flag == own)
         throw CallError(422,
                         "args may not have " + flag.substr(0, 100) +
@@ -147,7 +147,8 @@ void check_once_args(const std::vector<std::string>& args) {
   }
 }
 
-Version checked_version(const Service& service, const JobRow& job, Version wanted) {
+Version checked_version(const Service& service, const JobRow& job, Version wanted,
+                        UpgradeQuestion* upgrade) {
   check_args(wanted.args);
   if (!is_sha256(wanted.binary))
     throw CallError(422, "binary is no SHA-256 of 64 lower-case hexadecimal digits",
@@ -170,12 +171,28 @@ Version checked_version(const Service& service, const JobRow& job, Version wante
   const std::string replay = job.replay_of.empty() ? "" : job.name.substr(job.replay_of.size() + 1);
   std::optional<CheckedConfig> checked;
   std::string refused;
+  std::string no_answer;
+  ConfigQuestion question{service.fleet.settings().program,
+                          server.binary(wanted.binary),
+                          server.work(job.name, job.replay_of),
+                          config,
+                          wanted.user,
+                          wanted.args,
+                          base,
+                          replay};
   try {
-    checked = check_config({service.fleet.settings().program, server.binary(wanted.binary),
-                            server.work(job.name, job.replay_of), config, wanted.user, wanted.args,
-                            base, replay});
+    checked = check_config(question);
   } catch (const Error& error) {
     refused = error.what();
+  }
+  if (checked && upgrade != nullptr && !newest_checkpoint(checked->checkpoint_folder).empty()) {
+    question.args.insert(question.args.end(), upgrade->once.begin(), upgrade->once.end());
+    try {
+      if (const auto told = check_upgrade(question, upgrade->checkpoint))
+        upgrade->answer = json::parse(*told).as_object();
+    } catch (const std::exception& error) {
+      no_answer = error.what();
+    }
   }
   std::error_code ignored;
   std::filesystem::remove(config, ignored);
@@ -185,6 +202,8 @@ Version checked_version(const Service& service, const JobRow& job, Version wante
       std::filesystem::remove(made, ignored);
     throw CallError(422, refused, "mend the settings, arguments or binary and send them again");
   }
+  if (!no_answer.empty())
+    throw CallError(409, no_answer, "nothing was changed; is the binary a Tidemill job?");
   wanted.effective = checked->printed;
   wanted.checkpoint_folder = checked->checkpoint_folder.string();
   wanted.created_ms = now_ms();

@@ -184,6 +184,36 @@ http::Response delete_savepoint(Service& service, const Call& call) {
   }
 }
 
+// Whether a version can go on from a checkpoint, as its start would find.
+http::Response check_upgrade(Service& service, const Call& call) {
+  const JobView view = viewed_job(service, call);
+  Body body(call.request);
+  const auto binary = body.maybe_text("binary");
+  const auto config = body.maybe_text("config");
+  UpgradeQuestion question;
+  question.checkpoint = body.maybe_text("from").value_or("latest");
+  question.once = body.maybe_texts("once").value_or(std::vector<std::string>{});
+  body.finish();
+  check_once_args(question.once);
+  if (config && call.caller.role < Role::kAdmin)
+    throw CallError(403, "other settings than the job's need the role admin",
+                    "leave config out, or use an admin's token");
+  if (question.checkpoint.find('/') != std::string::npos)
+    throw CallError(422, "from is latest or the id of a checkpoint of this job",
+                    "GET checkpoints lists its restore_points");
+  Version version = service.store.version(view.row.name, view.row.version);
+  version.binary = binary.value_or(version.binary);
+  version.config = config.value_or(version.config);
+  version = checked_version(service, view.row, std::move(version), &question);
+  if (!question.answer)
+    throw CallError(409,
+                    newest_checkpoint(version.checkpoint_folder).empty()
+                        ? "there is no checkpoint to go on from in " + version.checkpoint_folder
+                        : "this binary is of a version that cannot be asked (--check-upgrade)",
+                    "a start with it would tell; it refuses what does not fit and changes nothing");
+  return json_answer(*question.answer);
+}
+
 http::Response restart_job(Service& service, const Call& call) {
   const JobView view = viewed_job(service, call);
   service.promotions->refuse_during_hand_over(view.row.name);
@@ -210,7 +240,21 @@ http::Response restart_job(Service& service, const Call& call) {
     version.memory_limit = memory_limit.value_or(version.memory_limit);
     if (parallelism) version.args = with_parallelism(version.args, *parallelism);
     version.created_by = call.caller.name;
-    changed = checked_version(service, view.row, std::move(version));
+    // Asked first, so that the job goes on as it is when the answer is no.
+    UpgradeQuestion upgrade;
+    upgrade.once = once;
+    for (const std::string& flag : once) {
+      if (flag.starts_with("--restore=")) upgrade.checkpoint = flag.substr(10);
+    }
+    const bool may_differ = (binary || config || args) && upgrade.checkpoint != "none";
+    changed =
+        checked_version(service, view.row, std::move(version), may_differ ? &upgrade : nullptr);
+    if (upgrade.answer && !upgrade.answer->at("fits").as_bool())
+      throw CallError(409,
+                      "the job goes on as it is; it could not with this version: " +
+                          std::string(upgrade.answer->at("reason").as_string()),
+                      "tidemill check-upgrade says what becomes of each state; once: "
+                      "[\"--drop-state=NAME\"] or [\"--rename-state=OLD=NEW\"] says what is to");
   }
   replace(service, view.row.name, [&] {
     if (changed) service.store.add_version(view.row.name, *changed);

@@ -281,9 +281,17 @@ Told ask_program(const std::filesystem::path& program, const std::string& user,
       text.append(buffer.data(), std::min(static_cast<std::size_t>(size), kMaxTold - text.size()));
     }
   }
-  if (is_late) ::kill(-pid, SIGKILL);  // its session is its own
   int status = 0;
-  ::waitpid(pid, &status, 0);
+  // It may have closed both and go on.
+  while (!is_late && ::waitpid(pid, &status, WNOHANG) == 0) {
+    is_late = std::chrono::steady_clock::now() >= deadline;
+    ::poll(nullptr, 0, 2);
+    if (is_late) break;
+  }
+  if (is_late) {
+    ::kill(-pid, SIGKILL);  // its session is its own
+    ::waitpid(pid, &status, 0);
+  }
   if (!is_late && WIFEXITED(status)) told.exit = WEXITSTATUS(status);
   return told;
 }

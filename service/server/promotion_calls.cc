@@ -1,4 +1,5 @@
 // Handing a job over to a replay of it.
+#include "service/server/effective_config.h"
 #include "service/server/job_json.h"
 #include "service/server/promotions.h"
 #include "service/server/routes.h"
@@ -18,13 +19,13 @@ http::Response promote_job(Service& service, const Call& call) {
     throw CallError(422, name.substr(0, 100) + " is no replay of " + job.row.name,
                     "name one of its replays, " + job.row.name + ".NAME");
   Version version = service.store.version(name, replay.row.version);
-  for (const std::string& arg : version.args) {
-    if (arg.starts_with("--until-"))
-      throw CallError(409,
-                      "the replay ends (" + arg.substr(0, arg.find('=')) +
-                          "), where everything fires and nothing can follow: it cannot take the "
-                          "job's place",
-                      "start a replay without an end; it is held where it takes over");
+  for (const Setting& setting : parse_settings(version.effective)) {
+    if (!setting.key.starts_with("until.") || setting.source == "default") continue;
+    throw CallError(409,
+                    "the replay ends (" + setting.key + ": " + setting.value +
+                        "), where everything fires and nothing can follow: it cannot take the "
+                        "job's place",
+                    "start a replay without an end; it is held where it takes over");
   }
   // What would be refused at its end is refused now.
   version.args = without_replay_args(version.args);

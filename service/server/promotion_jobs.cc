@@ -12,11 +12,9 @@ namespace tidemill::server {
 namespace json = boost::json;
 namespace {
 
-constexpr auto kSavepointTime = std::chrono::seconds(60);
+constexpr auto kStopTime = std::chrono::seconds(60);
 // Longer than any keys take to move; what is ended goes on with the next try.
 constexpr auto kTakeOverTime = std::chrono::hours(1);
-constexpr int kWrongUsage = 2;
-constexpr int kRefused = 3;
 
 SplitOffsets offsets_of(const std::string& folder, const std::string& id) {
   SplitOffsets offsets;
@@ -48,7 +46,7 @@ bool may_be_decided(const std::string& folder, const std::string& lineage) {
              .manifest.lineage == lineage;
 }
 
-SplitOffsets offsets_in(const json::value& value, const char* member) {
+SplitOffsets offsets_at(const json::value& value, const char* member) {
   SplitOffsets offsets;
   const json::value* found = value.is_object() ? value.get_object().if_contains(member) : nullptr;
   if (found == nullptr || !found->is_object()) return offsets;
@@ -57,7 +55,7 @@ SplitOffsets offsets_in(const json::value& value, const char* member) {
   return offsets;
 }
 
-std::string offsets_json(const SplitOffsets& offsets) {
+std::string hold_body(const SplitOffsets& offsets) {
   json::object object;
   for (const auto& [split, offset] : offsets) object[split] = offset;
   return json::serialize(json::object{{"offsets", std::move(object)}});
@@ -71,7 +69,7 @@ std::string hold_argument(const SplitOffsets& offsets) {
 }
 
 // Throws Error(kIo) with what the job said.
-json::value told(const JobAnswer& answer) {
+json::value answered(const JobAnswer& answer) {
   json::error_code error;
   json::value value = json::parse(answer.body, error);
   if (answer.status < 300 && !error) return value;
@@ -82,8 +80,6 @@ json::value told(const JobAnswer& answer) {
                                   : "the job answered " + std::to_string(answer.status));
 }
 
-std::string flag_of(const std::string& argument) { return argument.substr(0, argument.find('=')); }
-
 }  // namespace
 
 std::vector<std::string> without_replay_args(const std::vector<std::string>& args) {
@@ -92,7 +88,7 @@ std::vector<std::string> without_replay_args(const std::vector<std::string>& arg
       "--rate",      "--from-checkpoint", "--hold-offsets"};
   std::vector<std::string> kept;
   for (std::size_t i = 0; i < args.size(); ++i) {
-    const std::string flag = flag_of(args[i]);
+    const std::string flag = args[i].substr(0, args[i].find('='));
     if (std::find(kOfReplay.begin(), kOfReplay.end(), flag) == kOfReplay.end()) {
       kept.push_back(args[i]);
     } else if (flag == args[i]) {
@@ -126,14 +122,14 @@ PromotionJobs::State FleetPromotionJobs::look(const std::string& job) {
 }
 
 void FleetPromotionJobs::look_inside(const JobView& now, State& state) const {
-  const json::value status = told(service_.fleet.ask(now.row.name, {"GET", "/api/v1/status"}));
+  const json::value status = answered(service_.fleet.ask(now.row.name, {"GET", "/api/v1/status"}));
   if (const json::value* id = status.at("checkpoint").as_object().if_contains("last_id");
       id != nullptr && id->is_string()) {
     state.checkpoint = std::string(id->get_string());
     state.committed = offsets_of(now.checkpoint_folder, state.checkpoint);
   }
   state.hold =
-      offsets_in(told(service_.fleet.ask(now.row.name, {"GET", "/api/v1/hold"})), "offsets");
+      offsets_at(answered(service_.fleet.ask(now.row.name, {"GET", "/api/v1/hold"})), "offsets");
   if (now.row.replay_of.empty()) return;
   // The live job is near the end of the log. Where no watermark says how far that is, nothing left
   // to read does.
@@ -148,21 +144,21 @@ void FleetPromotionJobs::look_inside(const JobView& now, State& state) const {
 }
 
 SplitOffsets FleetPromotionJobs::hold_here(const std::string& replay) {
-  return offsets_in(
-      told(service_.fleet.ask(replay, {"POST", "/api/v1/hold", {}, R"({"here":true})"})),
+  return offsets_at(
+      answered(service_.fleet.ask(replay, {"POST", "/api/v1/hold", {}, R"({"here":true})"})),
       "offsets");
 }
 
 bool FleetPromotionJobs::hold(const std::string& replay, const SplitOffsets& offsets) {
   const JobAnswer answer =
-      service_.fleet.ask(replay, {"POST", "/api/v1/hold", {}, offsets_json(offsets)});
+      service_.fleet.ask(replay, {"POST", "/api/v1/hold", {}, hold_body(offsets)});
   if (answer.status == 409) return false;
-  (void)told(answer);
+  (void)answered(answer);
   return true;
 }
 
 void FleetPromotionJobs::release(const std::string& replay) {
-  (void)told(service_.fleet.ask(replay, {"POST", "/api/v1/hold", {}, "{}"}));
+  (void)answered(service_.fleet.ask(replay, {"POST", "/api/v1/hold", {}, "{}"}));
 }
 
 void FleetPromotionJobs::want(const std::string& job, bool running) const {
@@ -179,8 +175,8 @@ std::string FleetPromotionJobs::stop(const std::string& job) {
     service_.fleet.note_stop_sent(job, true);
     want(job, false);
     try {
-      (void)told(service_.fleet.ask(
-          job, {"POST", "/api/v1/stop", {}, R"({"mode":"savepoint"})", kSavepointTime}));
+      (void)answered(service_.fleet.ask(
+          job, {"POST", "/api/v1/stop", {}, R"({"mode":"savepoint"})", kStopTime}));
     } catch (const Error&) {
       service_.fleet.note_stop_sent(job, false);
       want(job, true);
@@ -254,7 +250,8 @@ PromotionJobs::Taken FleetPromotionJobs::take_over(const Promotion& promotion,
   log(LogLevel::kWarn, "promotion of " + promotion.replay +
                            ": the take-over ended with exit code " + std::to_string(run.exit) +
                            ": " + trouble);
-  const bool is_refusal = run.exit == kRefused || run.exit == kWrongUsage;
+  const bool is_refusal =
+      run.exit == exit_code(ErrorCode::kRefused) || run.exit == exit_code(ErrorCode::kConfig);
   return is_refusal && trouble.find(kFolderIsOwned) == std::string::npos &&
                  !may_be_decided(live.checkpoint_folder, lineage)
              ? Taken::kRefused

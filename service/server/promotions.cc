@@ -135,7 +135,7 @@ json::array Promotions::list(const std::string& job, std::int64_t limit) const {
                                {"job", p.job},
                                {"replay", p.replay},
                                {"phase", name_of(p.phase)},
-                               {"trouble", or_null(p.trouble)},
+                               {"error", or_null(p.trouble)},
                                {"hold", offsets_json(p.hold)},
                                {"cut", offsets_json(p.cut)},
                                {"savepoint", or_null(p.savepoint)},

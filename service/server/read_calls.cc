@@ -1,10 +1,12 @@
 // What a job says: passed on from its process, or read from its folder where that is enough.
 #include <chrono>
 
+#include "app/job_api.h"
 #include "engine/base/error.h"
 #include "service/server/effective_config.h"
 #include "service/server/job_json.h"
 #include "service/server/routes.h"
+#include "service/tools/state_tools.h"
 
 namespace tidemill::server {
 namespace json = boost::json;
@@ -30,6 +32,25 @@ http::Response ask(const Service& service, const JobView& view, const Call& call
                     "the job's process does not answer on its control socket: " + view.row.name +
                         ": " + error.what(),
                     "it may be starting; look at its status and logs");
+  }
+}
+
+// "running", "latest" or a checkpoint's id.
+std::string state_source(const JobView& view, const Call& call) {
+  const auto from = call.request.query.find("from");
+  if (from == call.request.query.end() || from->second.empty())
+    return view.run ? "running" : "latest";
+  return from->second == "checkpoint" ? "latest" : from->second;
+}
+
+tools::OpenedCheckpoint opened(const JobView& view, const std::string& from) {
+  try {
+    return tools::OpenedCheckpoint(view.checkpoint_folder, from);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kConfig) throw;
+    throw CallError(404,
+                    "there is no such checkpoint of " + view.row.name + ": " + from.substr(0, 100),
+                    "GET checkpoints lists its restore_points");
   }
 }
 
@@ -94,6 +115,31 @@ http::Response job_events(Service& service, const Call& call) {
   };
   response.events = std::move(events);
   return response;
+}
+
+// Of the running job if nothing else is asked for; else what its folder has.
+http::Response job_state(Service& service, const Call& call) {
+  const JobView view = viewed_job(service, call);
+  const std::string from = state_source(view, call);
+  if (from == "running") return ask(service, view, call);
+  return json_response(tools::states_json(opened(view, from), false));
+}
+
+http::Response job_state_of_key(Service& service, const Call& call) {
+  const JobView view = viewed_job(service, call);
+  const std::string from = state_source(view, call);
+  if (from == "running") return ask(service, view, call);
+  const auto needed = [&](const char* name) {
+    const auto found = call.request.query.find(name);
+    if (found == call.request.query.end() || found->second.empty())
+      throw CallError(422,
+                      "the query needs operator=, state= and key=; missing: " + std::string(name),
+                      "GET state lists operators and states");
+    return found->second;
+  };
+  const StateName name{needed("operator"), needed("state")};
+  const std::string key = needed("key");
+  return json_response(tools::key_json(opened(view, from), name, key));
 }
 
 http::Response pass_on(Service& service, const Call& call) {

@@ -65,6 +65,7 @@ http::Response drain_job(Service&, const Call&);
 http::Response savepoint_job(Service&, const Call&);
 http::Response delete_savepoint(Service&, const Call&);
 http::Response restart_job(Service&, const Call&);
+http::Response check_upgrade(Service&, const Call&);
 http::Response restore_job(Service&, const Call&);
 // promotion_calls.cc
 http::Response promote_job(Service&, const Call&);
@@ -72,12 +73,17 @@ http::Response cancel_promotion(Service&, const Call&);
 http::Response list_promotions(Service&, const Call&);
 // recovery_calls.cc
 http::Response dry_start_job(Service&, const Call&);
+http::Response job_transactions(Service&, const Call&);
+// diff_calls.cc
+http::Response diff_job(Service&, const Call&);
 // read_calls.cc
 http::Response job_status(Service&, const Call&);
 http::Response job_config(Service&, const Call&);
 http::Response job_checkpoints(Service&, const Call&);
 http::Response job_logs(Service&, const Call&);
 http::Response job_events(Service&, const Call&);
+http::Response job_state(Service&, const Call&);
+http::Response job_state_of_key(Service&, const Call&);
 http::Response pass_on(Service&, const Call&);
 // admin_calls.cc
 http::Response health(Service&, const Call&);
@@ -97,9 +103,17 @@ http::Response remove_token(Service&, const Call&);
 // Of the job a call is about.
 [[nodiscard]] JobView viewed_job(const Service& service, const Call& call);
 
+// What a version is asked besides, if there is a checkpoint to go on from.
+struct UpgradeQuestion {
+  std::string checkpoint = "latest";
+  std::vector<std::string> once;  // flags of the start that would follow
+  // The answer, of --check-upgrade; nothing: there is no checkpoint, or the binary is too old.
+  std::optional<boost::json::object> answer = {};
+};
 // Makes a version of a job and asks the binary about it. `config`, `binary` and `args` are what was
 // asked for. Throws CallError.
-[[nodiscard]] Version checked_version(const Service& service, const JobRow& job, Version wanted);
+[[nodiscard]] Version checked_version(const Service& service, const JobRow& job, Version wanted,
+                                      UpgradeQuestion* upgrade = nullptr);
 // Flags that hold for one start. Throws CallError(422) for others.
 void check_once_args(const std::vector<std::string>& args);
 

@@ -7,7 +7,6 @@
 #include <set>
 #include <string_view>
 #include <system_error>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -182,23 +181,8 @@ OpenedCheckpoint::OpenedCheckpoint(const fs::path& place, const std::string& id)
                                   CheckpointStorage::Access::kReadOnly);
   manifest_ =
       is_checkpoint ? storage.load(folder.filename().string()).manifest : load(storage, id, place);
-  std::string pattern = (fs::temp_directory_path() / "tidemill-state-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr)
-    throw Error(ErrorCode::kIo, "no folder can be made in " + fs::temp_directory_path().string());
-  work_folder_ = pattern;
-  try {
-    reader_ = std::make_unique<StateReader>(manifest_, storage.state_folder(manifest_.checkpoint),
-                                            work_folder_);
-  } catch (...) {
-    fs::remove_all(work_folder_, ec);
-    throw;
-  }
-}
-
-OpenedCheckpoint::~OpenedCheckpoint() {
-  reader_.reset();
-  std::error_code ignored;
-  fs::remove_all(work_folder_, ignored);
+  folder_ = storage.folder() / manifest_.checkpoint;
+  reader_ = std::make_unique<StateReader>(manifest_, storage.state_folder(manifest_.checkpoint));
 }
 
 std::string states_json(const OpenedCheckpoint& checkpoint, bool counts) {

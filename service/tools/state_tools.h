@@ -20,16 +20,14 @@ class OpenedCheckpoint {
   // will do, empty or "latest" is the newest. Throws Error(kConfig) saying what is there,
   // Error(kCorrupt), Error(kIo).
   explicit OpenedCheckpoint(const std::filesystem::path& place, const std::string& id = "");
-  ~OpenedCheckpoint();
-  OpenedCheckpoint(const OpenedCheckpoint&) = delete;
-  OpenedCheckpoint& operator=(const OpenedCheckpoint&) = delete;
 
   [[nodiscard]] const Manifest& manifest() const { return manifest_; }
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   [[nodiscard]] const StateReader& reader() const { return *reader_; }
 
  private:
   Manifest manifest_;
-  std::filesystem::path work_folder_;
+  std::filesystem::path folder_;
   std::unique_ptr<StateReader> reader_;
 };
 

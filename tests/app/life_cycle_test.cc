@@ -227,6 +227,9 @@ TEST_F(LifeCycle, ASavepointThatAnAttemptDidNotReachIsTakenByTheNext) {
   const std::string id = get(asked);
   EXPECT_TRUE(has(id));
   wait([&] { return watched_.counted == 8; });
+  ASSERT_EQ(supervisor_->failures().size(), 1);
+  ASSERT_TRUE(supervisor_->failures()[0].place);
+  EXPECT_EQ(supervisor_->failures()[0].place->operator_name, "counter");
 }
 
 TEST_F(LifeCycle, StopWithSavepointLeavesItAsTheLastCheckpoint) {

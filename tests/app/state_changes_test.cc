@@ -1,5 +1,6 @@
 // A job whose operators have changed goes on from its checkpoint: state that is gone is named until
-// it is dropped, and what has another name now is found (--drop-state, --rename-state).
+// it is dropped, and what has another name now is found (--drop-state, --rename-state). Before each
+// start --check-upgrade is asked, and must give the answer that the start then gives.
 #include <csignal>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -11,15 +12,23 @@
 #include <unistd.h>
 #include <vector>
 
+#include <boost/describe/class.hpp>
+
 #include "app/run.h"
 #include "operators/keyed_stream.h"
 #include "operators/source.h"
 #include "operators/stream.h"
+#include "state/keyed_list.h"
 #include "state/keyed_value.h"
 #include "state/operator_state.h"
 
 namespace tidemill {
 namespace {
+
+struct OneKey {
+  std::string operator()(std::int64_t) const { return "key"; }
+};
+using KeyedNumbers = KeyedStream<std::int64_t, OneKey>;
 
 // What the test asks of the next run, and what it has seen.
 struct Script {
@@ -29,6 +38,7 @@ struct Script {
   std::mutex mutex;
   std::map<std::string, std::int64_t> last;  // by counter: the last record's count and total
   std::map<std::string, std::int64_t> total;
+  void (*add)(const KeyedNumbers&) = nullptr;  // another operator
 };
 Script* script = nullptr;
 
@@ -100,6 +110,44 @@ class Counter final : public OneInput<std::int64_t> {
   Shared shared_;
 };
 
+// A state "value" of a type that the next version has changed.
+template <class State>
+class Typed final : public OneInput<std::int64_t> {
+ public:
+  using Out = std::int64_t;
+  explicit Typed(OperatorContext& ctx) : state_(ctx, "value") {}
+  void process(Batch<std::int64_t>&) override {}
+
+ private:
+  State state_;
+};
+
+struct Point {
+  std::int64_t x = 0;
+  BOOST_DESCRIBE_CLASS(Point, (), (x), (), ())
+};
+struct LongerPoint {
+  std::int64_t x = 0;
+  std::int32_t y = 7;
+  BOOST_DESCRIBE_CLASS(LongerPoint, (), (x, y), (), ())
+};
+struct OtherPoint {
+  std::int32_t y = 7;
+  std::int64_t x = 0;
+  BOOST_DESCRIBE_CLASS(OtherPoint, (), (y, x), (), ())
+};
+struct TextPoint {
+  std::string x;
+  BOOST_DESCRIBE_CLASS(TextPoint, (), (x), (), ())
+};
+
+template <class State>
+void typed(const KeyedNumbers& keyed) {
+  keyed.process<Typed<State>>("typed");
+}
+template <class V>
+using Value = KeyedValue<std::string, V>;
+
 void build(Environment& env) {
   const SourceSpec<std::int64_t> spec{
       "numbers", [](OperatorContext& ctx, const std::vector<SplitPosition>& positions) {
@@ -107,8 +155,9 @@ void build(Environment& env) {
       }};
   const auto numbers = read_events(
       env.graph(), "numbers", spec, [](std::int64_t n) { return EventTime{n}; }, Duration(0));
-  const auto keyed = numbers.key_by([](std::int64_t) { return std::string("key"); });
+  const auto keyed = numbers.key_by(OneKey{});
   for (const std::string& name : script->counters) keyed.process<Counter>(name);
+  if (script->add != nullptr) script->add(keyed);
 }
 
 class StateChanges : public ::testing::TestWithParam<const char*> {
@@ -124,7 +173,30 @@ class StateChanges : public ::testing::TestWithParam<const char*> {
   // Runs the job for ten records more; its exit code. `said` is what it wrote to stderr.
   int run(std::vector<std::string> counters, const std::vector<std::string>& flags = {}) {
     script_.counters = std::move(counters);
+    const bool is_first = !std::filesystem::exists(folder_ + "/counters");
+    foretold_.clear();
+    const int foretold = is_first ? 0 : check(flags);
     script_.until += 10;
+    const int code = start(flags);
+    if (code != 0) script_.until -= 10;
+    EXPECT_EQ(foretold, code) << foretold_ << said_;
+    // A flag that is none is refused before there is anything to say.
+    if (code != 0 && !foretold_.empty()) {
+      const std::string reason = said_.substr(said_.rfind("error: ") + 7);
+      EXPECT_NE(foretold_.find("\"reason\":\"" + reason.substr(0, reason.find('\n')) + '"'),
+                std::string::npos)
+          << foretold_ << said_;
+    }
+    return code;
+  }
+  int check(std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--check-upgrade", "latest"});
+    ::testing::internal::CaptureStdout();
+    const int code = start(flags);
+    foretold_ = ::testing::internal::GetCapturedStdout();
+    return code;
+  }
+  int start(const std::vector<std::string>& flags) {
     std::vector<std::string> words = {"job",
                                       "--checkpoint-dir",
                                       folder_,
@@ -142,7 +214,6 @@ class StateChanges : public ::testing::TestWithParam<const char*> {
         run_job(static_cast<int>(argv.size()), argv.data(),
                 {.name = "counters", .description = "Counts.", .keys = {}, .build = build});
     said_ = ::testing::internal::GetCapturedStderr();
-    if (code != 0) script_.until -= 10;
     return code;
   }
   std::string audit() const {
@@ -150,11 +221,15 @@ class StateChanges : public ::testing::TestWithParam<const char*> {
     text << std::ifstream(folder_ + "/counters/audit.log").rdbuf();
     return text.str();
   }
+  bool foretells(const std::string& text) const {
+    return foretold_.find(text) != std::string::npos;
+  }
   bool says(const std::string& text) const { return said_.find(text) != std::string::npos; }
 
   Script script_;
   std::string folder_;
   std::string said_;
+  std::string foretold_;  // what --check-upgrade printed
 };
 
 TEST_P(StateChanges, ARemovedOperatorsStateIsNamedUntilItIsDropped) {
@@ -202,6 +277,62 @@ TEST_P(StateChanges, ARenamedStateIsFound) {
   ASSERT_EQ(run({"a"}, {"--drop-state", "a/number"}), 0) << said_;
   EXPECT_EQ(script_.last["a"], 10);
   EXPECT_EQ(script_.total["a"], 10);
+}
+
+TEST_P(StateChanges, TheCheckSaysWhatBecomesOfEachState) {
+  ASSERT_EQ(run({"a", "b"}), 0) << said_;
+  EXPECT_EQ(run({"a", "c"}), 3);
+  EXPECT_TRUE(foretells(R"("kept":[{"operator":"a","state":"count","kind":"value","key":"text",)"))
+      << foretold_;
+  EXPECT_TRUE(foretells(R"("added":[{"operator":"c","state":"count",)")) << foretold_;
+  EXPECT_TRUE(foretells(R"("lost":[{"operator":"b","state":"count"},)")) << foretold_;
+  EXPECT_EQ(run({"a", "c"}, {"--drop-state", "b"}), 0) << said_;
+  EXPECT_TRUE(foretells(R"("lost":[],"dropped":[{"operator":"b","state":"count"},)")) << foretold_;
+}
+
+TEST_P(StateChanges, ATypeThatHasChangedIsJudgedAsTheStartJudgesIt) {
+  struct Case {
+    void (*stored)(const KeyedNumbers&);
+    void (*wanted)(const KeyedNumbers&);
+    int code;
+    const char* told;
+  };
+  const Case cases[] = {
+      {typed<Value<std::int32_t>>, typed<Value<std::int32_t>>, 0, R"("changed":[])"},
+      {typed<Value<std::int32_t>>, typed<Value<std::int64_t>>, 0, "int32 becomes int64"},
+      {typed<Value<std::int64_t>>, typed<Value<std::int32_t>>, 2, "may only become wider"},
+      {typed<Value<Point>>, typed<Value<LongerPoint>>, 0,
+       "field added: y (int32), 7 in what is stored"},
+      {typed<Value<Point>>, typed<Value<OtherPoint>>, 0, R"("rows_converted":true)"},
+      {typed<Value<LongerPoint>>, typed<Value<Point>>, 0, "field removed: y"},
+      {typed<Value<Point>>, typed<Value<TextPoint>>, 2, "field x is int64, the program wants text"},
+      {typed<Value<Point>>, typed<KeyedList<std::string, Point>>, 2, "another kind"},
+  };
+  for (const Case& c : cases) {
+    std::filesystem::remove_all(folder_);
+    script_.until = 0;
+    script_.add = c.stored;
+    ASSERT_EQ(run({"a"}), 0) << said_;
+    script_.add = c.wanted;
+    EXPECT_EQ(run({"a"}), c.code) << said_;
+    EXPECT_TRUE(foretells(c.told)) << c.told << "\n" << foretold_;
+  }
+}
+
+TEST_P(StateChanges, TheProgramDescribesItsState) {
+  script_.add = typed<Value<Point>>;
+  script_.counters = {"a"};
+  ::testing::internal::CaptureStdout();
+  const int code = start({"--describe-state", "json"});
+  const std::string told = ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(code, 0) << said_;
+  EXPECT_FALSE(std::filesystem::exists(folder_));
+  for (const char* part :
+       {R"({"operator":"typed","kind":"process","states":[{"state":"value","kind":"value",)"
+        R"("key":"text","value":"struct{x: int64}"}])",
+        R"("count.total","shared"])"}) {
+    EXPECT_NE(told.find(part), std::string::npos) << part << "\n" << told;
+  }
 }
 
 TEST_P(StateChanges, WhatCannotBeMeantIsRefused) {

@@ -16,7 +16,9 @@ def tidemill(tmp_path_factory):
     folder = tmp_path_factory.mktemp("command")
     server = JobServer(folder).start()
     try:
-        files = FileJob(folder, source={"file": {"dir": str(folder / "events"), "follow": True}})
+        # An interval that a busy machine keeps, or the job would have a problem.
+        files = FileJob(folder, source={"file": {"dir": str(folder / "events"), "follow": True}},
+                        checkpoint={"dir": str(folder / "checkpoints"), "interval": "1s"})
         files.append(0, *[event(f"u{i % 5}", i) for i in range(100)])
         (folder / "features.yaml").write_text(json.dumps(files.config))
         command = Command(server)

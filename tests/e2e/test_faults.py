@@ -139,7 +139,7 @@ FAULTS = {
              "see whether its producers run; event_time.idle says when it stops to count"),
     "idle": ("partition_idle", "warning", r"partition \S+-idle-in:1 of .* has no data; it is idle and does not hold the watermark",
              "see whether its producers run and whether their keys reach it"),
-    "late": ("late_producer", "warning", r"\d+(\.\d)? late records/s \(\d+ %\), most from \S+-late-in/1",
+    "late": ("late_producer", "warning", r"\d+(\.\d)? late records/s \(\d+ %\), most from \S+-late-in:1",
              "look at the late records (page: late data; /late) for their producer; raise event_time.disorder or lateness if they are to count"),
     "hot": ("hot_key", "warning", r"key u-hot has \d\d % of the records to features: one of 2 subtasks does most of the work",
             "see who sends it; filter it, or split it into several keys and add up behind them"),

@@ -1,7 +1,7 @@
-"""The installed package serves a job outside the tree."""
+"""The installed package serves a job outside the tree; the Debian package has what an operator needs."""
 
+import gzip
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,7 +28,52 @@ def test_a_job_outside_the_tree_builds_and_runs(tmp_path):
     assert (test.returncode, test.stdout) == (0, "passed\n"), test.stderr
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+def command(*words, **how):
+    return subprocess.run([str(word) for word in words], check=True, text=True, capture_output=True, **how).stdout
+
+
+@pytest.mark.timeout(120)
+def test_the_debian_package_is_whole_and_its_programs_run(tmp_path):
+    """Packed from the build, unpacked into a folder: what is in it, whose it is, and what it needs."""
+    release = Path(os.environ.get("TIDEMILL_BUILD") or ROOT / "build" / "release")
+    command("cpack", "-G", "DEB", "-B", tmp_path, "--config", release / "CPackConfig.cmake")
+    (package,) = tmp_path.glob("tidemill_*_*.deb")
+    fields = {name: command("dpkg-deb", "-f", package, name).strip() for name in ("Package", "Depends", "Maintainer", "Description", "Installed-Size")}
+    assert fields["Package"] == "tidemill" and fields["Maintainer"].endswith(">") and len(fields["Description"].splitlines()) > 1
+    for needed in ("librdkafka1 (>= 2.0", "librocksdb7.8", "libhiredis0.14", "libsqlite3-0", "libssl3", "libc6 (>= "):
+        assert needed in fields["Depends"], fields["Depends"]
+    assert "-dev" not in fields["Depends"]
+    listed = [line.split() for line in command("dpkg-deb", "-c", package).splitlines()]
+    assert {line[1] for line in listed} == {"root/root"}
+    for mode, path in ((line[0], line[5]) for line in listed):
+        wanted = "drwxr-xr-x" if path.endswith("/") else "-rwxr-xr-x" if path.startswith("./usr/bin/") else "-rw-r--r--"
+        assert mode == wanted, (mode, path)
+        assert path.startswith(("./usr/bin/", "./usr/lib/sys", "./usr/share/")) or path.endswith("/"), f"not for users: {path}"
+
+    root, control = tmp_path / "root", tmp_path / "control"
+    command("dpkg-deb", "-x", package, root)
+    command("dpkg-deb", "-e", package, control)
+    for script in ("postinst", "postrm"):
+        command("sh", "-n", control / script)
+    for line in (control / "md5sums").read_text().splitlines():
+        assert command("md5sum", root / line.split()[1]).split()[0] == line.split()[0]
+    share = root / "usr" / "share"
+    for program in ("tidemill", "feature_pipeline"):
+        path = root / "usr" / "bin" / program
+        assert command(path, "--version").startswith(f"{program} 0."), program
+        assert "not found" not in command("ldd", path)
+        manual = gzip.decompress((share / "man" / "man1" / f"{program}.1.gz").read_bytes()).decode()
+        assert manual.startswith(f".TH {program.upper()} 1") and str(ROOT) not in manual
+    manual = gzip.decompress((share / "man" / "man1" / "tidemill.1.gz").read_bytes()).decode()
+    for verb in ("submit", "recover", "txn abort", "run", "server", "scenario"):
+        assert f"\n.SS tidemill {verb}\n" in manual, verb
+    assert "\\-\\-accept\\-loss TOPIC:P" in manual and "\\-\\-until\\-time" in manual
+    command("bash", "-n", share / "bash-completion" / "completions" / "tidemill")
+    assert (share / "zsh" / "vendor-completions" / "_tidemill").read_text().startswith("#compdef tidemill")
+    assert (share / "doc" / "tidemill" / "copyright").exists() and (root / "usr/lib/systemd/system/tidemill.service").exists()
+    assert (root / "usr/lib/sysusers.d/tidemill.conf").exists()
+
+
 def test_the_unit_is_valid_and_exposes_little(tmp_path):
     # The program belongs to an installed system: the copy names one that is everywhere.
     text = (ROOT / "deploy" / "tidemill.service").read_text()
@@ -44,7 +89,6 @@ def test_the_unit_is_valid_and_exposes_little(tmp_path):
     assert judged.returncode == 0, judged.stdout + judged.stderr
 
 
-@pytest.mark.skipif(not shutil.which("systemd-sysusers"), reason="no systemd-sysusers")
 def test_the_service_user_cannot_log_in(tmp_path):
     (tmp_path / "etc").mkdir()
     subprocess.run(["systemd-sysusers", f"--root={tmp_path}", ROOT / "deploy" / "tidemill.sysusers"],

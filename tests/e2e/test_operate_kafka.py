@@ -100,6 +100,26 @@ def first_of_each_key(new, replayed, visible, before):
     return [row for key, rows in by_key(new).items() for row in rows[:counts[key]]]
 
 
+def check_diff(diff, live, replay):
+    """The answer by the test's own comparison of the two topics."""
+    def last(texts):
+        return {(key_of(text), json.loads(text)["computed_at"]): json.loads(text) for text in texts}
+
+    new = last(replay)
+    ends = [end(window for _, window in new) for end in (min, max)]
+    old = {key: row for key, row in last(live).items() if ends[0] <= key[1] <= ends[1]}
+    counts = {"equal": sum(old[key] == new[key] for key in old.keys() & new.keys()),
+              "only_live": len(old.keys() - new.keys()), "only_replay": len(new.keys() - old.keys())}
+    counts["different"] = len(old.keys() & new.keys()) - counts["equal"]
+    assert counts["different"] and counts["only_replay"]
+    assert {name: diff[name] for name in counts} == counts
+    assert [diff["first_window"], diff["last_window"]] == ends
+    for one in diff["differences"]:
+        key = (one["key"], one["window"])
+        assert (one["live"], one["replay"]) == (old.get(key), new.get(key))
+
+
+@pytest.mark.timeout(240)  # a whole life: half a minute on an idle machine
 def test_operated(run):
     job, do = run.name, run.do
     do("submit", binary("feature_pipeline"), "--name", job, "--config", run.folder / "old.yaml", "--wait")
@@ -133,6 +153,8 @@ def test_operated(run):
     assert run.texts(f"{run.sink}.part")
     code, _, err = run.tidemill.run("promote", f"{job}.part")
     assert code == REFUSED and "the replay ends" in err
+    of_range = run.tidemill.json("diff", f"{job}.part")
+    assert of_range["outside"] and not of_range["only_replay"]  # its counts begin later: rows differ
     do("delete", f"{job}.part")
 
     # A new version, replayed from the beginning, takes over.
@@ -140,6 +162,10 @@ def test_operated(run):
     run.wait_all_read(f"{job}.new")
     before, replayed, old_rows = run.texts(run.sink), run.texts(run.replay_sink), run.rows()
     assert run.rows("new:") and old_rows
+    check_diff(run.tidemill.json("diff", f"{job}.new", "--show", 1000), before, replayed)
+    of_redis = run.tidemill.json("diff", f"{job}.new", "--output", "redis")
+    assert of_redis["keys"] == len(old_rows.keys() | run.rows("new:").keys())
+    assert " different, " in do("diff", f"{job}.new")
     run.promote(f"{job}.new", kills=True)
     run.server.wait_state(job, "running")
     assert not run.rows("new:") and run.rows("before-new:") == old_rows

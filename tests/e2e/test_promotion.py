@@ -150,6 +150,7 @@ def test_refused_unless_the_offsets_are_equal(cut, root):
     run = promotion(root)
     beyond = {"events:0": EVENTS + 20, "events:1": EVENTS + 27}
     run.start_replay(hold=beyond)
+    run.replay.wait_log("last committed checkpoint")  # it has the lock
     assert run.take_over() == REFUSED and "another process runs this job" in run.promoted.log
     run.stop_replay_at(beyond)
     assert run.take_over() == REFUSED

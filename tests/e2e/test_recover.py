@@ -161,6 +161,9 @@ def test_row_F_by_server(stopped, scratch, tmp_path):
         assert code == FINISHED and "for this start only" in out, err
         server.wait_state(stopped.name, "running")
         assert command("recover", stopped.name)[0] == REFUSED, "it runs"
+        assert command("txn", "abort", stopped.name)[0] == REFUSED, "it runs"
+        code, out, err = command("txn", "status", stopped.name, "--json")
+        assert code == FINISHED and json.loads(out)["transactional_id"] == f"{stopped.name}.0", err
         wait_until(lambda: stopped.tail.count >= len(stopped.input.committed) - len(lost), 30, "all that is left is processed")
         rows = server.call("GET", "/api/v1/audit")[1]["audit"]
         assert any(row["action"].endswith("/start") and both in json.dumps(row) for row in rows), rows
@@ -173,6 +176,49 @@ def test_row_F_by_server(stopped, scratch, tmp_path):
     outputs = read_topic(stopped.cluster, stopped.sink)
     report = ledger_checker.check([r for r in stopped.input.records if (r.partition, r.offset) not in lost], outputs)
     assert report.ok, report
+
+
+def test_an_open_transaction_of_a_dead_job_is_shown_and_aborted(kafka, name, tmp_path):
+    """Readers of committed rows wait for it as for one of a frozen job; aborted, it costs a replay and no row."""
+    run = LedgerRun(kafka, name, tmp_path, program="ledger_job", interval="8s")
+    recover = Recover(run)
+
+    def txn(verb, *flags):
+        done = subprocess.run([binary("tidemill"), "txn", verb, *recover.words[1:], *flags], capture_output=True, text=True, timeout=60, check=False,
+                              cwd=run.job.folder, env=recover.environment)
+        return done.returncode, done.stdout, done.stderr
+
+    def held():
+        ends = run.cluster.end_offsets(run.sink, committed=False)
+        return sorted(f"{run.sink}:{p}" for p, end in run.cluster.end_offsets(run.sink).items() if end < ends[p])
+
+    try:
+        run.input.write(500)
+        run.job.start()
+        wait_until(held, 30, "rows in an open transaction")
+        run.job.kill()
+        code, out, err = txn("status", "--json")
+        shown = json.loads(out)
+        assert code == FINISHED and shown["transactional_id"] == f"{run.name}.0", err
+        assert sorted(h["partition"] for h in shown["held"] if h["role"] == "output") == held()
+        code, out, err = txn("abort")
+        assert code == FINISHED and "no open transaction" in out and "aborted" in out, out + err
+        assert held() == [] and run.tail.count == 0
+
+        run.job.start()
+        wait_until(held, 30, "rows in an open transaction")
+        run.job.child.freeze()
+        code, _, err = txn("abort")
+        assert code == REFUSED and "another process runs this job" in err, err
+        assert held(), "it is left alone"
+        code, out, err = txn("abort", "--force")
+        assert code == FINISHED and held() == [], err
+        run.job.child.thaw()
+        run.job.wait_log("attempt failed, restarting from the last committed checkpoint")
+        verdict = run.finish()
+        assert verdict.ok, f"{verdict}\n{run.job.child.tail()}"
+    finally:
+        run.close()
 
 
 def test_what_is_wrong_is_told(tmp_path):

@@ -38,7 +38,7 @@ class StateReaderTest : public ::testing::TestWithParam<const char*> {
     Manifest manifest;
     manifest.backend = GetParam();
     manifest.files = taken.files;
-    return std::make_unique<StateReader>(manifest, taken.folder, folder_.path() / "read");
+    return std::make_unique<StateReader>(manifest, taken.folder);
   }
   testing::TemporaryFolder folder_;
 };

@@ -30,12 +30,12 @@ export function LateView(props: { base: string }): JSX.Element {
   return (
     <>
       <Stale error={error} />
-      <Panel title="Disorder" note="The bound that 99.9 % of the records would have kept, by partition.">
+      <Panel title="Disorder" note="The bound that would have saved 99.9 % of the late records, of each partition that had some.">
         <Table
           label="disorder by partition"
           rows={data.disorder}
           id={(d) => `${d.source} ${d.split}`}
-          empty="No record with an event time has come yet."
+          empty="No record of a partition was late: its bound is enough."
           columns={[
             { title: "source", value: (d) => d.source, sort: (d) => d.source },
             { title: "partition", value: (d) => d.split, sort: (d) => d.split },
@@ -78,7 +78,7 @@ export function LateView(props: { base: string }): JSX.Element {
           ]}
         />
       </Panel>
-      <Panel title="Samples of bad records">
+      <Panel title="Samples of bad records" note="the latest 32 of each reason, and what they begin with">
         <Table
           label="samples of bad records"
           rows={data.bad_samples.map((s, i) => ({ ...s, i }))}

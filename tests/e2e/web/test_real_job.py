@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -9,7 +10,9 @@ import canned
 import pytest
 from file_job import FileJob, event
 from fixture_server import DIST, TYPES, security_policy
+from job import binary
 from playwright.sync_api import expect
+from process import wait_until
 from test_views import VIEWS, go
 
 
@@ -18,7 +21,8 @@ def job(tmp_path):
     one = FileJob(tmp_path)
     one.append(0, *(event(f"u-{i % 7}", i) for i in range(400)))
     one.append(1, *(event(f"u-{i % 5}", i) for i in range(300)), "no json")
-    one.start("--set", "source.file.follow=true", "--http", "127.0.0.1:0")
+    # Of an interval that a busy machine keeps, or it would have a problem.
+    one.start("--set", "source.file.follow=true", "--set", "event_time.idle=3s", "--checkpoint-interval", "1s", "--http", "127.0.0.1:0")
     yield one
     one.kill()
 
@@ -77,4 +81,32 @@ def test_page_of_a_running_job(job, window):
     expect(one.page.get_by_role("region", name="checkpoints", exact=True).locator("tbody tr").first).to_contain_text("committed")
     go(one.page, "config")
     expect(one.page.get_by_role("region", name="settings")).to_contain_text("checkpoint.dir")
+    assert one.complaints == []
+
+
+def test_the_line_of_a_fault_is_the_one_of_the_command(job, window):
+    """A partition without data, which both see: the same words, and the same next step; before, both see nothing."""
+    root = job.address().rstrip("/")
+
+    def told():
+        done = subprocess.run([str(binary("tidemill")), "status", "--at", root, "--json"], capture_output=True, text=True, timeout=30, check=True)
+        return [(p["severity"], p["id"].replace("_", " "), p["text"], p["next"]) for p in json.loads(done.stdout)["problems"]]
+
+    one = window(job.address())
+    expect(one.page.locator(".connection")).to_have_text("live")
+    wait_until(lambda: told() == [], 20, "the command names nothing", 0.2)
+    expect(one.page.get_by_text("No problem found.")).to_be_visible()
+
+    def shown():
+        job.append(0, event("u-1", 500))  # the other partition has nothing
+        return one.page.evaluate("""[...document.querySelectorAll(".problems > li")].map(line => [
+            line.classList.contains("bad") ? "error" : "warning", line.querySelector(".chip").textContent,
+            line.querySelector(".what > span:nth-child(2)").textContent, line.querySelector(".next").textContent])""")
+
+    def in_both():
+        lines = [tuple(line) for line in shown()]
+        return lines if lines and lines == told() else None
+
+    line, = wait_until(in_both, 30, "the page and the command tell one line", 0.2)
+    assert line[1] == "partition idle" and "events:1" in line[2], line
     assert one.complaints == []

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/operator_error.h"
+
 namespace tidemill {
 namespace {
 
@@ -152,9 +154,11 @@ TEST_F(StageTest, AnErrorNamesOperatorAndSubtask) {
   try {
     stage.on_batch(0, batch(1));
     FAIL();
-  } catch (const Error& error) {
+  } catch (const OperatorError& error) {
     EXPECT_EQ(error.code(), ErrorCode::kUser);
     EXPECT_THAT(error.what(), ::testing::HasSubstr("broken/0 threw: no such luck"));
+    EXPECT_EQ(error.place().operator_name, "broken");
+    EXPECT_EQ(error.place().subtask, 0);
   }
 }
 

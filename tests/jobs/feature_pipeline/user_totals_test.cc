@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <random>
@@ -14,6 +15,7 @@
 #include "operators/aggregates.h"
 #include "operators/collections.h"
 #include "state/memory_size.h"
+#include "state/value_json.h"
 #include "testing/operator_harness.h"
 
 namespace tidemill::features {
@@ -21,6 +23,43 @@ namespace {
 
 using testing::HarnessOptions;
 using testing::OperatorHarness;
+
+// As `tidemill state get` shows it, with nothing but what the checkpoint says of the type.
+TEST(UserTotals, CanBeShownWithoutTheProgram) {
+  const auto shown = [](const auto& value) {
+    using T = std::remove_cvref_t<decltype(value)>;
+    const Bytes type = encode_shown(tidemill::stored_type<T>());
+    Bytes bytes;
+    Codec<T>::encode(bytes, value);
+    ByteReader in(type);
+    return value_json(decode_stored_type(in), bytes);
+  };
+  UserTotals::Shared user;
+  UserTotals::Slice slice;
+  EXPECT_EQ(shown(user), R"({"actions":[],"last":null})");
+  EXPECT_EQ(shown(slice), R"({"sum":0,"actions":[]})");
+  const Stamp stamp{EventTime{5000}, {1, 42}};
+  for (const char* action : {"view", "buy", "view"}) {
+    const UserTotals::One one{2.75, user.actions.number_of(action)};
+    slice.add(one);
+    user.note(one, stamp);
+  }
+  EXPECT_EQ(shown(user), R"({"actions":["view","buy"],"last":{"time":5000,"partition":1,)"
+                         R"("offset":42,"action":0}})");
+  EXPECT_EQ(shown(slice), R"({"sum":8.25,"actions":[{"steps_from_last":0,"count":2},)"
+                          R"({"steps_from_last":1,"count":1}]})");
+  EXPECT_EQ(shown(UserTotals::One{-0.5, 3}), R"({"value":-0.5,"action":3})");
+  for (const double value : {1e300, -1e-300, 123456789.125, -1.0, 1e16 + 2}) {
+    ExactSum sum;
+    sum.add(value);
+    EXPECT_EQ(std::stod(shown(sum)), value);
+    sum.add(-value / 4);
+    EXPECT_DOUBLE_EQ(std::stod(shown(sum)), sum.value());
+  }
+  ExactSum infinite;
+  infinite.add(-std::numeric_limits<double>::infinity());
+  EXPECT_EQ(shown(infinite), "\"-Infinity\"");
+}
 
 struct PlainTotals {
   Mean<double> value;

@@ -261,6 +261,45 @@ TEST_F(CliTest, AReplayIsWaitedForWithItsProgress) {
   EXPECT_THAT(done.out, EndsWith("j.past is finished\n"));
 }
 
+TEST_F(CliTest, APromotionIsShownByPhaseAndSaysHowToRollBack) {
+  const auto phase = [](const std::string& name, const std::string& trouble) {
+    return R"({"promotions":[{"id":1},{"id":7,"job":"j","replay":"j.new","phase":")" + name +
+           R"(","error":)" + trouble + R"(,"savepoint":"9-a","replaced_version":2}]})";
+  };
+  answer("GET /api/v1/jobs/j.new", {R"({"replay_of":"j"})"});
+  answer("POST /api/v1/jobs/j/promote", {R"({"id":7})"}, 202);
+  answer("GET /api/v1/promotions",
+         {phase("holding", R"("the job has not reached the replay in e:0")"), phase("done", "null"),
+          phase("failed", R"("refused")")});
+  const Outcome done = run({"promote", "j.new"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(asked_[1], R"(POST /api/v1/jobs/j/promote{"replay":"j.new"})");
+  EXPECT_THAT(done.out, HasSubstr("(the job has not reached the replay in e:0)\ndone:"));
+  EXPECT_THAT(done.out,
+              EndsWith("to roll back: tidemill replay j --as before-new --version 2 --restore 9-a, "
+                       "then tidemill promote j.before-new\n"));
+  const Outcome failed = run({"promote", "j.new"});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("j.new was not promoted: refused"));
+  answer("GET /api/v1/jobs/j", {R"({"replay_of":null})"});
+  EXPECT_THAT(run({"promote", "j"}).err, HasSubstr("j is no replay"));
+}
+
+TEST_F(CliTest, ADiffIsCountsAndATable) {
+  answer("GET /api/v1/jobs/j.new", {R"({"replay_of":"j"})"});
+  answer(
+      "GET /api/v1/jobs/j/diff",
+      {R"({"output":"topic a and topic a.new","first_window":"10","last_window":"20","keys":3,"equal":1,
+"different":1,"only_live":1,"only_replay":0,"outside":4,"one_key_in":1,
+"differences":[{"key":"u","window":"10","live":{"n":1},"replay":null}]})"});
+  const std::string out = run({"diff", "j.new"}).out;
+  EXPECT_THAT(out,
+              HasSubstr("rows: 1 equal, 1 different, 1 of the job only, 0 of the replay only"));
+  EXPECT_THAT(out, HasSubstr("4 rows of the job are outside"));
+  EXPECT_THAT(out, HasSubstr(R"(u    10      {"n":1}  -)"));
+  EXPECT_THAT(out, Not(HasSubstr("too much for memory")));
+}
+
 TEST_F(CliTest, WhatEndsOtherwiseThanWaitedForIsAFailure) {
   answer("POST /api/v1/jobs/j/start", {"{}"}, 202);
   answer("GET /api/v1/jobs/j/status", {R"({"state":"starting"})", R"({"state":"crash_loop"})"});

@@ -42,6 +42,7 @@ class ServerApi : public testing::Test {
     allow({1e6, 1e6});
   }
   ~ServerApi() override {
+    promotions_.reset();
     api_.reset();
     service_.reset();
     fleet_.reset();
@@ -49,6 +50,7 @@ class ServerApi : public testing::Test {
     std::filesystem::remove_all(settings_.folder.path);
   }
   void allow(const ApiSettings& settings, const std::filesystem::path& allow_list = {}) {
+    promotions_.reset();
     binaries_ = std::make_unique<Binaries>(settings_.folder, allow_list, false);
     service_ = std::make_unique<Service>(Service{*store_, *fleet_, *binaries_});
     promotions_ = std::make_unique<Promotions>(*service_);

@@ -11,7 +11,7 @@
 
 namespace tidemill {
 
-struct Rehearsal {
+struct StartRehearsal {
   std::string begins;  // "last committed checkpoint 12-…"; empty: it would not start
   // Why not.
   std::string error;
@@ -30,8 +30,8 @@ struct Rehearsal {
 // Nobody is fenced, so that what is found may change while another instance runs; on this machine
 // none does, as the folder is locked meanwhile. `deployment`: its store works in a folder that is
 // of no use to anybody else. Never throws an Error: it is in the result.
-[[nodiscard]] Rehearsal rehearse(const SupervisorSettings& settings, const Graph& graph,
-                                 const Deployment& deployment, MetricRegistry& metrics,
-                                 const Clock& clock);
+[[nodiscard]] StartRehearsal rehearse(const SupervisorSettings& settings, const Graph& graph,
+                                      const Deployment& deployment, MetricRegistry& metrics,
+                                      const Clock& clock);
 
 }  // namespace tidemill

@@ -1,4 +1,4 @@
-#include "service/server/dry_start_question.h"
+#include "service/server/job_question.h"
 
 #include <boost/json.hpp>
 
@@ -13,7 +13,7 @@ constexpr auto kDryStartTime = std::chrono::seconds(80);
 
 }  // namespace
 
-std::string ask_dry_start(DryStartQuestion question) {
+std::string ask_dry_start(JobBinaryQuestion question) {
   question.command.emplace_back("--dry-start");
   const Told told = ask_program(question.program, question.user, question.folder, question.command,
                                 kDryStartTime, question.variables);
@@ -37,6 +37,21 @@ std::string ask_dry_start(DryStartQuestion question) {
                           {"warnings", boost::json::array()},
                           {"committed", nullptr},
                           {"restore_points", boost::json::array()}});
+}
+
+std::string ask_transactions(JobBinaryQuestion question, const std::string& what) {
+  question.command.insert(question.command.end(), {"--transactions", what});
+  const Told told = ask_program(question.program, question.user, question.folder, question.command,
+                                kDryStartTime, question.variables);
+  if (told.exit == 0) return told.out;
+  LastWords words;
+  words.add(told.err);
+  const std::string cause = words.cause(false);
+  throw Error(
+      told.exit == 2   ? ErrorCode::kConfig
+      : told.exit == 3 ? ErrorCode::kRefused
+                       : ErrorCode::kIo,
+      told.exit < 0 ? "the binary has not answered within 80 s: are the brokers away?" : cause);
 }
 
 }  // namespace tidemill::server

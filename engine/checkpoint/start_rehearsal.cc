@@ -1,4 +1,4 @@
-#include "engine/checkpoint/rehearsal.h"
+#include "engine/checkpoint/start_rehearsal.h"
 
 #include <filesystem>
 #include <memory>
@@ -15,15 +15,15 @@
 namespace tidemill {
 namespace {
 
-std::vector<Rehearsal::Point> points_of(const CheckpointStorage& storage,
-                                        const std::optional<CommitRecord>& record) {
-  std::vector<Rehearsal::Point> points;
+std::vector<StartRehearsal::Point> points_of(const CheckpointStorage& storage,
+                                             const std::optional<CommitRecord>& record) {
+  std::vector<StartRehearsal::Point> points;
   std::optional<std::vector<SourcePositions>> last;
   std::string since;
   if (record) last = record->positions;
   const auto all = storage.list();
   for (auto name = all.rbegin(); name != all.rend(); ++name) {
-    Rehearsal::Point point{*name, ""};
+    StartRehearsal::Point point{*name, ""};
     try {
       const Manifest manifest = storage.load(name->id).manifest;
       if (!last) {
@@ -38,10 +38,10 @@ std::vector<Rehearsal::Point> points_of(const CheckpointStorage& storage,
   return points;
 }
 
-void complete(Rehearsal& rehearsal) {
+void complete(StartRehearsal& rehearsal) {
   Refusal& refusal = *rehearsal.refusal;
   if (refusal.takes_restore) {
-    for (const Rehearsal::Point& point : rehearsal.points) {
+    for (const StartRehearsal::Point& point : rehearsal.points) {
       if (point.consequence.empty()) continue;
       refusal.choices.push_back(
           {{"--restore=" + point.name.id, "--accept-duplicates"},
@@ -71,7 +71,7 @@ class Start {
                      : CheckpointStorage::Access::kReadOnly),
         hold_(settings.hold) {}
 
-  void run(Rehearsal& rehearsal) {
+  void run(StartRehearsal& rehearsal) {
     resources_.lend(control_);
     resources_.lend(*sources_);
     resources_.lend(hold_);
@@ -134,9 +134,9 @@ class Start {
 
 }  // namespace
 
-Rehearsal rehearse(const SupervisorSettings& settings, const Graph& graph,
-                   const Deployment& deployment, MetricRegistry& metrics, const Clock& clock) {
-  Rehearsal rehearsal;
+StartRehearsal rehearse(const SupervisorSettings& settings, const Graph& graph,
+                        const Deployment& deployment, MetricRegistry& metrics, const Clock& clock) {
+  StartRehearsal rehearsal;
   try {
     Start(settings, graph, deployment, metrics, clock).run(rehearsal);
     return rehearsal;

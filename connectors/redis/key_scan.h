@@ -1,0 +1,23 @@
+// Reads all rows below a prefix, for those who compare them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "connectors/redis/settings.h"
+#include "engine/base/clock.h"
+
+namespace tidemill {
+
+// Each key below `prefix`, without it, and its text; a key that comes or goes meanwhile may be
+// among them or not, and one may come twice. Other types than texts are left out. Throws Error(kIo)
+// if the server does not answer within response_timeout or the connection is lost, Error(kConfig).
+void scan_redis_rows(const RedisServerSettings& server, const std::string& prefix,
+                     const std::function<void(std::string_view key, std::string_view row)>& take,
+                     const Clock& clock);
+
+// The pattern that SCAN takes for all keys with this prefix.
+std::string redis_keys_below(std::string_view prefix);
+
+}  // namespace tidemill
