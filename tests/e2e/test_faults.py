@@ -50,13 +50,13 @@ class Faults:
         for server in (redis, slow_redis):
             server.start()
             self.stack.callback(server.kill)
-        fleet.submit("expired", fleet.config("expired", interval="500ms"))
+        fleet.submit("expired", fleet.config("expired"))
         fleet.submit("broker", fleet.config("broker", brokers=proxied))
         fleet.submit("checkpoint", fleet.config("checkpoint", brokers=proxied, interval="500ms"))
         disk = self.folder / "disk"
         mount_small(disk, 128)
         self.stack.callback(unmount, disk)
-        fleet.submit("disk", fleet.config("disk", interval="500ms", checkpoints=disk / "checkpoints"))
+        fleet.submit("disk", fleet.config("disk", checkpoints=disk / "checkpoints"))
         fleet.submit("held", fleet.config("held", event_time={"idle": "off"}), partitions=(0,))
         fleet.submit("idle", fleet.config("idle", event_time={"idle": "4s"}), partitions=(0,))
         fleet.submit("late", fleet.config("late"), late=10)
@@ -180,15 +180,12 @@ def test_a_fault_is_named_alone_and_with_the_next_step(faults, name):
     assert faults.fleet.seen[faults.fleet.job(name)].keys() <= {problem}, "nothing else, at any time"
 
 
-def test_each_problem_goes_with_its_fault(faults):
-    """All but that of the offset, which somebody has to decide about."""
+def test_each_problem_goes_with_its_fault_and_a_healthy_job_never_had_one(faults):
+    """All but that of the offset, which somebody has to decide about. Beside them one runs well for its whole life."""
     faults.mend()
     for name in FAULTS:
         if name != "expired":
             wait_until(lambda name=name: faults.fleet.problems(name) == [], 60, f"{name} is well again", 0.2)
-
-
-def test_a_healthy_job_beside_them_has_no_problem_in_its_whole_life(faults):
     name = faults.fleet.job("healthy")
     wait_until(lambda: name in faults.fleet.seen, 20, "it was looked at")
     code, out, err = faults.fleet.command.run("status", name)
