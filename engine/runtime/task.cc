@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <typeinfo>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -136,13 +137,12 @@ bool Task::step_input(std::size_t turn) {
   return true;
 }
 
-// What the reader throws does not know whose it is.
+// What the reader throws does not know whose it is. An error that knows more stays what it is.
 bool Task::step_source() {
   try {
     return source_->driver().step();
-  } catch (const OperatorError&) {
-    throw;
   } catch (const Error& e) {
+    if (typeid(e) != typeid(Error)) throw;
     throw OperatorError(e.code(), e.what(),
                         {source_->context().name(), source_->context().subtask(), ""});
   }
