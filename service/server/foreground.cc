@@ -235,7 +235,7 @@ class Foreground {
   int num_signals_ = 0;
 };
 
-std::int64_t milliseconds(const std::string& flag, const std::string& text) {
+std::int64_t pause_of(const std::string& flag, const std::string& text) {
   const auto duration = parse_duration(text);
   if (!duration || duration->count() < 1)
     throw Error(ErrorCode::kConfig, flag + " is no duration, e.g. 1s: " + text);
@@ -273,8 +273,8 @@ int run_command(const std::vector<std::string>& words) {
                       ? "run: which program? tidemill run ./job --config FILE"
                       : "run: unknown flag: " + settings.command.front() +
                             "; flags of the job come behind the program; tidemill run --help");
-    settings.restarts.first_backoff_ms = milliseconds("--restart-backoff", first_backoff);
-    settings.restarts.max_backoff_ms = milliseconds("--restart-max-backoff", max_backoff);
+    settings.restarts.first_backoff_ms = pause_of("--restart-backoff", first_backoff);
+    settings.restarts.max_backoff_ms = pause_of("--restart-max-backoff", max_backoff);
     return run_in_foreground(settings);
   } catch (const CLI::CallForHelp&) {
     std::printf("%s", app.help().c_str());
