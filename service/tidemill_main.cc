@@ -1,10 +1,12 @@
 // The `tidemill` program: a verb, then what belongs to it.
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "engine/base/error.h"
 #include "service/cli/command.h"
 #include "service/scenario/command.h"
 #include "service/server/command.h"
@@ -40,10 +42,7 @@ const std::vector<tidemill::cli::OtherVerb> kVerbs = {
     {"scenario", "run scenario files", run_scenarios},
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const Words words(argv + std::min(argc, 1), argv + argc);
+int run(const Words& words) {
   // Started by the server, not by people.
   if (!words.empty() && words.front() == "log-writer")
     return tidemill::server::log_writer_command({words.begin() + 1, words.end()});
@@ -65,4 +64,18 @@ int main(int argc, char** argv) {
         return tidemill::server::run_in_foreground({{}, command, once});
       }};
   return tidemill::cli::run(words, kVerbs, around);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run({argv + std::min(argc, 1), argv + argc});
+  } catch (const tidemill::Error& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return tidemill::exit_code(error.code());
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return 1;
+  }
 }

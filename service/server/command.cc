@@ -173,15 +173,7 @@ int parse_and_run(CLI::App& app, std::vector<std::string> words, const Run& run)
     std::fprintf(stderr, "error: %s; --help lists the flags\n", error.what());
     return 2;
   }
-  try {
-    return run();
-  } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return exit_code(error.code());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+  return run();
 }
 
 }  // namespace

@@ -282,12 +282,6 @@ int run_command(const std::vector<std::string>& words) {
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "error: run: %s; tidemill run --help\n", error.what());
     return 2;
-  } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return exit_code(error.code());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
   }
 }
 

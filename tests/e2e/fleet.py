@@ -8,9 +8,8 @@ import time
 
 from confluent_kafka import Producer
 
-from command import Command
 from job import binary, features_config
-from job_server import JobServer
+from job_server import Command, JobServer
 from process import wait_until
 
 TICK_S = 0.05

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from command import Command
 from file_job import FileJob, event
 from job import FINISHED, REFUSED, WRONG_USAGE, binary
 from job_server import Command, JobServer
