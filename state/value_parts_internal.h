@@ -21,9 +21,9 @@ inline __int128 read_integer(const StoredType& type, ByteReader& in) {
 }
 
 inline bool is_plain(StoredType::Kind kind) {
-  using Kind = StoredType::Kind;
-  return kind == Kind::kText || kind == Kind::kNumber || kind == Kind::kEnum ||
-         kind == Kind::kBool || kind == Kind::kEventTime || kind == Kind::kDuration;
+  return kind == StoredType::Kind::kText || kind == StoredType::Kind::kNumber ||
+         kind == StoredType::Kind::kEnum || kind == StoredType::Kind::kBool ||
+         kind == StoredType::Kind::kEventTime || kind == StoredType::Kind::kDuration;
 }
 
 }  // namespace tidemill
