@@ -5,6 +5,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <sys/ioctl.h>
 #include <thread>
 #include <unistd.h>
@@ -147,21 +148,44 @@ int run_verb(const Verb& verb, const Words& words, const Surroundings& around) {
   }
 }
 
+constexpr const char* kCompletionUsage = "usage: tidemill completion bash|zsh\n";
+
 using VerbLines = std::vector<std::pair<std::string, std::string>>;
 
+void print_verb(std::ostream& out, std::string name, std::string_view line) {
+  if (name.size() < kVerbColumn) name.resize(kVerbColumn, ' ');
+  out << "  " << name << " " << line << "\n";
+}
+
 void print_usage(std::ostream& out, const VerbLines& others) {
-  const auto print = [&](std::string name, std::string_view line) {
-    if (name.size() < kVerbColumn) name.resize(kVerbColumn, ' ');
-    out << "  " << name << " " << line << "\n";
-  };
   out << "usage: tidemill VERB ...; tidemill VERB --help says what it takes\n\n";
-  for (const Verb& verb : verbs()) print(std::string(verb.name), verb.line);
+  for (const Verb& verb : verbs()) print_verb(out, std::string(verb.name), verb.line);
   out << "\n";
-  for (const auto& [name, line] : others) print(name, line);
-  print("completion", "print completion for a shell: bash or zsh");
+  for (const auto& [name, line] : others) print_verb(out, name, line);
+  print_verb(out, "completion", "print completion for a shell: bash or zsh");
   out << "\n  --help  --version\n\nThe server is --server URL, or TIDEMILL_SERVER, or "
          "http://127.0.0.1:8090. Exit codes: 0 done, 1 failed,\n2 wrong usage, 3 refused for "
          "safety (would lose or double data).\n";
+}
+
+bool asks_for_help(const std::string& word) { return word == "--help" || word == "-h"; }
+
+// `tidemill state`, `tidemill state --help`: the verbs that begin so; nothing: no verb does.
+std::optional<int> tell_group(const Words& words, const VerbLines& others,
+                              const Surroundings& around) {
+  const bool wants_help = words.size() == 2 && asks_for_help(words[1]);
+  if (words.size() != 1 && !wants_help) return std::nullopt;
+  VerbLines found;
+  const auto look = [&](std::string_view name, std::string_view line) {
+    if (name.starts_with(words.front() + " ")) found.emplace_back(name, line);
+  };
+  for (const Verb& verb : verbs()) look(verb.name, verb.line);
+  for (const auto& [name, line] : others) look(name, line);
+  if (found.empty()) return std::nullopt;
+  std::ostream& out = wants_help ? around.out : around.err;
+  out << "usage: tidemill " << words.front() << " VERB ...; VERB --help says what it takes\n\n";
+  for (const auto& [name, line] : found) print_verb(out, name, line);
+  return wants_help ? 0 : 2;
 }
 
 int unknown(const Words& words, const VerbLines& others, std::ostream& err) {
@@ -203,7 +227,7 @@ int run(const Words& words, std::span<const OtherVerb> others, const Surrounding
     return 2;
   }
   const std::string& first = words.front();
-  if (first == "--help" || first == "-h" || first == "help") {
+  if (asks_for_help(first) || first == "help") {
     print_usage(around.out, lines);
     return 0;
   }
@@ -212,9 +236,13 @@ int run(const Words& words, std::span<const OtherVerb> others, const Surrounding
     return 0;
   }
   if (first == "completion") {
+    if (words.size() == 2 && asks_for_help(words[1])) {
+      around.out << kCompletionUsage;
+      return 0;
+    }
     const auto script = completion(words.size() == 2 ? words[1] : "", lines);
     if (!script) {
-      around.err << "usage: tidemill completion bash|zsh\n";
+      around.err << kCompletionUsage;
       return 2;
     }
     around.out << *script;
@@ -230,6 +258,7 @@ int run(const Words& words, std::span<const OtherVerb> others, const Surrounding
     if (const std::size_t count = words_of(verb.name, words))
       return run_verb(verb, rest(count), around);
   }
+  if (const auto told = tell_group(words, lines, around)) return *told;
   return unknown(words, lines, around.err);
 }
 
