@@ -173,7 +173,9 @@ def test_backfill(place):
 
 def test_hand_over_and_back(place):
     old = place.sha256()
-    there, back = commands("hand over")
+    begin, there, back = commands("hand over")
+    place.run(begin)
+    wait_until((place.folder / "rows.new").exists, 60, "rows of the replay")
     place.run(there)
     place.wait_program(lambda now: now != old, "the new version runs")
     place.feed()

@@ -82,7 +82,7 @@ class Operated(KafkaPromotion):
 
 @pytest.fixture
 def run(kafka, name, tmp_path, redis_server):
-    operated = Operated(kafka, name[:40], tmp_path, redis_server)
+    operated = Operated(kafka, f"ops-{name[-6:]}", tmp_path, redis_server)
     yield operated
     operated.close()
 
