@@ -286,4 +286,15 @@ std::optional<Problem> problem_of_surroundings(const std::string& message) {
 
 std::vector<Problem> diagnose(const JobFacts& facts) { return Diagnosis(facts).run(); }
 
+void FirstTold::date(std::vector<Problem>& problems, std::int64_t now_ms) {
+  std::map<std::string, std::int64_t> since;
+  for (Problem& problem : problems) {
+    const auto told = since_.find(problem.id);
+    const std::int64_t first = told == since_.end() ? now_ms : told->second;
+    since[problem.id] = first;
+    if (!problem.since_ms) problem.since_ms = first;
+  }
+  since_ = std::move(since);
+}
+
 }  // namespace tidemill

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -93,5 +94,15 @@ struct JobFacts {
 
 // The most urgent first. Pure.
 [[nodiscard]] std::vector<Problem> diagnose(const JobFacts& facts);
+
+// Since when a problem is there whose facts do not say: since it was told first. One that goes and
+// comes back begins anew. One thread.
+class FirstTold {
+ public:
+  void date(std::vector<Problem>& problems, std::int64_t now_ms);
+
+ private:
+  std::map<std::string, std::int64_t> since_;  // by id
+};
 
 }  // namespace tidemill

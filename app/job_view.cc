@@ -166,6 +166,14 @@ ReplayProgress JobView::replay(EventTime watermark, bool is_finished) const {
   return replay_progress(facts);
 }
 
+std::vector<Problem> JobView::problems() const {
+  const JobFacts now = facts();
+  std::vector<Problem> found = diagnose(now);
+  const std::lock_guard lock(first_told_mutex_);
+  first_told_.date(found, now.now_ms);
+  return found;
+}
+
 std::string JobView::metrics() const {
   JobFigures figures;
   figures.job = env_.job();
@@ -173,7 +181,7 @@ std::string JobView::metrics() const {
   figures.parallelism = env_.parallelism();
   figures.is_replay = env_.is_replay();
   figures.state = name_of(supervisor_.progress().state);
-  figures.problems = diagnose(facts());
+  figures.problems = problems();
   figures.event_time = supervisor_.event_time();
   figures.process = process_figures();
   return prometheus_text(env_.metrics(), figures, clock_);
@@ -273,7 +281,7 @@ std::string JobView::status() const {
     }
   }
   json.end_array();
-  write_problems(json, diagnose(facts()));
+  write_problems(json, problems());
   json.end_object();
   return text;
 }

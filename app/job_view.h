@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "app/diagnosis.h"
 #include "app/environment.h"
@@ -48,6 +50,7 @@ class JobView {
   // all subtasks that send.
   using ExchangeKeys = std::map<std::pair<std::string, std::string>, std::map<std::string, double>>;
   [[nodiscard]] ExchangeKeys exchange_keys() const;
+  [[nodiscard]] std::vector<Problem> problems() const;
 
   // The value of the label in the series of that counter that have risen most of late; "operator
   // NAME" of those without the label. Empty: none has.
@@ -63,6 +66,8 @@ class JobView {
   const Clock& clock_;
   const std::int64_t started_ms_;
   MetricSampler sampler_;
+  mutable std::mutex first_told_mutex_;
+  mutable FirstTold first_told_;
 };
 
 }  // namespace tidemill

@@ -199,5 +199,27 @@ TEST(Diagnosis, NamesThatNothingIsCommitted) {
   EXPECT_THAT(ids(f), ElementsAre("no_checkpoint"));
 }
 
+TEST(FirstTold, DatesWhatTheFactsDoNot) {
+  const auto told = [](FirstTold& first, const JobFacts& facts, std::int64_t now) {
+    std::vector<Problem> problems = diagnose(facts);
+    first.date(problems, now);
+    std::vector<std::int64_t> since;
+    for (const Problem& problem : problems) since.push_back(problem.since_ms.value_or(-1));
+    return since;
+  };
+  JobFacts bad = healthy();
+  bad.bad_per_s = 1'000;
+  FirstTold first;
+  EXPECT_THAT(told(first, bad, 100), ElementsAre(100));
+  JobFacts both = bad;
+  both.late_per_s = 400;
+  EXPECT_THAT(told(first, both, 200), ElementsAre(100, 200));
+  EXPECT_THAT(told(first, healthy(), 300), ElementsAre());
+  EXPECT_THAT(told(first, bad, 400), ElementsAre(400)) << "it had gone";
+  JobFacts late = healthy();
+  late.last_commit_ms = kNow - 120'000;
+  EXPECT_THAT(told(first, late, 500), ElementsAre(kNow - 120'000)) << "its facts say since when";
+}
+
 }  // namespace
 }  // namespace tidemill
