@@ -62,9 +62,18 @@ void add_version(const Invocation& invocation, const Connection& connection, Bod
   if (invocation.has("--config")) body.field("config", config);
 }
 
-// How a job is once it is no longer on its way to `wanted`. Progress of a replay is shown.
+// The process that runs it now, of which `--wait` shall see the end.
+std::optional<double> process_of(const Invocation& invocation, const Connection& connection,
+                                 const std::string& path) {
+  if (!invocation.has("--wait")) return std::nullopt;
+  return connection.get(path + "/status").answer["pid"].number();
+}
+
+// How a job is once it is no longer on its way to `wanted`; while the process `replaced` runs it
+// is. Progress of a replay is shown.
 std::string settled_state(const Invocation& invocation, const Connection& connection,
-                          const std::string& path, std::string_view wanted) {
+                          const std::string& path, std::string_view wanted,
+                          std::optional<double> replaced) {
   std::string shown;
   while (true) {
     const Answer status = connection.get(path + "/status").answer;
@@ -78,6 +87,10 @@ std::string settled_state(const Invocation& invocation, const Connection& connec
       if (line != shown) invocation.err << line << "\n";
       shown = line;
     }
+    if (replaced && status["pid"].number() == replaced) {
+      if (!invocation.pause()) return state;
+      continue;
+    }
     for (const std::string_view end :
          {wanted, std::string_view("finished"), std::string_view("failed"),
           std::string_view("crash_loop"), std::string_view("lost")}) {
@@ -90,7 +103,8 @@ std::string settled_state(const Invocation& invocation, const Connection& connec
 
 // Prints what was answered; with --wait how it ended, which may be a failure.
 void report(const Invocation& invocation, const Connection& connection, const Reply& reply,
-            const std::string& done, const std::string& path, std::string_view wanted) {
+            const std::string& done, const std::string& path, std::string_view wanted,
+            std::optional<double> replaced = std::nullopt) {
   if (invocation.has("--json")) {
     invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
   } else {
@@ -98,7 +112,7 @@ void report(const Invocation& invocation, const Connection& connection, const Re
   }
   if (!invocation.has("--wait")) return;
   invocation.out.flush();
-  const std::string state = settled_state(invocation, connection, path, wanted);
+  const std::string state = settled_state(invocation, connection, path, wanted, replaced);
   const std::string job = path.substr(path.find('/') + 1);
   const bool is_well = state == wanted || state == "finished";
   if (!is_well)
@@ -112,10 +126,12 @@ void ask(const Invocation& invocation, const std::string& verb, const std::strin
          const std::string& done, std::string_view wanted) {
   const Connection connection(invocation);
   const std::string path = connection.job();
+  const auto replaced = verb == "restore" ? process_of(invocation, connection, path) : std::nullopt;
   const Reply reply = connection.send("POST", path + "/" + verb, body);
   const std::string id = reply.answer["id"].text();
   report(invocation, connection, reply,
-         invocation.text("JOB") + ": " + done + (id.empty() ? "" : " " + id), path, wanted);
+         invocation.text("JOB") + ": " + done + (id.empty() ? "" : " " + id), path, wanted,
+         replaced);
 }
 
 }  // namespace
@@ -188,9 +204,10 @@ void restart(const Invocation& invocation) {
     body.field("parallelism", whole_number(invocation, "--parallelism"));
   }
   add_version(invocation, connection, body);
+  const auto replaced = process_of(invocation, connection, path);
   const Reply reply = connection.send("POST", path + "/restart", body.text());
   report(invocation, connection, reply, invocation.text("JOB") + ": is being restarted", path,
-         "running");
+         "running", replaced);
 }
 
 void restore(const Invocation& invocation) {

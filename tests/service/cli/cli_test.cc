@@ -308,6 +308,16 @@ TEST_F(CliTest, WhatEndsOtherwiseThanWaitedForIsAFailure) {
   EXPECT_THAT(done.err, HasSubstr("j is crash_loop, not running"));
 }
 
+TEST_F(CliTest, ARestartIsWaitedForInTheNextProcess) {
+  answer("POST /api/v1/jobs/j/restart", {"{}"}, 202);
+  answer("GET /api/v1/jobs/j/status",
+         {R"({"state":"running","pid":7})", R"({"state":"running","pid":7})",
+          R"({"state":"stopping","pid":7})", R"({"state":"crash_loop","pid":8})"});
+  const Outcome done = run({"restart", "j", "--wait"});
+  EXPECT_EQ(done.exit_code, 1) << done.out;
+  EXPECT_THAT(done.err, HasSubstr("j is crash_loop, not running"));
+}
+
 TEST_F(CliTest, LogsFollowWithoutRepeatingLines) {
   answer("GET /api/v1/jobs/j/logs",
          {R"({"lines":["b","\u001b[31mc"]})", R"({"lines":["a","b","\u001b[31mc","d"]})",
@@ -377,11 +387,15 @@ TEST_F(CliTest, HelpAndCompletionKnowEveryVerb) {
           EXPECT_THAT(script, HasSubstr(std::string(argument.name)));
         }
       }
-      EXPECT_EQ(run({first, "--help"}, false).exit_code, first != verb.name ? 2 : 0) << first;
+      const Outcome told = run({first, "--help"}, false);
+      EXPECT_EQ(told.exit_code, 0) << first;
+      EXPECT_THAT(told.out, HasSubstr(std::string(verb.name))) << "also of a group: `state --help`";
     }
     EXPECT_THAT(script, HasSubstr("scenario"));
   }
   EXPECT_EQ(run({"completion", "fish"}, false).exit_code, 2);
+  EXPECT_EQ(run({"state"}, false).exit_code, 2);
+  EXPECT_THAT(run({"state"}, false).err, HasSubstr("state get"));
 }
 
 TEST(Table, FitsIntoTheTerminal) {
