@@ -41,8 +41,8 @@ class CommitProtocol {
   // ever committed.
   virtual std::optional<CommitRecord> acquire() = 0;
 
-  // What `acquire` would read just now, without fencing anybody or making anything: for whoever asks
-  // what a start would do. After it only `acquire` may follow.
+  // What `acquire` would read just now, without fencing anybody or making anything: for whoever
+  // asks what a start would do. After it only `acquire` may follow.
   virtual std::optional<CommitRecord> look() = 0;
 
   // S7 / E8: epoch `epoch` (= the next checkpoint's id) is open: sinks may write its records.
