@@ -284,7 +284,8 @@ def test_cut_all_closes_live_connections(proxy, producer, topic, name):
 
 
 def test_broker_killed_behind_the_proxy_and_restarted(kafka, proxy, producer, topic):
-    p = producer()
+    # A broker with the topics of many tests needs longer than half a minute to come back on a busy machine: it would have aborted.
+    p = producer(**{"transaction.timeout.ms": 300_000})
     transaction(p, topic, "a")
     p.begin_transaction()
     p.produce(topic, b"b")
