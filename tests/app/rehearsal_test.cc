@@ -1,6 +1,6 @@
 // Refusals as programs get them: id, row of the table of failures, and each choice with what it
 // costs. Those that need brokers are in tests/e2e/test_recover.py.
-#include "engine/checkpoint/rehearsal.h"
+#include "engine/checkpoint/start_rehearsal.h"
 
 #include <filesystem>
 #include <gmock/gmock.h>
@@ -65,7 +65,7 @@ class RehearsalTest : public ::testing::Test {
   }
 
   // "E checkpoint_missing", and what it says.
-  Rehearsal refused(const std::optional<CommitRecord>& record, RestoreChoice choice = {}) {
+  StartRehearsal refused(const std::optional<CommitRecord>& record, RestoreChoice choice = {}) {
     SupervisorSettings settings;
     settings.job = "job";
     settings.checkpoint_folder = folder_;
@@ -75,16 +75,16 @@ class RehearsalTest : public ::testing::Test {
       return std::make_unique<Looked>(record);
     };
     MetricRegistry metrics;
-    Rehearsal rehearsal = rehearse(settings, Graph{}, deployment, metrics, SystemClock());
+    StartRehearsal rehearsal = rehearse(settings, Graph{}, deployment, metrics, SystemClock());
     EXPECT_EQ(rehearsal.begins, "");
     EXPECT_TRUE(rehearsal.refusal) << rehearsal.error;
     if (!rehearsal.refusal) rehearsal.refusal = Refusal{};
     return rehearsal;
   }
-  static std::string name_of(const Rehearsal& rehearsal) {
+  static std::string name_of(const StartRehearsal& rehearsal) {
     return rehearsal.refusal->row + " " + rehearsal.refusal->id;
   }
-  static std::string flags_of(const Rehearsal& rehearsal) {
+  static std::string flags_of(const StartRehearsal& rehearsal) {
     std::string text;
     for (const Refusal::Choice& choice : rehearsal.refusal->choices) {
       for (const std::string& flag : choice.flags) text += flag + " ";
@@ -97,7 +97,7 @@ class RehearsalTest : public ::testing::Test {
 };
 
 TEST_F(RehearsalTest, AMissingCommitRecordCanBeVouchedFor) {
-  const Rehearsal found = refused(std::nullopt);
+  const StartRehearsal found = refused(std::nullopt);
   EXPECT_EQ(name_of(found), "B commit_record_missing");
   EXPECT_EQ(flags_of(found),
             "--assume-committed=7-b --restore=7-b --accept-duplicates --restore=6-a "
@@ -116,7 +116,7 @@ TEST_F(RehearsalTest, ARecordThatDoesNotFitIsToldApart) {
   EXPECT_EQ(name_of(refused(record)), "D commit_record_of_another_job");
   record = record_;
   record->checkpoint = "8-c";
-  const Rehearsal missing = refused(record);
+  const StartRehearsal missing = refused(record);
   EXPECT_EQ(name_of(missing), "E checkpoint_missing");
   EXPECT_EQ(flags_of(missing),
             "--restore=7-b --accept-duplicates --restore=6-a --accept-duplicates ");
@@ -124,7 +124,7 @@ TEST_F(RehearsalTest, ARecordThatDoesNotFitIsToldApart) {
 
 TEST_F(RehearsalTest, ADamagedCheckpointIsNoChoice) {
   write_file(folder_ / "7-b" / "manifest", std::string("not a manifest"));
-  const Rehearsal found = refused(record_);
+  const StartRehearsal found = refused(record_);
   EXPECT_EQ(name_of(found), "E checkpoint_damaged");
   EXPECT_EQ(found.code, ErrorCode::kCorrupt);
   EXPECT_EQ(flags_of(found), "--restore=6-a --accept-duplicates ");
@@ -145,7 +145,7 @@ TEST_F(RehearsalTest, AChoiceThatRepeatsOrNamesNothingIsRefusedToo) {
 
 TEST_F(RehearsalTest, AJobThatRunsIsLeftAlone) {
   const CheckpointStorage running(folder_, CheckpointStorage::Access::kOwn, false);
-  const Rehearsal found = refused(record_);
+  const StartRehearsal found = refused(record_);
   EXPECT_EQ(name_of(found), " already_running");
   EXPECT_EQ(flags_of(found), "");
 }
