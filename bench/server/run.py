@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Fifty running jobs on one server: how fast it answers, and what it needs.
 
-    bench/server/run.py [--bin FOLDER] [--jobs N] [--requests N]
+    bench/server/run.py [--bin FOLDER] [--jobs N] [--requests N] [--events N]
 
-The jobs are the shipped one over file logs that nobody writes to: what is measured is the server, which asks each of them once a
-second. Prints p50, p99 and the greatest time of each call over one kept connection, and the server's resident memory and CPU.
+The jobs are the shipped one over one file log, to which `--events` a second are written (0: none), so that each job computes as many:
+what is measured is the server, which asks each of them once a second. Prints p50, p99 and the greatest time of each call over one kept connection, and the server's resident memory and CPU.
 """
 import argparse
 import http.client
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -72,6 +74,28 @@ def config(folder, name):
     })
 
 
+class Writer(threading.Thread):
+    """Events a second into the log that all jobs read."""
+
+    def __init__(self, folder, per_second):
+        super().__init__(daemon=True)
+        self.folder = folder / "events" / "partition-0"
+        self.per_second = per_second
+        self.is_over = threading.Event()
+
+    def run(self):
+        users = random.Random(1)
+        number = 0
+        while not self.is_over.wait(1):
+            now = int(time.time() * 1000)
+            lines = "".join(json.dumps({"user_id": f"u-{users.randrange(1000)}", "action": "click", "value": 1, "timestamp": now}) + "\n"
+                            for _ in range(self.per_second))
+            number += 1
+            written = self.folder / f"{number:06}.tmp"
+            written.write_text(lines)
+            written.rename(written.with_suffix(".jsonl"))
+
+
 def processor_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -86,6 +110,7 @@ def main():
     parser.add_argument("--bin", type=Path, default=Path(__file__).parents[2] / "build" / "release" / "bin")
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--events", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidemill-bench-") as name:
         folder = Path(name)
@@ -95,10 +120,13 @@ def main():
             for i in range(options.jobs):
                 server.call("POST", "/api/v1/jobs", json.dumps({"name": f"job-{i}", "binary": binary, "config": config(folder, f"job-{i}")}))
             wait(lambda: all(job["state"] == "running" for job in json.loads(server.call("GET", "/api/v1/jobs"))["jobs"]), 300, "all jobs run")
+            if options.events:
+                writer = Writer(folder, options.events)
+                writer.start()
             before, since = processor_seconds(server.process.pid), time.monotonic()
             time.sleep(10)
             share = (processor_seconds(server.process.pid) - before) / (time.monotonic() - since)
-            print(f"{options.jobs} running jobs, nobody asks: the server takes {100 * share:.1f} % of a core")
+            print(f"{options.jobs} running jobs, {options.events} events/s each, nobody asks: the server takes {100 * share:.1f} % of a core")
             worst = 0
             for path in CALLS:
                 times = []
@@ -111,6 +139,12 @@ def main():
                 worst = max(worst, p99)
                 print(f"{path:30} p50 {times[len(times) // 2]:7.2f} ms   p99 {p99:7.2f} ms   max {times[-1]:7.2f} ms")
             resident = resident_mb(server.process.pid)
+            if options.events:
+                writer.is_over.set()
+                events = [json.loads(server.call("GET", f"/api/v1/jobs/job-{i}/status"))["totals"]["events"] for i in range(options.jobs)]
+                print(f"events seen by a job: {min(events)} to {max(events)}")
+                if not min(events):
+                    raise RuntimeError("a job has read nothing")
             print(f"server: {resident:.0f} MB resident")
             is_met = worst < 100 and resident < 100
             print("goal (p99 below 100 ms, below 100 MB): " + ("met" if is_met else "missed"))
