@@ -96,8 +96,8 @@ class Start {
     StateChanges changes = settings_.state_changes;
     store_ = deployment_.make_store(resources_);
     if (point.manifest) {
-      restore_state(*store_, storage_, *point.manifest);
-      (void)rename_states(changes, *point.manifest, *store_);
+      (void)load_state(changes, settings_.backend, storage_, *point.manifest, *store_);
+      if (point.may_be_unpublished) require_sinks(graph_, point.manifest->prepared);
     } else {
       store_->restore({}, {});
     }

@@ -5,6 +5,7 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/checkpoint/refusal.h"
+#include "engine/checkpoint/restore_point.h"
 
 namespace tidemill {
 namespace {
@@ -129,6 +130,14 @@ void require_sinks(const Graph& graph, const std::vector<Manifest::Prepared>& pr
                     p.operator_name +
                     "; start the program version that wrote it once more, so that it is published");
   }
+}
+
+std::vector<std::string> load_state(const StateChanges& changes, const std::string& backend,
+                                    const CheckpointStorage& storage, Manifest& manifest,
+                                    SnapshotStore& store) {
+  require_backend(manifest, backend);
+  restore_state(store, storage, manifest);
+  return rename_states(changes, manifest, store);
 }
 
 std::vector<std::string> rename_states(const StateChanges& changes, Manifest& manifest,

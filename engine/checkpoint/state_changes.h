@@ -10,6 +10,7 @@
 
 #include "engine/checkpoint/manifest.h"
 #include "engine/checkpoint/snapshot_store.h"
+#include "engine/checkpoint/storage.h"
 #include "engine/graph/graph.h"
 
 namespace tidemill {
@@ -27,8 +28,15 @@ void require_backend(const Manifest& manifest, const std::string& backend);
 // Throws Error(kRefused) if the checkpoint prepared output of a sink that the job does not have.
 void require_sinks(const Graph& graph, const std::vector<Manifest::Prepared>& prepared);
 
-// Both of the following return what to write into the audit trail; a name that means nothing here
+// These return what to write into the audit trail; a name that means nothing here
 // is warned of.
+
+// Of a start and of its rehearsal: brings the checkpoint's state into `store` and renames it. Before
+// any operator is built, and before anything prepared is published. Throws as those that it calls:
+// require_backend, restore_state, rename_states.
+std::vector<std::string> load_state(const StateChanges& changes, const std::string& backend,
+                                    const CheckpointStorage& storage, Manifest& manifest,
+                                    SnapshotStore& store);
 
 // Before any operator is built, and before anything prepared is published. Throws Error(kConfig) if
 // both names are in the checkpoint, or one is no name of a state.

@@ -289,10 +289,10 @@ RestorePoint Supervisor::prepare(Attempt& attempt, CheckpointStorage& storage,
   }
   attempt.store = deployment_.make_store(attempt.resources);
   if (point.manifest) {
-    require_backend(*point.manifest, settings_.backend);
     watch.restores(point.manifest->checkpoint);
-    restore_state(*attempt.store, is_state_foreign_ ? *foreign_ : storage, *point.manifest);
-    for (const std::string& done : rename_states(state_changes_, *point.manifest, *attempt.store))
+    for (const std::string& done :
+         load_state(state_changes_, settings_.backend, is_state_foreign_ ? *foreign_ : storage,
+                    *point.manifest, *attempt.store))
       storage.audit(done);
     watch.reached(&RestoreRun::load_us);
     TM_CRASH_POINT("mid_restore");

@@ -1,6 +1,7 @@
 // A job whose operators have changed goes on from its checkpoint: state that is gone is named until
 // it is dropped, and what has another name now is found (--drop-state, --rename-state). Before each
-// start --check-upgrade is asked, and must give the answer that the start then gives.
+// start --check-upgrade and --dry-start are asked, and must give the answer that the start then
+// gives.
 #include <csignal>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -176,17 +177,29 @@ class StateChanges : public ::testing::TestWithParam<const char*> {
     const bool is_first = !std::filesystem::exists(folder_ + "/counters");
     foretold_.clear();
     const int foretold = is_first ? 0 : check(flags);
+    const int rehearsed = rehearse(flags);
     script_.until += 10;
     const int code = start(flags);
     if (code != 0) script_.until -= 10;
     EXPECT_EQ(foretold, code) << foretold_ << said_;
+    EXPECT_EQ(rehearsed, code) << rehearsed_ << said_;
     // A flag that is none is refused before there is anything to say.
     if (code != 0 && !foretold_.empty()) {
       const std::string reason = said_.substr(said_.rfind("error: ") + 7);
       EXPECT_NE(foretold_.find("\"reason\":\"" + reason.substr(0, reason.find('\n')) + '"'),
                 std::string::npos)
           << foretold_ << said_;
+      EXPECT_NE(rehearsed_.find("\"error\":\"" + reason.substr(0, reason.find('\n'))),
+                std::string::npos)
+          << rehearsed_ << said_;
     }
+    return code;
+  }
+  int rehearse(std::vector<std::string> flags) {
+    flags.emplace_back("--dry-start");
+    ::testing::internal::CaptureStdout();
+    const int code = start(flags);
+    rehearsed_ = ::testing::internal::GetCapturedStdout();
     return code;
   }
   int check(std::vector<std::string> flags) {
@@ -229,7 +242,8 @@ class StateChanges : public ::testing::TestWithParam<const char*> {
   Script script_;
   std::string folder_;
   std::string said_;
-  std::string foretold_;  // what --check-upgrade printed
+  std::string foretold_;   // what --check-upgrade printed
+  std::string rehearsed_;  // what --dry-start printed
 };
 
 TEST_P(StateChanges, ARemovedOperatorsStateIsNamedUntilItIsDropped) {
@@ -345,6 +359,14 @@ TEST_P(StateChanges, WhatCannotBeMeantIsRefused) {
   EXPECT_TRUE(says("OPERATOR/STATE=OPERATOR/STATE")) << said_;
   ASSERT_EQ(run({"a", "b"}), 0) << said_;
   EXPECT_EQ(script_.last["a"], 20);
+}
+
+TEST_P(StateChanges, AnotherBackendIsRefusedByAll) {
+  ASSERT_EQ(run({"a"}), 0) << said_;
+  const bool is_memory = std::string(GetParam()) == "memory";
+  EXPECT_EQ(
+      run({"a"}, {"--set", std::string("state.backend=") + (is_memory ? "rocksdb" : "memory")}), 2);
+  EXPECT_TRUE(says("was written with state.backend")) << said_;
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, StateChanges, ::testing::Values("memory", "rocksdb"));
