@@ -15,8 +15,20 @@ JobBinaryQuestion question_of(const Service& service, const JobView& view) {
     make_job_folder(folder, version.user);
     write_private(folder.config(), version.config, version.user);
   }
-  return {service.fleet.settings().program, folder.work(), version.user,
-          job_command(server, view.row, version)};
+  return {service.fleet.settings().program, server.work(view.row.name, view.row.replay_of),
+          version.user, job_command(server, view.row, version)};
+}
+
+template <class Ask>
+http::Response told(const Ask& ask) {
+  try {
+    http::Response response;
+    response.body = ask();
+    return response;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kIo) throw;
+    throw CallError(503, error.what(), "look at the brokers, then ask again");
+  }
 }
 
 }  // namespace
@@ -31,14 +43,7 @@ http::Response dry_start_job(Service& service, const Call& call) {
   check_once_args(view.row.once_args);
   if (view.run)
     throw CallError(409, "the job runs: " + view.row.name, "stop it before you ask for its start");
-  try {
-    http::Response response;
-    response.body = ask_dry_start(question_of(service, view));
-    return response;
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kIo) throw;
-    throw CallError(503, error.what(), "look at the brokers, then ask again");
-  }
+  return told([&] { return ask_dry_start(question_of(service, view)); });
 }
 
 http::Response job_transactions(Service& service, const Call& call) {
@@ -52,14 +57,7 @@ http::Response job_transactions(Service& service, const Call& call) {
   if (what == "abort" && view.run)
     throw CallError(409, "the job runs, and its open transaction is its own: " + view.row.name,
                     "stop it first; force-abort fences it, and it restarts from its last commit");
-  try {
-    http::Response response;
-    response.body = ask_transactions(question_of(service, view), what);
-    return response;
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kIo) throw;
-    throw CallError(503, error.what(), "look at the brokers, then ask again");
-  }
+  return told([&] { return ask_transactions(question_of(service, view), what); });
 }
 
 }  // namespace calls

@@ -51,6 +51,22 @@ def test_savepoint_restart_and_stop(tidemill):
     assert "/restart" in tidemill.run("audit")[1]
 
 
+def test_recover_asks_a_replay_where_it_works(tidemill, tmp_path):
+    """A checkpoint folder that is relative is below the folder that the replay works in, which is its job's."""
+    files = FileJob(tmp_path, source={"file": {"dir": str(tmp_path / "events"), "follow": True}}, checkpoint={"dir": "checkpoints", "interval": "1s"}, job="relative")
+    files.append(0, *[event(f"u{i % 5}", i) for i in range(100)])
+    (tmp_path / "relative.yaml").write_text(json.dumps(files.config))
+    for words in (("submit", binary("feature_pipeline"), "--name", "relative", "--config", tmp_path / "relative.yaml", "--wait"),
+                  ("replay", "relative", "--as", "again")):
+        code, out, err = tidemill.run(*words)
+        assert code == FINISHED, out + err
+    wait_until(lambda: tidemill.json("list")["jobs"][-1]["state"] == "running", 20, "the replay")
+    assert tidemill.run("stop", "relative.again", "--wait")[0] == FINISHED
+    kept = tidemill.json("checkpoints", "relative.again")["restore_points"]
+    told = tidemill.json("recover", "relative.again", "--dry-run")
+    assert told["starts"] and told["committed"] in [point["id"] for point in kept], told
+
+
 @pytest.mark.parametrize("words, told", [
     (("stauts", "features"), "did you mean status?"), (("status", "nobody"), "there is no job nobody"),
     (("status",), "JOB"), (("restart", "features", "--paralelism", "2"), "--parallelism"),
