@@ -20,7 +20,11 @@ class MapOperator final : public OneInput<T> {
   MapOperator(OperatorContext& ctx, F f) : f_(std::move(f)), out_(ctx.output<U>(0)) {}
 
   void process(Batch<T>& batch) override {
-    for (const Record<T>& record : batch) out_.emit(std::invoke(f_, record.value), record.time);
+    auto results = std::make_unique<Batch<U>>(batch.size());
+    results->append_all(std::as_const(batch), [this](const Record<T>& record) {
+      return Record<U>{std::invoke(f_, record.value), record.time};
+    });
+    out_.emit(std::move(results));
   }
 
  private:

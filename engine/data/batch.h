@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -47,6 +49,14 @@ class Batch final : public BatchBase {
   explicit Batch(std::size_t capacity) { records_.reserve(capacity); }
 
   void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }
+  // Adds make(row), a Record<T>, for each of the `rows`: a range of known size. One loop without a
+  // check of the room left.
+  template <class Rows, class Make>
+  void append_all(Rows&& rows, Make make) {
+    using Iterator = decltype(std::begin(rows));
+    records_.insert(records_.end(), MadeRecords<Iterator, Make>{std::begin(rows), &make},
+                    MadeRecords<Iterator, Make>{std::end(rows), &make});
+  }
   // Adds a T{}, to be filled in.
   T& append_empty(EventTime time) {
     Record<T>& record = records_.emplace_back();
@@ -104,6 +114,26 @@ class Batch final : public BatchBase {
   }
 
  private:
+  // Iterates over rows and gives what `make` makes of them, so that a vector builds it in place.
+  template <class Iterator, class Make>
+  struct MadeRecords {
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = Record<T>;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Record<T>*;
+    using reference = Record<T>;
+
+    Record<T> operator*() const { return std::invoke(*make, *at); }
+    MadeRecords& operator++() {
+      ++at;
+      return *this;
+    }
+    bool operator==(const MadeRecords& other) const { return at == other.at; }
+
+    Iterator at;
+    Make* make;
+  };
+
   std::vector<Record<T>> records_;
   std::vector<std::uint64_t> hashes_;
 };

@@ -2,8 +2,10 @@
 // of one type and pushes them.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -98,6 +100,23 @@ class Emitter final : public EmitterBase {
     if (!batch_) batch_ = std::make_unique<Batch<T>>(kBatchRows<T>);
     make(batch_->append_empty(time));
     if (batch_->size() >= kBatchRows<T>) flush();
+  }
+
+  // Emits make(row), a Record<T>, for each of the rows that lie from `first` to `last`.
+  template <class Row, class Make>
+  void emit_all(const Row* first, const Row* last, Make make) {
+    if (outlets_.empty()) {
+      dropped_ += static_cast<std::size_t>(last - first);
+      return;
+    }
+    while (first != last) {
+      if (!batch_) batch_ = std::make_unique<Batch<T>>(kBatchRows<T>);
+      const std::size_t room = kBatchRows<T> - batch_->size();
+      const Row* const end = first + std::min(room, static_cast<std::size_t>(last - first));
+      batch_->append_all(std::span(first, end), make);
+      first = end;
+      if (batch_->size() >= kBatchRows<T>) flush();
+    }
   }
 
   // Hands on a whole batch as it is.
