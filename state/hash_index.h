@@ -96,16 +96,19 @@ class HashIndex {
   template <class Same>
   [[nodiscard]] std::uint32_t find(std::uint64_t hash, Same&& same) const {
     const std::uint32_t tag = tag_of(hash);
+    const std::uint64_t first = std::uint64_t{tag} << 32;  // no slot of this tag is less
     // How far a hash lies from its home is not to be predicted, so the slots before it are counted
     // without a branch, four at a time.
     const std::uint64_t* slot = slots_[place_of(hash)].home(tag);
     for (int before = kTail; before == kTail; slot += before) {
       before = 0;
-      for (int i = 0; i < kTail; ++i) before += static_cast<std::uint32_t>(slot[i] >> 32) < tag;
+      for (int i = 0; i < kTail; ++i) before += static_cast<int>(slot[i] < first);
     }
     for (;; ++slot) {
-      if (static_cast<std::uint32_t>(*slot >> 32) != tag || *slot == kEmpty) return kNone;
-      if (const auto number = static_cast<std::uint32_t>(*slot); same(number)) return number;
+      // Of another tag it differs above the number; kNone is no number.
+      const std::uint64_t number = *slot - first;
+      if (number >= kNone) return kNone;
+      if (same(static_cast<std::uint32_t>(number))) return static_cast<std::uint32_t>(number);
     }
   }
   // Reads ahead: the slots of `hash` into the cache, and the number a find would look at first.

@@ -318,7 +318,14 @@ class KeyedStore final : public Snapshotable {
   }
 
   // Makes an entry part of the running epoch, and alive. Who calls this measures its value.
-  Entry& mark_changed(NsTable& t, const Found& found, std::uint64_t hash) {
+  [[gnu::always_inline]] Entry& mark_changed(NsTable& t, const Found& found, std::uint64_t hash) {
+    Entry& e = *found.entry;
+    if (e.epoch != epochs_.current() || e.has(T::kDeleted)) [[unlikely]]
+      mark_first_change(t, found, hash);
+    e.set(T::kReferenced);
+    return e;
+  }
+  [[gnu::noinline]] void mark_first_change(NsTable& t, const Found& found, std::uint64_t hash) {
     Entry& e = *found.entry;
     if (e.epoch != epochs_.current()) {
       keep_frozen(t, e, hash);
@@ -331,8 +338,6 @@ class KeyedStore final : public Snapshotable {
       e.value = V{};
       ++t.num_live;
     }
-    e.set(T::kReferenced);
-    return e;
   }
   // The same; the value is measured some time before the references end.
   Entry& change(NsTable& t, const Found& found, std::uint64_t hash) {

@@ -93,9 +93,9 @@ class Table {
     if (found.number == kNone) found.entry = nullptr;
     return found;
   }
-  void prefetch_slot(std::uint64_t hash) const { index_.prefetch(hash); }
+  [[gnu::always_inline]] void prefetch_slot(std::uint64_t hash) const { index_.prefetch(hash); }
   // Returns the number of the entry that probably is the one.
-  std::uint32_t prefetch_entry(std::uint64_t hash) const {
+  [[gnu::always_inline]] std::uint32_t prefetch_entry(std::uint64_t hash) const {
     const std::uint32_t number = index_.guess(hash);
     if (number == kNone) return kNone;
     prefetch(number);
