@@ -27,8 +27,8 @@ class OutputVerify {
  public:
   struct Rules {
     std::size_t sample = 1000;
-    std::uint64_t seed = 0;  // another one takes other keys
-    std::string time_field;  // of a row: the sink's guard field
+    std::uint64_t seed = 0;                  // another one takes other keys
+    std::string time_field = "computed_at";  // of a row: the sink's guard field
     // A key's time to live, from when it was written on: not before its row's time, nor before
     // `since_ms`. Nothing: it stays.
     std::optional<std::int64_t> ttl_ms = {};
