@@ -4,6 +4,7 @@ in each way there is; what is committed is known from the test's own reading of 
 import json
 
 import pytest
+from confluent_kafka import Producer
 from features_run import FeaturesRun
 from file_job import FileJob, event
 from job import FAILED, FINISHED, REFUSED, WRONG_USAGE, binary
@@ -17,10 +18,11 @@ KINDS = (*ALARMS, "ahead", "expired", "equal", "absent")
 
 
 class Verified:
-    """A job on a server, whose Redis is looked at; `rows` are all its committed rows, those of a key in their order."""
+    """A job on a server, whose Redis is looked at. `read` has all committed rows, those of a key in their order."""
 
     def __init__(self, folder, redis, config):
         self.folder, self.redis = folder, redis
+        self.rows = []  # as last read
         self.job = config["job"]
         (folder / "job.yaml").write_text(json.dumps(config))
         self.server = JobServer(folder).start()
@@ -36,7 +38,7 @@ class Verified:
 
     def last(self):
         """The last committed row of each key."""
-        return {json.loads(row)["user_id"]: row for row in self.rows()}
+        return {json.loads(row)["user_id"]: row for row in self.rows}
 
     def served(self):
         """… of those that are to be in Redis: the others' features have all run out."""
@@ -54,6 +56,7 @@ class Verified:
     def wait_settled(self):
         """All that was put in has been committed: Redis has just that."""
         def settled():
+            self.rows = self.read()
             want = {PREFIX + key: row for key, row in self.served().items()}
             return want and self.redis.rows(PREFIX) == want
         wait_until(settled, 60, "Redis has the last committed row of each key", step_s=0.2)
@@ -67,7 +70,7 @@ class Verified:
         row["last_action"] = "none"
         client.set(PREFIX + done["different"], json.dumps(row))
         client.delete(PREFIX + done["missing"])
-        older = [row for row in self.rows() if json.loads(row)["user_id"] == done["behind"]
+        older = [row for row in self.rows if json.loads(row)["user_id"] == done["behind"]
                  and json.loads(row)["computed_at"] < json.loads(self.last()[done["behind"]])["computed_at"]]
         client.set(PREFIX + done["behind"], older[-1])
         row = json.loads(self.last()[done["ahead"]])
@@ -121,8 +124,14 @@ class OnKafka(Verified, FeaturesRun):
         Verified.__init__(self, folder, redis, self.config)
         self.job = self.name
 
-    def rows(self):
+    def read(self):
         return [row.value.decode() for row in read_topic(self.cluster, self.sink)]
+
+    def delete_in_topic(self, key):
+        partition = next(row.partition for row in read_topic(self.cluster, self.sink) if row.key.decode() == key)
+        producer = Producer({"bootstrap.servers": self.cluster.address})
+        producer.produce(self.sink, None, key, partition)
+        assert producer.flush(30) == 0
 
 
 @pytest.fixture
@@ -169,13 +178,22 @@ def test_a_stopped_job_is_verified_as_it_stands(on_kafka):
     code, found, _ = on_kafka.verify("--sample", 7)
     assert code == FAILED and sum(found.values()) == 7
 
+    # Somebody deletes a key for good, in the topic too: it is rightly not there.
+    missing = on_kafka.verify()[1]["missing"]
+    key = min(on_kafka.served())
+    on_kafka.delete_in_topic(key)
+    found = on_kafka.verify()[1]
+    assert found["missing"] == missing - 1 and found["absent"] == len(on_kafka.last()) - missing + 1
+    on_kafka.redis.client().set(PREFIX + key, on_kafka.last()[key])
+    assert on_kafka.verify()[1]["behind"] == 1  # than its deletion
+
 
 def test_a_key_that_has_expired_is_not_missing(kafka, name, folder, redis_server):
-    run = OnKafka(kafka, name, folder, redis_server, ttl="4s")
+    run = OnKafka(kafka, name, folder, redis_server, ttl="10s")
     try:
         run.submit()
         run.input.write(100).finish()
-        wait_until(run.served, 60, "rows are committed")
+        run.wait_settled()
         wait_until(lambda: not run.redis.rows(PREFIX), 60, "its keys have expired")
         code, found, _ = run.verify()
         assert code == FINISHED and found["expired"] == len(run.served()), found
@@ -189,7 +207,7 @@ class OnFiles(Verified):
         self.files.config["sinks"]["redis"] = {"url": redis.url, "ttl": "1h"}
         super().__init__(folder, redis, self.files.config)
 
-    def rows(self):
+    def read(self):
         return [json.dumps(row, separators=(",", ":")) for row in self.files.rows()]
 
 
