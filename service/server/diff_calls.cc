@@ -17,7 +17,7 @@ namespace tidemill::server {
 namespace json = boost::json;
 namespace {
 
-constexpr auto kTime = std::chrono::minutes(5);
+constexpr auto kComparisonTime = std::chrono::minutes(5);
 constexpr int kMostAtOnce = 2;
 
 // Effective settings hide a password within an address; the text that was sent has it.
@@ -69,7 +69,7 @@ http::Response ask_about_outputs(Service& service, const std::string& job, const
   const std::string program = service.fleet.settings().program.string();
   const auto row = service.store.job(job);
   const Told told = ask_program(program, version.user, server.work(job, row ? row->replay_of : ""),
-                                {program, verb, file.string()}, kTime);
+                                {program, verb, file.string()}, kComparisonTime);
   std::error_code ignored;
   std::filesystem::remove(file, ignored);
   if (told.exit == 0)

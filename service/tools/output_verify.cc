@@ -135,7 +135,7 @@ OutputVerify::Kind OutputVerify::judge(const Compared& one, std::int64_t now_ms)
     if (committed.says_absent) return Kind::kAbsent;
     const std::int64_t written_ms =
         std::max({rules_.since_ms, one.committed->at_ms, committed.time_ms.value_or(0)});
-    return rules_.ttl_ms && written_ms + *rules_.ttl_ms <= now_ms ? Kind::kExpired : Kind::kMissing;
+    return rules_.ttl_ms && now_ms - written_ms >= *rules_.ttl_ms ? Kind::kExpired : Kind::kMissing;
   }
   if (!committed.says_absent && one.stored == row) return Kind::kEqual;
   const RowFacts stored = facts_of(*one.stored, rules_.time_field);
@@ -167,16 +167,17 @@ std::string OutputVerify::json(std::size_t show) const {
   for (const auto* entry : found) {
     if (show-- == 0 || differences.size() > kMaxShownBytes) break;
     const auto& [key, one] = *entry;
-    differences +=
+    const std::string shown =
         (differences.empty() ? "{\"key\":" : ",{\"key\":") + shown_text(key) + ",\"kind\":\"" +
         name_of(one.kind) + "\",\"redis\":" + shown_row(one.stored) +
         ",\"committed\":" + shown_row(one.committed ? one.committed->row : std::nullopt) + '}';
+    // Keys and rows need not be UTF-8; an answer is.
+    differences +=
+        boost::nowide::utf::convert_string<char>(shown.data(), shown.data() + shown.size());
   }
   std::string text = json::serialize(all);
   text.pop_back();
-  text += ",\"differences\":[" + differences + "]}";
-  // Keys and rows need not be UTF-8; an answer is.
-  return boost::nowide::utf::convert_string<char>(text.data(), text.data() + text.size());
+  return text + ",\"differences\":[" + differences + "]}";
 }
 
 }  // namespace tidemill::tools

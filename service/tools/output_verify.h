@@ -58,7 +58,8 @@ class OutputVerify {
   [[nodiscard]] std::vector<std::string> doubtful() const;
 
   // {seed, sampled, and how many of each kind, differences: [{key, kind, redis, committed}]}: of
-  // the first five kinds, in their order, at most `show`. Valid UTF-8 whatever keys and rows are.
+  // the first five kinds, in their order, at most `show` and half a megabyte. Valid UTF-8 whatever
+  // keys and rows are.
   [[nodiscard]] std::string json(std::size_t show) const;
 
  private:
