@@ -17,6 +17,9 @@ void print_verification(const Invocation& invocation, const Answer& found) {
                  << count("missing") << " missing, " << count("different") << " different, "
                  << count("unknown") << " unknown; rightly not there: " << count("absent")
                  << " without a row, " << count("expired") << " expired\n";
+  if (!found["is_certain"].is_true())
+    invocation.out << "not certain: the job has not committed three checkpoints since Redis was "
+                      "read, so what is named may only be ahead\n";
   Table table({"KEY", "KIND", "REDIS", "COMMITTED"});
   const auto row = [](const Answer& value) {
     return value.is_null() ? std::string("-") : value.json();

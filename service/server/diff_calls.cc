@@ -139,6 +139,7 @@ http::Response verify_job(Service& service, const Call& call) {
                            {{"settings", settings_json(version)},
                             {"replay", of.empty() ? "" : job.row.name.substr(of.size() + 1)},
                             {"is_running", job.run.has_value()},
+                            {"checkpoints", job.checkpoint_folder},
                             {"since_ms", job.row.created_ms},
                             {"sample", sample},
                             {"seed", seed},

@@ -81,11 +81,11 @@ void OutputVerify::add_committed(const OutputRow& row) {
   if (found == sample_.end() || found->second.is_settled) return;
   Compared& one = found->second;
   one.committed = std::move(committed);
-  // What Redis had is committed now: it was ahead, whatever has come since.
   const Kind now = judge(one, 0);
-  if (now != Kind::kEqual && now != Kind::kAbsent) return;
-  one.kind = now;
-  one.is_settled = true;
+  if (one.kind != Kind::kAhead || now > Kind::kAhead) one.kind = now;
+  // What Redis had is committed now: it was ahead, whatever has come since.
+  one.is_settled = now > Kind::kAhead;
+  if (one.is_settled) --num_doubtful_;
 }
 
 void OutputVerify::add_key(std::string_view key) {
@@ -111,6 +111,7 @@ std::vector<std::string> OutputVerify::choose() {
   }
   committed_.clear();
   keys_.clear();
+  num_doubtful_ = chosen.size();
   return chosen;
 }
 
@@ -119,7 +120,9 @@ void OutputVerify::set_stored(const std::string& key, std::optional<std::string_
   Compared& one = sample_.at(key);
   one.stored = row ? std::optional<std::string>(*row) : std::nullopt;
   one.kind = judge(one, now_ms);
+  if (!one.is_settled) --num_doubtful_;
   one.is_settled = one.kind > Kind::kAhead;
+  if (!one.is_settled) ++num_doubtful_;
 }
 
 OutputVerify::Kind OutputVerify::judge(const Compared& one, std::int64_t now_ms) const {
@@ -146,6 +149,7 @@ OutputVerify::Kind OutputVerify::judge(const Compared& one, std::int64_t now_ms)
 
 std::vector<std::string> OutputVerify::doubtful() const {
   std::vector<std::string> keys;
+  keys.reserve(num_doubtful_);
   for (const auto& [key, one] : sample_) {
     if (!one.is_settled) keys.push_back(key);
   }

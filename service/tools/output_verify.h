@@ -56,6 +56,7 @@ class OutputVerify {
 
   // Keys of which it is not certain yet that all is well.
   [[nodiscard]] std::vector<std::string> doubtful() const;
+  [[nodiscard]] bool has_doubts() const { return num_doubtful_ > 0; }
 
   // {seed, sampled, and how many of each kind, differences: [{key, kind, redis, committed}]}: of
   // the first five kinds, in their order, at most `show` and half a megabyte. Valid UTF-8 whatever
@@ -82,6 +83,7 @@ class OutputVerify {
   bool is_chosen_ = false;
   std::map<Place, Committed> committed_;  // until the sample is chosen
   std::set<Place> keys_;
+  std::size_t num_doubtful_ = 0;
   std::map<std::string, Compared, std::less<>> sample_;
 };
 

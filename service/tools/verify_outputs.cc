@@ -13,6 +13,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
 #include "engine/base/files.h"
+#include "engine/checkpoint/storage.h"
 #include "operators/trailing_key.h"
 #include "service/tools/output_verify.h"
 
@@ -20,10 +21,13 @@ namespace tidemill::tools {
 namespace json = boost::json;
 namespace {
 
-// What a running job has put into Redis is committed within an interval and what the commit takes.
-constexpr Duration kLeastPatience = 5s;
-constexpr Duration kMostPatience = 1min;
-constexpr Duration kPause = 500ms;
+// A row that Redis had when checkpoint n was the newest is part of n + 2 at the latest: n + 1 may
+// have been under way. And n + 2 is committed once there is n + 3.
+constexpr CheckpointId kUntilCommitted = 3;
+// Twice: an attempt that failed took with it what it had put into Redis and not committed.
+constexpr int kLooks = 2;
+constexpr auto kPatience = std::chrono::seconds(100);  // of a look; a call has five minutes
+constexpr auto kPause = std::chrono::milliseconds(300);
 constexpr std::string_view kOursInRedis = "tidemill:";  // fences and notes (key_move.h)
 
 std::string setting(const Settings& settings, const char* key) {
@@ -31,58 +35,102 @@ std::string setting(const Settings& settings, const char* key) {
   return found == settings.end() ? "" : found->second;
 }
 
-Duration patience_of(const Settings& settings) {
-  const auto interval = parse_duration(setting(settings, "checkpoint.interval"));
-  return std::clamp(3 * interval.value_or(kLeastPatience), kLeastPatience, kMostPatience);
+Settings settings_of(const json::value& value) {
+  Settings settings;
+  for (const auto& [key, text] : value.as_object())
+    settings[std::string(key)] = std::string(text.as_string());
+  return settings;
 }
+
+// Reads both sides for a judgement.
+class BothSides {
+ public:
+  BothSides(const Settings& settings, Output output, const std::string& replay,
+            std::string checkpoints, OutputVerify& verify)
+      : committed_(settings, output, replay),
+        server_(redis_server_of(settings)),
+        prefix_(redis_prefix_of(settings, replay)),
+        checkpoints_(std::move(checkpoints)),
+        verify_(verify) {}
+
+  void read() {
+    read_committed();
+    scan_redis_keys(
+        server_, prefix_,
+        [&](std::string_view key) {
+          if (!prefix_.empty() || !key.starts_with(kOursInRedis)) verify_.add_key(key);
+        },
+        clock_);
+    read_stored(verify_.choose());
+  }
+  // Of a job that runs: what was ahead will be committed. False if that could not be awaited.
+  [[nodiscard]] bool read_again() {
+    for (int look = 0; look < kLooks && verify_.has_doubts(); ++look) {
+      if (look > 0) read_stored(verify_.doubtful());
+      if (!await_commits()) return !verify_.has_doubts();
+    }
+    return true;
+  }
+
+ private:
+  void read_committed() {
+    committed_.read([&](const OutputRow& row) { verify_.add_committed(row); });
+  }
+  void read_stored(const std::vector<std::string>& keys) {
+    read_redis_rows(
+        server_, prefix_, keys,
+        [&](const std::string& key, std::optional<std::string_view> row) {
+          verify_.set_stored(key, row, clock_.processing_time().ms);
+        },
+        clock_);
+  }
+  // Until no doubt is left or all that Redis had when this began is committed. False: neither.
+  [[nodiscard]] bool await_commits() {
+    const CheckpointId enough = newest_checkpoint() + kUntilCommitted;
+    const auto deadline = clock_.monotonic() + kPatience;
+    while (verify_.has_doubts()) {
+      std::this_thread::sleep_for(kPause);
+      const bool is_enough = newest_checkpoint() >= enough;
+      read_committed();
+      if (is_enough) return true;
+      if (clock_.monotonic() > deadline) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] CheckpointId newest_checkpoint() const {
+    if (checkpoints_.empty()) return 0;
+    const auto all = CheckpointStorage(checkpoints_, CheckpointStorage::Access::kReadOnly).list();
+    return all.empty() ? 0 : all.back().seq;
+  }
+
+  const SystemClock clock_;
+  CommittedRows committed_;
+  const RedisServerSettings server_;
+  const std::string prefix_;
+  const std::string checkpoints_;
+  OutputVerify& verify_;
+};
 
 std::string verified(const std::string& file) {
   const Bytes bytes = read_file(file);
   const json::object asked =
       json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).as_object();
-  Settings settings;
-  for (const auto& [key, value] : asked.at("settings").as_object())
-    settings[std::string(key)] = std::string(value.as_string());
+  const Settings settings = settings_of(asked.at("settings"));
   const std::string replay(asked.at("replay").as_string());
   const Output output = committed_output_of(settings);
-  const RedisServerSettings server = redis_server_of(settings);
-  const std::string prefix = redis_prefix_of(settings, replay);
   OutputVerify verify({.sample = asked.at("sample").to_number<std::size_t>(),
                        .seed = asked.at("seed").to_number<std::uint64_t>(),
                        .time_field = RedisWriterSettings().guard_field,
                        .ttl_ms = redis_ttl_of(settings),
                        .since_ms = asked.at("since_ms").to_number<std::int64_t>()});
-  const SystemClock clock;
-  CommittedRows committed(settings, output, replay);
-  const auto read_committed = [&] {
-    committed.read([&](const OutputRow& row) { verify.add_committed(row); });
-  };
-  const auto read_stored = [&](const std::vector<std::string>& keys) {
-    read_redis_rows(
-        server, prefix, keys,
-        [&](const std::string& key, std::optional<std::string_view> row) {
-          verify.set_stored(key, row, clock.processing_time().ms);
-        },
-        clock);
-  };
-  read_committed();
-  scan_redis_keys(
-      server, prefix,
-      [&](std::string_view key) {
-        if (!prefix.empty() || !key.starts_with(kOursInRedis)) verify.add_key(key);
-      },
-      clock);
-  read_stored(verify.choose());
-  const auto deadline = clock.monotonic() + patience_of(settings);
-  while (asked.at("is_running").as_bool() && clock.monotonic() < deadline &&
-         !verify.doubtful().empty()) {
-    std::this_thread::sleep_for(kPause);
-    read_committed();
-    read_stored(verify.doubtful());
-  }
-  json::object places{{"committed", place_of(settings, output, replay)},
-                      {"redis", place_of(settings, Output::kRedis, replay)}};
-  std::string text = json::serialize(places);
+  BothSides sides(settings, output, replay, std::string(asked.at("checkpoints").as_string()),
+                  verify);
+  sides.read();
+  const bool is_certain = !asked.at("is_running").as_bool() || sides.read_again();
+  std::string text =
+      json::serialize(json::object{{"committed", place_of(settings, output, replay)},
+                                   {"redis", place_of(settings, Output::kRedis, replay)},
+                                   {"is_certain", is_certain}});
   text.back() = ',';
   return text + verify.json(asked.at("show").to_number<std::size_t>()).substr(1);
 }
