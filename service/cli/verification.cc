@@ -36,7 +36,7 @@ void print_verification(const Invocation& invocation, const Answer& found) {
 namespace calls {
 
 void verify(const Invocation& invocation) {
-  const Connection connection(invocation);
+  const Connection connection(invocation, kComparisonTime);
   std::map<std::string, std::string> query;
   for (const char* name : {"sample", "seed", "show"}) {
     const std::string flag = std::string("--") + name;

@@ -18,6 +18,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr auto kComparisonTime = std::chrono::minutes(5);
+constexpr auto kPatience = std::chrono::seconds(100);  // twice, within that time
 constexpr int kMostAtOnce = 2;
 
 // Effective settings hide a password within an address; the text that was sent has it.
@@ -140,6 +141,7 @@ http::Response verify_job(Service& service, const Call& call) {
                             {"replay", of.empty() ? "" : job.row.name.substr(of.size() + 1)},
                             {"is_running", job.run.has_value()},
                             {"checkpoints", job.checkpoint_folder},
+                            {"patience_ms", std::chrono::milliseconds(kPatience).count()},
                             {"since_ms", job.row.created_ms},
                             {"sample", sample},
                             {"seed", seed},

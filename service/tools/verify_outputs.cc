@@ -26,7 +26,6 @@ namespace {
 constexpr CheckpointId kUntilCommitted = 3;
 // Twice: an attempt that failed took with it what it had put into Redis and not committed.
 constexpr int kLooks = 2;
-constexpr auto kPatience = std::chrono::seconds(100);  // of a look; a call has five minutes
 constexpr auto kPause = std::chrono::milliseconds(300);
 constexpr std::string_view kOursInRedis = "tidemill:";  // fences and notes (key_move.h)
 
@@ -63,11 +62,12 @@ class BothSides {
         clock_);
     read_stored(verify_.choose());
   }
-  // Of a job that runs: what was ahead will be committed. False if that could not be awaited.
-  [[nodiscard]] bool read_again() {
+  // Of a job that runs: what was ahead will be committed. False if that could not be awaited with
+  // this patience, which each look has.
+  [[nodiscard]] bool read_again(std::chrono::milliseconds patience) {
     for (int look = 0; look < kLooks && verify_.has_doubts(); ++look) {
       if (look > 0) read_stored(verify_.doubtful());
-      if (!await_commits()) return !verify_.has_doubts();
+      if (!await_commits(patience)) return !verify_.has_doubts();
     }
     return true;
   }
@@ -85,9 +85,9 @@ class BothSides {
         clock_);
   }
   // Until no doubt is left or all that Redis had when this began is committed. False: neither.
-  [[nodiscard]] bool await_commits() {
+  [[nodiscard]] bool await_commits(std::chrono::milliseconds patience) {
     const CheckpointId enough = newest_checkpoint() + kUntilCommitted;
-    const auto deadline = clock_.monotonic() + kPatience;
+    const auto deadline = clock_.monotonic() + patience;
     while (verify_.has_doubts()) {
       std::this_thread::sleep_for(kPause);
       const bool is_enough = newest_checkpoint() >= enough;
@@ -126,7 +126,9 @@ std::string verified(const std::string& file) {
   BothSides sides(settings, output, replay, std::string(asked.at("checkpoints").as_string()),
                   verify);
   sides.read();
-  const bool is_certain = !asked.at("is_running").as_bool() || sides.read_again();
+  const bool is_certain =
+      !asked.at("is_running").as_bool() ||
+      sides.read_again(std::chrono::milliseconds(asked.at("patience_ms").to_number<int>()));
   std::string text =
       json::serialize(json::object{{"committed", place_of(settings, output, replay)},
                                    {"redis", place_of(settings, Output::kRedis, replay)},

@@ -17,9 +17,10 @@ namespace tidemill::tools {
 [[nodiscard]] std::optional<std::int64_t> redis_ttl_of(const Settings& settings);
 
 // `tidemill verify-outputs FILE` of the server: FILE has {settings, replay (its NAME, else empty),
-// is_running, checkpoints (the job's folder), since_ms, sample, seed, show}; prints OutputVerify's
-// JSON and besides {committed, redis: what was compared, is_certain: false if doubts are left and a
-// running job has not committed since what Redis had}. Exit code as of any verb.
+// is_running, checkpoints (the job's folder), patience_ms, since_ms, sample, seed, show}; prints
+// OutputVerify's JSON and besides {committed, redis: what was compared, is_certain: false if doubts
+// are left and the running job has not committed since what Redis had}. `patience_ms`, twice, is
+// how long that is waited for. Exit code as of any verb.
 int verify_outputs_command(const std::string& file);
 
 }  // namespace tidemill::tools

@@ -2,6 +2,8 @@
 in each way there is; what is committed is known from the test's own reading of the topic or the files."""
 
 import json
+import os
+import signal
 
 import pytest
 from confluent_kafka import Producer
@@ -218,6 +220,36 @@ def test_of_files(folder, redis_server):
         run.files.append(1, event("early", 0), *[event("v", i) for i in range(900)])
         run.submit()
         run.check_damage()
+    finally:
+        run.close()
+
+
+def test_what_a_job_does_not_commit_is_not_certain(folder, redis_server):
+    """A frozen one commits nothing: its row in Redis may be right. Once it works again, it would have committed it."""
+    run = OnFiles(folder, redis_server)
+    try:
+        run.files.append(0, event("u", 1), event("v", 2))
+        run.submit()
+        run.wait_settled()
+        newer = json.loads(run.last()["u"]) | {"computed_at": "2026-01-01T01:00:00.000Z"}
+        run.redis.client().set(PREFIX + "u", json.dumps(newer))
+        run.redis.client().delete(PREFIX + "v")
+        pid = run.server.line(run.job)["pid"]
+
+        def ask():
+            question = {"settings": {"sinks.redis.url": redis_server.url, "sinks.redis.key_prefix": PREFIX,
+                                     "sinks.file.dir": run.files.config["sinks"]["file"]["dir"]},
+                        "replay": "", "is_running": True, "checkpoints": f"{run.files.config['checkpoint']['dir']}/{run.job}",
+                        "patience_ms": 1500, "since_ms": 0, "sample": 10, "seed": 0, "show": 10}
+            (folder / "question.json").write_text(json.dumps(question))
+            return json.loads(run.do("verify-outputs", folder / "question.json"))
+
+        os.kill(pid, signal.SIGSTOP)
+        frozen = ask()
+        os.kill(pid, signal.SIGCONT)
+        working = ask()
+        for answer, is_certain in ((frozen, False), (working, True)):
+            assert (answer["is_certain"], answer["ahead"], answer["missing"]) == (is_certain, 1, 1)
     finally:
         run.close()
 
