@@ -136,10 +136,12 @@ http::Response verify_job(Service& service, const Call& call) {
     throw CallError(429, "other comparisons are under way", "try again when they are done");
   const Version version = service.store.version(job.row.name, job.row.version);
   const std::string& of = job.row.replay_of;
+  // Also one that has just died and is started again.
+  const bool goes_on = job.run.has_value() || (job.row.desired_running && job.state != "failed");
   return ask_about_outputs(service, job.row.name, version, "verify-outputs",
                            {{"settings", settings_json(version)},
                             {"replay", of.empty() ? "" : job.row.name.substr(of.size() + 1)},
-                            {"is_running", job.run.has_value()},
+                            {"is_running", goes_on},
                             {"checkpoints", job.checkpoint_folder},
                             {"patience_ms", std::chrono::milliseconds(kPatience).count()},
                             {"since_ms", job.row.created_ms},
