@@ -69,18 +69,20 @@ std::uint64_t OutputVerify::hash_of(std::string_view key) const {
 }
 
 void OutputVerify::add_committed(const OutputRow& row) {
-  Committed committed{row.row ? std::optional<std::string>(*row.row) : std::nullopt, row.at_ms};
+  const auto committed = [&] {
+    return Committed{row.row ? std::optional<std::string>(*row.row) : std::nullopt, row.at_ms};
+  };
   if (!is_chosen_) {
     const std::uint64_t hash = hash_of(row.key);
     if (committed_.size() == rules_.sample && hash > committed_.rbegin()->first.first) return;
-    committed_[Place(hash, row.key)] = std::move(committed);
+    committed_[Place(hash, row.key)] = committed();
     if (committed_.size() > rules_.sample) committed_.erase(std::prev(committed_.end()));
     return;
   }
   const auto found = sample_.find(row.key);
   if (found == sample_.end() || found->second.is_settled) return;
   Compared& one = found->second;
-  one.committed = std::move(committed);
+  one.committed = committed();
   const Kind now = judge(one, 0);
   if (one.kind != Kind::kAhead || now > Kind::kAhead) one.kind = now;
   // What Redis had is committed now: it was ahead, whatever has come since.
