@@ -14,6 +14,7 @@
 #include "service/server/job_question.h"
 #include "service/server/log_writer.h"
 #include "service/tools/output_rows.h"
+#include "service/tools/verify_outputs.h"
 
 namespace {
 
@@ -48,6 +49,8 @@ int run(const Words& words) {
     return tidemill::server::log_writer_command({words.begin() + 1, words.end()});
   if (words.size() == 2 && words.front() == "compare-outputs")
     return tidemill::tools::compare_outputs_command(words[1]);
+  if (words.size() == 2 && words.front() == "verify-outputs")
+    return tidemill::tools::verify_outputs_command(words[1]);
   auto around = tidemill::cli::of_this_process();
   around.local = {
       [](const Words& command) {

@@ -47,6 +47,10 @@ void replay(const Invocation&);
 void diff(const Invocation&);
 void promote(const Invocation&);
 void promotions(const Invocation&);
+
+// Of verification.cc.
+void verify(const Invocation&);
+
 // Of recover.cc.
 void recover(const Invocation&);
 void transactions_status(const Invocation&);

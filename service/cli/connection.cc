@@ -13,7 +13,6 @@ namespace tidemill::cli {
 namespace {
 
 constexpr std::size_t kLongestToken = 4096;
-constexpr std::chrono::seconds kAnswerTime{90};  // a savepoint is answered once it is committed
 
 // A variable, or nothing.
 std::string variable(const char* name) {
@@ -62,9 +61,9 @@ std::string token_for(const Invocation& invocation, const std::string& url) {
   return token;
 }
 
-http::ClientSettings settings_of(const Invocation& invocation) {
+http::ClientSettings settings_of(const Invocation& invocation, std::chrono::seconds answer_time) {
   http::ClientSettings settings;
-  settings.timeout = kAnswerTime;
+  settings.timeout = answer_time;
   settings.token = token_for(invocation, address_of(invocation));
   settings.ca_file = invocation.text("--ca-file");
   return settings;
@@ -93,10 +92,10 @@ int exit_code_of(int http_status) {
   }
 }
 
-Connection::Connection(const Invocation& invocation)
+Connection::Connection(const Invocation& invocation, std::chrono::seconds answer_time)
     : invocation_(invocation),
       is_job_(invocation.has("--at")),
-      client_(address_of(invocation), settings_of(invocation)) {}
+      client_(address_of(invocation), settings_of(invocation, answer_time)) {}
 
 Reply Connection::checked(const http::Request& request, const http::Response& response) const {
   const auto answer = Answer::parse(response.body);

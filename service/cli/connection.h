@@ -1,6 +1,7 @@
 // Asks the server, or one job, that an invocation names.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <stdexcept>
@@ -39,11 +40,16 @@ struct Reply {
   Answer answer;
 };
 
+// Outputs are compared for at most five minutes.
+inline constexpr std::chrono::seconds kComparisonTime{310};
+
 class Connection {
  public:
   // Throws Error(kConfig): no address, a token's file that cannot be read, a token that would cross
   // the network in clear.
-  explicit Connection(const Invocation& invocation);
+  // `answer_time`: of any question; a savepoint is answered once it is committed.
+  explicit Connection(const Invocation& invocation,
+                      std::chrono::seconds answer_time = std::chrono::seconds(90));
 
   // "jobs/JOB", checked.
   [[nodiscard]] std::string job() const;

@@ -81,7 +81,7 @@ void print_diff(const Invocation& invocation, const Answer& diff) {
 namespace calls {
 
 void diff(const Invocation& invocation) {
-  const Connection connection(invocation);
+  const Connection connection(invocation, kComparisonTime);
   const std::string job = replayed_by(invocation, connection);
   std::map<std::string, std::string> query = {{"replay", invocation.text("JOB")}};
   if (invocation.has("--output")) query["output"] = invocation.text("--output");

@@ -1,6 +1,8 @@
-// What a replay put out beside what its job did. Rows are read by a process of its own, as the
-// job's user: however much there is, the server's memory is not concerned.
+// What a replay put out beside what its job did, and what Redis serves beside what the job has
+// committed. Rows are read by a process of its own, as the job's user: however much there is, the
+// server's memory is not concerned.
 #include <atomic>
+#include <limits>
 
 #include <yaml-cpp/yaml.h>
 
@@ -15,7 +17,8 @@ namespace tidemill::server {
 namespace json = boost::json;
 namespace {
 
-constexpr auto kDiffTime = std::chrono::minutes(5);
+constexpr auto kComparisonTime = std::chrono::minutes(5);
+constexpr auto kPatience = std::chrono::seconds(100);  // twice, within that time
 constexpr int kMostAtOnce = 2;
 
 // Effective settings hide a password within an address; the text that was sent has it.
@@ -55,6 +58,35 @@ class Place {
   const bool is_free_;
 };
 
+// What a verb of this program, which takes a file, answers to a question about the job's outputs.
+http::Response ask_about_outputs(Service& service, const std::string& job, const Version& version,
+                                 const std::string& verb, const json::object& question,
+                                 const std::string& section) {
+  const ServerFolder& server = service.fleet.folder();
+  static std::atomic<std::uint64_t> number{0};
+  const std::filesystem::path file =
+      server.job(job).path / (verb + "-" + std::to_string(++number) + ".json");
+  write_private(file, json::serialize(question), version.user);
+  const std::string program = service.fleet.settings().program.string();
+  const auto row = service.store.job(job);
+  const Told told = ask_program(program, version.user, server.work(job, row ? row->replay_of : ""),
+                                {program, verb, file.string()}, kComparisonTime);
+  std::error_code ignored;
+  std::filesystem::remove(file, ignored);
+  if (told.exit == 0)
+    return passed_on({200, "application/json", told.out});  // its numbers as they are
+  LastWords words;
+  words.add(told.err);
+  const std::string why = words.cause(false);
+  throw CallError(told.exit == exit_code(ErrorCode::kRefused)  ? 409
+                  : told.exit == exit_code(ErrorCode::kConfig) ? 422
+                                                               : 503,
+                  told.exit < 0 ? "the outputs were not compared within 5 minutes"
+                  : why.empty() ? "the outputs could not be compared"
+                                : why,
+                  "see docs/operations.md, \"" + section + "\"");
+}
+
 }  // namespace
 
 namespace calls {
@@ -84,34 +116,39 @@ http::Response diff_job(Service& service, const Call& call) {
     throw CallError(429, "other comparisons are under way", "try again when they are done");
   const Version live = service.store.version(job.row.name, job.row.version);
   const Version other = service.store.version(name, replay.row.version);
-  const ServerFolder& server = service.fleet.folder();
-  static std::atomic<std::uint64_t> number{0};
-  const std::filesystem::path file =
-      server.job(job.row.name).path / ("compare-" + std::to_string(++number) + ".json");
-  write_private(file,
-                json::serialize(json::object{{"live", settings_json(live)},
-                                             {"replay", settings_json(other)},
-                                             {"name", name.substr(job.row.name.size() + 1)},
-                                             {"output", output},
-                                             {"show", show}}),
-                live.user);
-  const std::string program = service.fleet.settings().program.string();
-  const Told told = ask_program(program, live.user, server.work(job.row.name, ""),
-                                {program, "compare-outputs", file.string()}, kDiffTime);
-  std::error_code ignored;
-  std::filesystem::remove(file, ignored);
-  if (told.exit == 0)
-    return passed_on({200, "application/json", told.out});  // its numbers as they are
-  LastWords words;
-  words.add(told.err);
-  const std::string why = words.cause(false);
-  throw CallError(told.exit == exit_code(ErrorCode::kRefused)  ? 409
-                  : told.exit == exit_code(ErrorCode::kConfig) ? 422
-                                                               : 503,
-                  told.exit < 0 ? "the outputs were not compared within 5 minutes"
-                  : why.empty() ? "the outputs could not be compared"
-                                : why,
-                  "see docs/operations.md, \"Compare a replay\"");
+  return ask_about_outputs(service, job.row.name, live, "compare-outputs",
+                           {{"live", settings_json(live)},
+                            {"replay", settings_json(other)},
+                            {"name", name.substr(job.row.name.size() + 1)},
+                            {"output", output},
+                            {"show", show}},
+                           "Compare a replay");
+}
+
+http::Response verify_job(Service& service, const Call& call) {
+  const JobView job = viewed_job(service, call);
+  const std::int64_t sample = call.query_number("sample", 1000, 1, 100'000);
+  const std::int64_t seed =
+      call.query_number("seed", 0, 0, std::numeric_limits<std::int64_t>::max());
+  const std::int64_t show = call.query_number("show", 20, 0, 1000);
+  const Place place;
+  if (!place.is_free())
+    throw CallError(429, "other comparisons are under way", "try again when they are done");
+  const Version version = service.store.version(job.row.name, job.row.version);
+  const std::string& of = job.row.replay_of;
+  // Also one that has just died and is started again.
+  const bool goes_on = job.run.has_value() || (job.row.desired_running && job.state != "failed");
+  return ask_about_outputs(service, job.row.name, version, "verify-outputs",
+                           {{"settings", settings_json(version)},
+                            {"replay", of.empty() ? "" : job.row.name.substr(of.size() + 1)},
+                            {"is_running", goes_on},
+                            {"checkpoints", job.checkpoint_folder},
+                            {"patience_ms", std::chrono::milliseconds(kPatience).count()},
+                            {"since_ms", job.row.created_ms},
+                            {"sample", sample},
+                            {"seed", seed},
+                            {"show", show}},
+                           "Is Redis right?");
 }
 
 }  // namespace calls

@@ -31,6 +31,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/jobs/{job}/promote", kOperator, calls::promote_job},
     {"DELETE", "/api/v1/jobs/{job}/promote", kOperator, calls::cancel_promotion},
     {"GET", "/api/v1/jobs/{job}/diff", kViewer, calls::diff_job},
+    {"GET", "/api/v1/jobs/{job}/verify", kViewer, calls::verify_job},
     {"GET", "/api/v1/promotions", kViewer, calls::list_promotions},
     {"GET", "/api/v1/jobs/{job}/status", kViewer, calls::job_status},
     {"GET", "/api/v1/jobs/{job}/config", kViewer, calls::job_config},

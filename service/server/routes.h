@@ -76,6 +76,7 @@ http::Response dry_start_job(Service&, const Call&);
 http::Response job_transactions(Service&, const Call&);
 // diff_calls.cc
 http::Response diff_job(Service&, const Call&);
+http::Response verify_job(Service&, const Call&);
 // read_calls.cc
 http::Response job_status(Service&, const Call&);
 http::Response job_config(Service&, const Call&);

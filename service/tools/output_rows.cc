@@ -59,52 +59,6 @@ kafka::ClientSettings client_of(const Settings& settings) {
   return client;
 }
 
-void read_topic(const Settings& settings, const std::string& topic, const TakeRow& take) {
-  kafka::SourceSettings source;
-  source.client = client_of(settings);
-  source.job = "tidemill-diff";
-  kafka::Admin admin(source.client, source.job);
-  const auto info = admin.topic(topic);
-  if (!info)
-    throw Error(ErrorCode::kRefused,
-                "there is no topic " + topic + ": nothing has been put out there yet");
-  std::vector<kafka::TopicPartition> partitions;
-  for (std::int32_t p = 0; p < info->num_partitions; ++p) partitions.emplace_back(topic, p);
-  const auto begins = admin.offsets(partitions, kafka::LogPoint::kStart);
-  const auto ends = admin.offsets(partitions, kafka::LogPoint::kLastStable);
-  source.partitions.insert(partitions.begin(), partitions.end());
-  MetricRegistry metrics;
-  kafka::Consumer consumer(source, partitions.size(), metrics);
-  for (const auto& partition : partitions)
-    consumer.add(partition, begins.at(partition), ends.at(partition));
-  const SystemClock clock;
-  auto heard_at = clock.monotonic();
-  SourceBatch<RawRecord> batch;
-  for (bool is_over = false; !is_over;) {
-    is_over = true;
-    bool has_moved = false;
-    for (std::size_t i = 0; i < partitions.size(); ++i) {
-      const std::int64_t before = consumer.positions()[i].next;
-      consumer.poll(i, kRecordsAtOnce, batch);
-      for (const RawRecord& record : batch.values) {
-        if (record.has_value) take(record.key, record.value);
-      }
-      batch.clear();
-      has_moved = has_moved || consumer.positions()[i].next != before;
-      is_over = is_over && consumer.positions()[i].is_finished();
-    }
-    if (is_over) break;
-    consumer.serve();
-    if (has_moved) {
-      heard_at = clock.monotonic();
-    } else {
-      if (clock.monotonic() - heard_at > kSilence)
-        throw Error(ErrorCode::kIo, "the brokers bring no records of " + topic + "; try again");
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-  }
-}
-
 std::string key_of(const std::string& row, const std::string& member) {
   json::error_code error;
   const json::value value = json::parse(row, error);
@@ -115,35 +69,20 @@ std::string key_of(const std::string& row, const std::string& member) {
   return found->is_string() ? std::string(found->get_string()) : json::serialize(*found);
 }
 
-void read_files(const Settings& settings, const fs::path& folder, const TakeRow& take) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error))
-    throw Error(ErrorCode::kRefused,
-                "there is no folder " + folder.string() + ": nothing has been put out there yet");
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  const std::string member = text_of(settings, "key");
-  for (const fs::path& file : files) {
-    std::ifstream in(file, std::ios::binary);
-    for (std::string line; std::getline(in, line);) take(key_of(line, member), line);
-    if (in.bad()) throw Error(ErrorCode::kIo, "cannot read " + file.string());
-  }
-}
-
-void read_redis(const Settings& settings, const std::string& prefix, const TakeRow& take) {
-  RedisServerSettings server;
-  server.url = text_of(settings, "sinks.redis.url");
-  server.password_file = text_of(settings, "sinks.redis.password_file");
-  server.password_env = text_of(settings, "sinks.redis.password_env");
-  server.ca_file = text_of(settings, "sinks.redis.ca_file");
-  scan_redis_rows(server, prefix, take, SystemClock());
-}
-
 std::string suffixed(const std::string& name, const std::string& replay) {
   return replay.empty() ? name : name + "." + replay;
+}
+
+std::string folder_of(const Settings& settings, const std::string& replay) {
+  const fs::path folder = text_of(settings, "sinks.file.dir");
+  return suffixed((folder.filename().empty() ? folder.parent_path() : folder).string(), replay);
+}
+
+// When a file was written, by its file system.
+std::int64_t written_ms(const fs::path& file) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::file_clock::to_sys(fs::last_write_time(file)).time_since_epoch())
+      .count();
 }
 
 Settings settings_in(const json::value& value) {
@@ -163,10 +102,12 @@ std::string compared(const std::string& file) {
   const std::string wanted(asked.at("output").as_string());
   const Output output = wanted.empty() ? output_of(replay) : output_named(wanted).value();
   OutputDiff diff;
-  read_rows(replay, output, name,
-            [&](std::string_view key, std::string_view row) { diff.add_replay(key, row); });
-  read_rows(live, output, "",
-            [&](std::string_view key, std::string_view row) { diff.add_live(key, row); });
+  read_rows(replay, output, name, [&](const OutputRow& row) {
+    if (row.row) diff.add_replay(row.key, *row.row);
+  });
+  read_rows(live, output, "", [&](const OutputRow& row) {
+    if (row.row) diff.add_live(row.key, *row.row);
+  });
   return diff.json(place_of(live, output, "") + " and " + place_of(replay, output, name),
                    asked.at("show").to_number<std::size_t>());
 }
@@ -194,15 +135,10 @@ Output output_of(const Settings& settings) {
 std::string place_of(const Settings& settings, Output output, const std::string& replay) {
   switch (output) {
     case Output::kKafka: return "topic " + suffixed(text_of(settings, "sinks.kafka.topic"), replay);
-    case Output::kFile: {
-      const fs::path folder = text_of(settings, "sinks.file.dir");
-      return "files of " +
-             suffixed((folder.filename().empty() ? folder.parent_path() : folder).string(), replay);
-    }
+    case Output::kFile: return "files of " + folder_of(settings, replay);
     case Output::kRedis: break;
   }
-  return "Redis keys " + (replay.empty() ? "" : replay + ":") +
-         text_of(settings, "sinks.redis.key_prefix") + "*";
+  return "Redis keys " + redis_prefix_of(settings, replay) + "*";
 }
 
 void read_rows(const Settings& settings, Output output, const std::string& replay,
@@ -210,21 +146,108 @@ void read_rows(const Settings& settings, Output output, const std::string& repla
   const std::string key = kOutputs.at(static_cast<std::size_t>(output)).second;
   if (text_of(settings, key).empty())
     throw Error(ErrorCode::kConfig, "there is no such output: " + key + " is not set");
-  switch (output) {
-    case Output::kKafka:
-      return read_topic(settings, suffixed(text_of(settings, key), replay), take);
-    case Output::kFile: {
-      const fs::path folder = text_of(settings, key);
-      return read_files(
-          settings,
-          suffixed((folder.filename().empty() ? folder.parent_path() : folder).string(), replay),
-          take);
-    }
-    case Output::kRedis: break;
+  if (output != Output::kRedis) return CommittedRows(settings, output, replay).read(take);
+  scan_redis_rows(
+      redis_server_of(settings), redis_prefix_of(settings, replay),
+      [&](std::string_view name, std::string_view row) {
+        take({name, row});
+      },
+      SystemClock());
+}
+
+CommittedRows::CommittedRows(Settings settings, Output output, std::string replay)
+    : settings_(std::move(settings)), output_(output), replay_(std::move(replay)) {}
+
+void CommittedRows::read(const TakeRow& take) {
+  if (output_ == Output::kKafka)
+    return read_topic(suffixed(text_of(settings_, "sinks.kafka.topic"), replay_), take);
+  read_files(folder_of(settings_, replay_), take);
+}
+
+void CommittedRows::read_topic(const std::string& topic, const TakeRow& take) {
+  kafka::SourceSettings source;
+  source.client = client_of(settings_);
+  source.job = "tidemill-diff";
+  kafka::Admin admin(source.client, source.job);
+  const auto info = admin.topic(topic);
+  if (!info)
+    throw Error(ErrorCode::kRefused,
+                "there is no topic " + topic + ": nothing has been put out there yet");
+  std::vector<kafka::TopicPartition> partitions;
+  for (std::int32_t p = 0; p < info->num_partitions; ++p) partitions.emplace_back(topic, p);
+  auto begins = admin.offsets(partitions, kafka::LogPoint::kStart);
+  const auto ends = admin.offsets(partitions, kafka::LogPoint::kLastStable);
+  for (const auto& partition : partitions) {
+    std::int64_t& next = next_[partition.second];
+    begins[partition] = std::max(begins[partition], next);
+    next = ends.at(partition);
   }
-  read_redis(settings,
-             (replay.empty() ? "" : replay + ":") + text_of(settings, "sinks.redis.key_prefix"),
-             take);
+  source.partitions.insert(partitions.begin(), partitions.end());
+  MetricRegistry metrics;
+  kafka::Consumer consumer(source, partitions.size(), metrics);
+  for (const auto& partition : partitions)
+    consumer.add(partition, begins.at(partition), ends.at(partition));
+  const SystemClock clock;
+  auto heard_at = clock.monotonic();
+  SourceBatch<RawRecord> batch;
+  for (bool is_over = false; !is_over;) {
+    is_over = true;
+    bool has_moved = false;
+    for (std::size_t i = 0; i < partitions.size(); ++i) {
+      const std::int64_t before = consumer.positions()[i].next;
+      consumer.poll(i, kRecordsAtOnce, batch);
+      for (std::size_t r = 0; r < batch.size(); ++r) {
+        const RawRecord& record = batch.values[r];
+        take({record.key, record.has_value ? std::optional(record.value) : std::nullopt,
+              batch.origins[r].timestamp.ms});
+      }
+      batch.clear();
+      has_moved = has_moved || consumer.positions()[i].next != before;
+      is_over = is_over && consumer.positions()[i].is_finished();
+    }
+    if (is_over) break;
+    consumer.serve();
+    if (has_moved) {
+      heard_at = clock.monotonic();
+    } else {
+      if (clock.monotonic() - heard_at > kSilence)
+        throw Error(ErrorCode::kIo, "the brokers bring no records of " + topic + "; try again");
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+}
+
+void CommittedRows::read_files(const std::string& folder, const TakeRow& take) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error))
+    throw Error(ErrorCode::kRefused,
+                "there is no folder " + folder + ": nothing has been put out there yet");
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".jsonl" && files_.insert(entry.path()).second)
+      files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  const std::string member = text_of(settings_, "key");
+  for (const fs::path& file : files) {
+    std::ifstream in(file, std::ios::binary);
+    const std::int64_t at_ms = written_ms(file);
+    for (std::string line; std::getline(in, line);) take({key_of(line, member), line, at_ms});
+    if (in.bad()) throw Error(ErrorCode::kIo, "cannot read " + file.string());
+  }
+}
+
+RedisServerSettings redis_server_of(const Settings& settings) {
+  RedisServerSettings server;
+  server.url = text_of(settings, "sinks.redis.url");
+  server.password_file = text_of(settings, "sinks.redis.password_file");
+  server.password_env = text_of(settings, "sinks.redis.password_env");
+  server.ca_file = text_of(settings, "sinks.redis.ca_file");
+  return server;
+}
+
+std::string redis_prefix_of(const Settings& settings, const std::string& replay) {
+  return (replay.empty() ? "" : replay + ":") + text_of(settings, "sinks.redis.key_prefix");
 }
 
 int compare_outputs_command(const std::string& file) {

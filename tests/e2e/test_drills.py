@@ -13,6 +13,7 @@ from file_job import FileJob, event
 from job import binary
 from job_server import JobServer
 from process import free_port, wait_until
+from redis_server import RedisServer
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "operations.md"
 
@@ -33,7 +34,9 @@ class Place:
         self.port = free_port()
         self.server = JobServer(folder)
         self.server.url = f"http://127.0.0.1:{self.port}"
+        self.redis = RedisServer(folder / "redis").start()
         self.files = FileJob(folder, source={"file": {"dir": str(folder / "events"), "follow": True}})
+        self.files.config["sinks"]["redis"] = {"url": self.redis.url}
         self.sent = 0
         for version, program in (("old", "feature_pipeline"), ("new", "feature_pipeline_testing")):
             (folder / version).mkdir()
@@ -116,6 +119,7 @@ def place(tmp_path_factory):
         yield made
     finally:
         made.server.close()
+        made.redis.kill()
 
 
 def test_each_line_of_the_runbook_can_be_typed(place):

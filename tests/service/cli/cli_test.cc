@@ -300,6 +300,33 @@ TEST_F(CliTest, ADiffIsCountsAndATable) {
   EXPECT_THAT(out, Not(HasSubstr("too much for memory")));
 }
 
+TEST_F(CliTest, AVerificationFailsIfRedisIsWrong) {
+  const auto found = [](int missing, const std::string& differences) {
+    return R"({"committed":"topic t","redis":"Redis keys f:*","is_certain":)" +
+           std::string(missing == 0 ? "true" : "false") +
+           R"(,"seed":7,"sampled":2000,"behind":0,"missing":)" + std::to_string(missing) +
+           R"(,"different":0,"unknown":0,"ahead":2,"expired":0,"equal":1995,"absent":3,)" +
+           R"("differences":[)" + differences + "]}";
+  };
+  answer("GET /api/v1/jobs/j/verify",
+         {found(0, ""),
+          found(1, R"({"key":"\u001bu","kind":"missing","redis":null,"committed":{"n":1}})")});
+  const Outcome right = run({"verify", "j", "--sample", "2000", "--seed", "7"});
+  EXPECT_EQ(right.exit_code, 0) << right.err;
+  EXPECT_THAT(right.out,
+              HasSubstr("Redis keys f:* beside topic t\n2,000 keys: 1,995 equal, 2 ahead"));
+  EXPECT_THAT(right.out, AllOf(Not(HasSubstr("KIND")), Not(HasSubstr("not certain"))));
+  const Outcome wrong = run({"verify", "j"});
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_THAT(wrong.out, HasSubstr(R"(?u   missing  -      {"n":1})"));
+  EXPECT_THAT(wrong.out, HasSubstr("not certain: "));
+  EXPECT_THAT(wrong.err,
+              HasSubstr("Redis does not serve what j has committed: 1 of 2,000 keys\nnext: "));
+  const Outcome json = run({"verify", "j", "--json"});
+  EXPECT_EQ(json.exit_code, 1);
+  EXPECT_THAT(json.out, AllOf(StartsWith("{\"committed\""), EndsWith("]}\n")));
+}
+
 TEST_F(CliTest, WhatEndsOtherwiseThanWaitedForIsAFailure) {
   answer("POST /api/v1/jobs/j/start", {"{}"}, 202);
   answer("GET /api/v1/jobs/j/status", {R"({"state":"starting"})", R"({"state":"crash_loop"})"});
