@@ -14,6 +14,8 @@
 #include "engine/base/error.h"
 #include "engine/checkpoint/storage.h"
 #include "engine/graph/plan.h"
+#include "engine/operator/back_pressure.h"
+#include "engine/operator/sink.h"
 #include "engine/runtime/rehearsal.h"
 #include "state/memory_backend.h"
 #include "state/state_reader.h"
@@ -66,6 +68,29 @@ Loaded load(const Environment& env, const std::string& text) {
   }
 }
 
+// What the operators of an attempt may ask for, over a store that holds no rows.
+class Lent {
+ public:
+  explicit Lent(const Environment& env) {
+    info_.job = env.job();
+    resources_.lend<Backend>(store_);
+    resources_.lend<BackPressure>(store_.budget());
+    resources_.lend(info_);
+    for (const auto& lend : env.lenders()) lend(resources_);
+  }
+  Lent(const Lent&) = delete;
+  Lent& operator=(const Lent&) = delete;
+
+  [[nodiscard]] MemoryBackend& store() { return store_; }
+  [[nodiscard]] const MemoryBackend& store() const { return store_; }
+  [[nodiscard]] Resources& resources() { return resources_; }
+
+ private:
+  MemoryBackend store_;
+  AttemptInfo info_;
+  Resources resources_;
+};
+
 // One outcome, in the order in which a restore would meet its errors.
 class Check {
  public:
@@ -73,9 +98,9 @@ class Check {
       : graph_(env.graph()->graph()),
         parallelism_(env.parallelism()),
         manifest_(std::move(loaded.manifest)),
-        checkpoint_(manifest_.checkpoint) {
+        checkpoint_(manifest_.checkpoint),
+        lent_(env) {
     store_.rehearse(loaded.states);
-    resources_.lend<Backend>(store_);
   }
 
   void run(const StateChanges& changes, const std::string& backend) {
@@ -85,7 +110,7 @@ class Check {
     attempt([&] {
       const Plan plan = make_plan(graph_, parallelism_, manifest_.key_groups);
       before_ = store_.describe();
-      outcome_ = rehearse_operators(plan, &manifest_.operators, resources_, clock_);
+      outcome_ = rehearse_operators(plan, &manifest_.operators, lent_.resources(), clock_);
     });
     for (const auto& [op, error] : outcome_.refused) note(error);
     std::set<StateName> unused = unused_state(manifest_, outcome_.unused_parts, graph_, store_);
@@ -179,8 +204,8 @@ class Check {
   Manifest manifest_;
   const std::string checkpoint_;
   const SystemClock clock_;
-  MemoryBackend store_;
-  Resources resources_;
+  Lent lent_;
+  MemoryBackend& store_ = lent_.store();
   std::vector<StateDescription> before_;
   RehearsedOperators outcome_;
   std::optional<Error> reason_;
@@ -200,13 +225,11 @@ int check_upgrade(const Environment& env, const StateChanges& changes, const std
 
 int describe_state(const Environment& env, std::uint32_t key_groups) {
   const SystemClock clock;
-  MemoryBackend store;
-  Resources resources;
-  resources.lend<Backend>(store);
+  Lent lent(env);
   const Plan plan = make_plan(env.graph()->graph(), env.parallelism(), key_groups);
-  const RehearsedOperators built = rehearse_operators(plan, nullptr, resources, clock);
+  const RehearsedOperators built = rehearse_operators(plan, nullptr, lent.resources(), clock);
   if (!built.refused.empty()) throw Error(built.refused.front().second);
-  const std::vector<StateDescription> states = store.describe();
+  const std::vector<StateDescription> states = lent.store().describe();
   std::string text;
   JsonWriter json(text);
   json.begin_object().field("version", std::string(kVersionText)).field("job", env.job());

@@ -107,10 +107,12 @@ std::optional<std::string> check_upgrade(const ConfigQuestion& question,
   if (told.err.find("unknown argument: --check-upgrade") != std::string::npos) return std::nullopt;
   const std::string words = last_line(told.err.empty() ? told.out : told.err);
   throw Error(ErrorCode::kRefused,
-              told.exit < 0 ? "the binary did not say within 20 s whether it can go on from the "
-                              "checkpoint (--check-upgrade)"
-                            : "the binary cannot say whether it can go on from the checkpoint: " +
-                                  (words.empty() ? "exit " + std::to_string(told.exit) : words));
+              told.exit < 0
+                  ? "the binary did not say within 20 s whether it can go on from the checkpoint "
+                    "(--check-upgrade), or broke off" +
+                        (words.empty() ? "" : ": " + words)
+                  : "the binary cannot say whether it can go on from the checkpoint: " +
+                        (words.empty() ? "exit " + std::to_string(told.exit) : words));
 }
 
 CheckedConfig check_config(const ConfigQuestion& question) {

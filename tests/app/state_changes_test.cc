@@ -16,6 +16,8 @@
 #include <boost/describe/class.hpp>
 
 #include "app/run.h"
+#include "engine/operator/back_pressure.h"
+#include "engine/operator/sink.h"
 #include "operators/keyed_stream.h"
 #include "operators/source.h"
 #include "operators/stream.h"
@@ -94,6 +96,9 @@ class Counter final : public OneInput<std::int64_t> {
         count_(ctx, script->state),
         total_(ctx, script->state + ".total"),
         shared_(ctx) {
+    // What an operator may ask for is there in a rehearsal too.
+    EXPECT_NE(ctx.resources().find<AttemptInfo>(), nullptr);
+    EXPECT_NE(ctx.resources().find<BackPressure>(), nullptr);
     for (const std::int64_t former : total_.restored()) *total_ = std::max(*total_, former);
   }
   void process(Batch<std::int64_t>& batch) override {
