@@ -1,8 +1,11 @@
 // Copies every input record with its place, its key's running count and running sum: the smallest
-// job whose output shows each loss, each repetition and each skew between state and offsets.
+// job whose output shows each loss, each repetition and each skew between state and offsets. In
+// three versions, which differ in what they keep of a key.
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include <boost/describe.hpp>
 
@@ -33,11 +36,42 @@ struct Balance {
   BOOST_DESCRIBE_CLASS(Balance, (), (n, sum), (), ())
 };
 
+// Of a later version, which has an added field.
+struct LongerBalance {
+  std::int64_t n = 0;
+  double sum = 0;
+  std::int32_t since_upgrade = 0;
+  BOOST_DESCRIBE_CLASS(LongerBalance, (), (n, sum, since_upgrade), (), ())
+};
+// Of one that cannot go on from the others' state.
+struct TextBalance {
+  std::string n;
+  double sum = 0;
+  BOOST_DESCRIBE_CLASS(TextBalance, (), (n, sum), (), ())
+};
+#ifndef TIDEMILL_LEDGER_BALANCE
+#define TIDEMILL_LEDGER_BALANCE Balance
+#endif
+using KeptBalance = TIDEMILL_LEDGER_BALANCE;
+
 struct Row {
   Entry entry;
-  Balance balance;
+  std::int64_t n = 0;
+  double sum = 0;
+  std::int64_t since_upgrade = 0;
   std::string_view attempt;  // lives as long as the attempt
 };
+
+[[maybe_unused]] Row added(Balance& balance, const Entry& entry) {
+  return {entry, ++balance.n, balance.sum += entry.value, 0, {}};
+}
+[[maybe_unused]] Row added(LongerBalance& balance, const Entry& entry) {
+  return {entry, ++balance.n, balance.sum += entry.value, ++balance.since_upgrade, {}};
+}
+[[maybe_unused]] Row added(TextBalance& balance, const Entry& entry) {
+  balance.n += '|';
+  return {entry, static_cast<std::int64_t>(balance.n.size()), balance.sum += entry.value, 0, {}};
+}
 
 class RunningBalance final : public OneInput<Entry> {
  public:
@@ -50,15 +84,14 @@ class RunningBalance final : public OneInput<Entry> {
 
   void process(Batch<Entry>& batch) override {
     for (auto& [entry, time] : batch) {
-      Balance& balance = balances_[entry.key];
-      ++balance.n;
-      balance.sum += entry.value;
-      out_.emit({entry, balance, attempt_}, time);
+      Row row = added(balances_[entry.key], entry);
+      row.attempt = attempt_;
+      out_.emit(std::move(row), time);
     }
   }
 
  private:
-  KeyedValue<std::string, Balance> balances_;
+  KeyedValue<std::string, KeptBalance> balances_;
   Emitter<Row>& out_;
   const std::string_view attempt_;
 };
@@ -69,15 +102,17 @@ struct RowJson {
     out.buffer() += row.entry.key;
     out.end_key();
     out.set_time(time);
-    JsonWriter(out.buffer())
-        .begin_object()
+    JsonWriter json(out.buffer());
+    json.begin_object()
         .field("p", static_cast<std::int64_t>(row.entry.partition))
         .field("o", row.entry.offset)
         .field("key", row.entry.key)
-        .field("n", row.balance.n)
-        .field("sum", row.balance.sum)
-        .field("epoch", std::to_string(out.epoch()) + "-" + std::string(row.attempt))
-        .end_object();
+        .field("n", row.n)
+        .field("sum", row.sum)
+        .field("epoch", std::to_string(out.epoch()) + "-" + std::string(row.attempt));
+    if constexpr (std::is_same_v<KeptBalance, LongerBalance>)
+      json.field("since_upgrade", row.since_upgrade);
+    json.end_object();
     out.end_row();
   }
 };
