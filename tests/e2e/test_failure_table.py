@@ -3,6 +3,8 @@ exit code and the message, or what the job does and logs where it goes on. Rows 
 test_failure_table_run_time.py."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer
@@ -14,6 +16,8 @@ from job import FINISHED, REFUSED
 from ledger import read_topic
 from ledger_run import LedgerRun
 from process import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -38,8 +42,33 @@ def stopped(fresh):
     return fresh
 
 
-def refuses(run, *texts, flags=()):
-    """The start ends with 3, says all of this, and writes no output."""
+def in_the_table(refusal):
+    """What docs/recovery.md has of a refusal: the letters of its rows, and the flags that get over it at a price."""
+    for line in (ROOT / "docs/recovery.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) != 6 or not cells[1].startswith("`"):
+            continue
+        first, *more = re.findall(r"`(\w+)`", cells[1])
+        names = [first] + [first.removesuffix("_unreadable") + one if one.startswith("_") else one for one in more]
+        if refusal in names:
+            return cells[2].split(", "), set(re.findall(r"--[a-z-]+", cells[4]))
+    raise AssertionError(f"docs/recovery.md does not have {refusal}")
+
+
+def foretells(run, refusal, flags):
+    """A dry start names the row of the table and the choices that the document promises, each with its price."""
+    code, out = run.job.ask("--dry-start", *flags)
+    told = json.loads(out)
+    assert (code, told["exit"], told["starts"]) == (REFUSED, REFUSED, False), told
+    rows, chosen = in_the_table(refusal)
+    assert told["refusal"]["id"] == refusal and told["refusal"]["row"] in rows, told["refusal"]
+    assert {flag.split("=")[0] for choice in told["refusal"]["choices"] for flag in choice["flags"]} == chosen, told["refusal"]
+    assert all(choice["consequence"] for choice in told["refusal"]["choices"])
+
+
+def refuses(run, refusal, *texts, flags=()):
+    """The start ends with 3, says all of this, and writes no output; a dry start says so before."""
+    foretells(run, refusal, flags)
     ends = run.cluster.end_offsets(run.sink)
     exit_code = run.job.run(*flags, deadline_s=30)
     log = run.job.log
@@ -99,7 +128,7 @@ def test_row_A_a_start_at_latest_is_resolved_once(kafka, name, tmp_path):
 def test_row_B_checkpoints_without_a_commit_record(stopped):
     checkpoint = last_checkpoint(stopped)
     stopped.cluster.delete_topic(control_topic.control_topic(stopped.name))
-    refuses(stopped, "commit record missing", checkpoint, f"--assume-committed {checkpoint}")
+    refuses(stopped, "commit_record_missing", "commit record missing", checkpoint, f"--assume-committed {checkpoint}")
     stopped.job.start("--assume-committed", checkpoint)
     stopped.wait_total(1300)
     assert_clean(stopped)
@@ -109,7 +138,7 @@ def test_row_B_an_empty_control_topic_is_a_missing_record(stopped):
     name = control_topic.control_topic(stopped.name)
     stopped.cluster.delete_topic(name)
     stopped.cluster.create_topic(name, cleanup_policy="compact")
-    refuses(stopped, "commit record missing", "--assume-committed")
+    refuses(stopped, "commit_record_missing", "commit record missing", "--assume-committed")
 
 
 def test_row_B_another_job_name_over_the_same_checkpoints(stopped):
@@ -117,7 +146,7 @@ def test_row_B_another_job_name_over_the_same_checkpoints(stopped):
     folder = stopped.job.manifests()[-1].parent.parent
     stopped.config["job"] += "-renamed"
     folder.rename(folder.parent / stopped.config["job"])
-    refuses(stopped, "commit record missing")
+    refuses(stopped, "commit_record_missing", "commit record missing")
 
 
 def test_row_C_a_partition_added_while_the_job_was_down_starts_at_its_earliest(stopped):
@@ -134,7 +163,12 @@ def test_row_C_the_record_names_not_all_partitions_of_the_manifest(stopped):
     record = json.loads(last.value)
     del record["sources"][0]["splits"][0]
     control_topic.append(stopped.cluster, stopped.name, last.key, json.dumps(record))
-    refuses(stopped, last_checkpoint(stopped))
+    refuses(stopped, "commit_record_disagrees", last_checkpoint(stopped))
+
+
+def test_row_C_another_topic_than_the_checkpoint_is_of(stopped):
+    stopped.job.config["source"]["kafka"]["topic"] = stopped.cluster.create_topic(f"{stopped.name}-other", 4)
+    refuses(stopped, "input_partition_missing", f"{stopped.source}:0", "--restore none")
 
 
 def test_row_D_offsets_of_the_record_were_edited(stopped):
@@ -142,14 +176,14 @@ def test_row_D_offsets_of_the_record_were_edited(stopped):
     record = json.loads(last.value)
     record["sources"][0]["splits"][0]["offset"] += 1
     control_topic.append(stopped.cluster, stopped.name, last.key, json.dumps(record))
-    refuses(stopped, "disagree", last_checkpoint(stopped), "--restore", "--accept-duplicates")
+    refuses(stopped, "commit_record_disagrees", "disagree", last_checkpoint(stopped), "--restore", "--accept-duplicates")
 
 
 def test_row_D_an_unreadable_record(stopped):
     checkpoint = last_checkpoint(stopped)
     last = control_topic.records(stopped.cluster, stopped.name)[-1]
     control_topic.append(stopped.cluster, stopped.name, last.key, b"\x00\xffnot a commit record")
-    refuses(stopped, "--restore", "--accept-duplicates", control_topic.control_topic(stopped.name))
+    refuses(stopped, "commit_record_unreadable", "--restore", "--accept-duplicates", control_topic.control_topic(stopped.name))
     # The checkpoint is the last committed one, so here nothing is doubled by going on.
     stopped.job.start("--restore", checkpoint, "--accept-duplicates")
     stopped.wait_total(1300)
@@ -160,7 +194,7 @@ def test_row_D_a_deleted_record(stopped):
     """A tombstone of the slot's key, as a cleaning tool would write it."""
     last = control_topic.records(stopped.cluster, stopped.name)[-1]
     control_topic.append(stopped.cluster, stopped.name, last.key, None)
-    refuses(stopped, control_topic.control_topic(stopped.name))
+    refuses(stopped, "commit_record_unreadable", control_topic.control_topic(stopped.name))
 
 
 def test_row_D_the_record_of_another_job(stopped, kafka, tmp_path):
@@ -174,7 +208,7 @@ def test_row_D_the_record_of_another_job(stopped, kafka, tmp_path):
         other.close()
     foreign = control_topic.records(kafka, other.name)[-1]
     control_topic.append(kafka, stopped.name, foreign.key, foreign.value)
-    refuses(stopped, "--restore", "--accept-duplicates")
+    refuses(stopped, "checkpoint_missing", "--restore", "--accept-duplicates")
 
 
 def test_row_D_an_older_record_written_again(stopped):
@@ -185,7 +219,7 @@ def test_row_D_an_older_record_written_again(stopped):
     records = control_topic.records(stopped.cluster, stopped.name)
     older = records[-2]
     control_topic.append(stopped.cluster, stopped.name, older.key, older.value)
-    refuses(stopped, "--restore", "--accept-duplicates")
+    refuses(stopped, "commit_record_outdated", "--restore", "--accept-duplicates")
 
 
 def group_offsets(run):
@@ -207,7 +241,7 @@ def test_row_E_the_named_checkpoint_is_missing(stopped, missing):
     needed = [f"{p.partition}={p.offset}" for p in group_offsets(stopped)]
     gone = manifest if missing == "manifest" else manifest.parent
     kept = gone.rename(stopped.folder / "kept")
-    refuses(stopped, manifest.parent.name, *needed)
+    refuses(stopped, "checkpoint_missing", manifest.parent.name, *needed)
     kept.rename(gone)
     assert_clean(stopped)
 
@@ -217,12 +251,12 @@ def test_row_F_records_deleted_before_they_were_read(stopped):
     partition, new_start = 1, stopped.cluster.end_offsets(stopped.source)[1]
     committed = {p.partition: p.offset for p in group_offsets(stopped)}[partition]
     stopped.cluster.delete_before(stopped.source, partition, new_start)
-    log = refuses(stopped, f"--accept-loss {stopped.source}:{partition}")
+    log = refuses(stopped, "input_lost", f"--accept-loss {stopped.source}:{partition}")
     assert f"{committed}..{new_start - 1}" in log, "the lost offsets are named"
     lost = {(r.partition, r.offset) for r in stopped.input.records
             if r.partition == partition and committed <= r.offset < new_start}
     assert lost
-    refuses(stopped, f"{stopped.source}:{partition}",
+    refuses(stopped, "input_lost", f"{stopped.source}:{partition}",
             flags=("--accept-loss", f"{stopped.source}:0"))
     stopped.job.start("--accept-loss", f"{stopped.source}:{partition}")
     stopped.input.write(100).finish()
@@ -237,14 +271,14 @@ def test_row_F_records_deleted_before_they_were_read(stopped):
 def test_row_T_a_log_that_ends_before_the_committed_offset(stopped):
     """As after an unclean leader election that lost the log's end."""
     recreate_source(stopped, records=5)
-    log = refuses(stopped, stopped.source)
+    log = refuses(stopped, "input_truncated", stopped.source)
     assert "truncat" in log.lower() or "end" in log.lower()
 
 
 def test_row_G_a_topic_that_was_re_created_and_has_grown_again(stopped):
     """All offsets lie within the new log; the records there are others."""
     recreate_source(stopped, records=3000)
-    refuses(stopped, stopped.source)
+    refuses(stopped, "input_made_anew", stopped.source)
 
 
 def test_row_G_another_log_with_a_marker_where_the_last_record_was(stopped):
@@ -264,7 +298,7 @@ def test_row_G_another_log_with_a_marker_where_the_last_record_was(stopped):
             for _ in range(300 if more else tail):
                 producer.produce(stopped.source, b"{}", b"k", partition)
         producer.commit_transaction(20)
-    refuses(stopped, stopped.source, "has no record at offset", "made anew", "--restore none")
+    refuses(stopped, "input_made_anew", stopped.source, "has no record at offset", "made anew", "--restore none")
 
 
 def test_row_G_a_topic_that_is_re_created_while_the_job_runs(fresh):
