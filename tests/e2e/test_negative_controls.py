@@ -18,10 +18,22 @@ from ledger_run import LedgerRun
 
 
 @pytest.fixture
-def run(kafka, proxy, name, tmp_path):
-    made = LedgerRun(kafka, name, tmp_path, brokers=proxy.address)
-    yield made
-    made.close()
+def make_run(kafka, proxy, name, tmp_path):
+    made = []
+
+    def make():
+        n = len(made)
+        made.append(LedgerRun(kafka, f"{name}-{n}", tmp_path / str(n), brokers=proxy.address))
+        return made[-1]
+
+    yield make
+    for run in made:
+        run.close()
+
+
+@pytest.fixture
+def run(make_run):
+    return make_run()
 
 
 def commit_late(run, proxy, broken):
@@ -99,10 +111,16 @@ SCENARIOS = {
 
 
 @pytest.mark.parametrize("rule", SCENARIOS)
-def test_broken_rule_is_found(run, proxy, rule):
-    SCENARIOS[rule](run, proxy, broken=rule)
-    verdict = run.finish(deadline_s=10)
-    assert not verdict.ok, f"{rule} was broken and nobody noticed: {verdict}"
+def test_broken_rule_is_found(make_run, proxy, rule):
+    """The scenarios are races, which a busy machine may decide the other way once."""
+    verdicts = []
+    while len(verdicts) < 3:
+        run = make_run()
+        SCENARIOS[rule](run, proxy, broken=rule)
+        verdicts.append(run.finish(deadline_s=10))
+        if not verdicts[-1].ok:
+            return
+    pytest.fail(f"{rule} was broken and nobody noticed: {verdicts[-1]}")
 
 
 @pytest.mark.parametrize("rule", SCENARIOS)
