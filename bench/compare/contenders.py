@@ -1,0 +1,94 @@
+"""Who takes part: how each is made, what it is called with, and what it can run. A folder beside this file has each peer's program."""
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import installs
+
+HERE = Path(__file__).resolve().parent
+IN_MEMORY = ("q0", "q1", "q2", "q3", "q4", "q5", "q7", "q8", "q9", "q11", "q17", "q18", "q20")
+KEYED = ("q4", "q5", "q8", "q9", "q11", "q17", "q18", "q20")  # what a state backend makes a difference for
+
+
+@dataclass
+class Run:
+    """What is asked of a turn."""
+    query: str
+    events: int
+    rate: int
+    input: Path | None = None  # the events as lines of text
+    check: bool = False
+
+
+@dataclass
+class Contender:
+    name: str
+    label: str
+    queries: tuple[str, ...]
+    prepare: object  # () -> a word or words that call the program; raises installs.Missing
+    arguments: object  # (Run) -> what follows
+    read: object = staticmethod(lambda output, run: output)  # output -> lines as bench/compare/README.md asks for
+    called: list[str] = field(default_factory=list)
+
+    def command(self, run):
+        return [*self.called, *self.arguments(run)]
+
+
+# --- Tidemill and the loops by hand, which are one program ---
+
+NATIVE_PASSES = 3
+
+
+def nexmark(binary):
+    def prepare():
+        if not binary.exists():
+            raise installs.Missing(f"{binary} is not built; run: scripts/build nexmark")
+        return [str(binary)]
+    return prepare
+
+
+def nexmark_arguments(*more):
+    return lambda run: ["--query", run.query, "--events", str(run.events), "--rate", str(run.rate),
+                        "--repeat", str(1 + NATIVE_PASSES), "--format", "json", *more]
+
+
+def read_nexmark(output, run, by_hand=False):
+    """Leaves the first pass, a warm-up, out."""
+    told = [json.loads(line) for line in output.splitlines() if line.startswith("{")][1:]
+    lines = []
+    for t in told:
+        ns = t["hand_cpu_ns_per_event"] if by_hand else t["cpu_ns_per_event"]
+        cpu = ns * t["events"] / 1e9
+        lines.append(json.dumps({"query": t["query"], "events": t["events"], "rows": t["rows"], "cpu_s": cpu,
+                                 "wall_s": cpu if by_hand else t["wall_s"]}))
+    return "\n".join(lines)
+
+
+# --- programs that speak as bench/compare/README.md says ---
+
+def peer_arguments(warm_up, measure, *more):
+    def arguments(run):
+        return ["--input", str(run.input), "--query", run.query, "--warm-up", str(warm_up), "--measure", str(measure),
+                *(["--check"] if run.check else []), *more]
+    return arguments
+
+
+def jvm(project, main, *flags):
+    def prepare():
+        class_path = installs.java(HERE / project)
+        return ["java", *flags, "-cp", class_path, main]
+    return prepare
+
+
+def all_contenders(binary):
+    timely = lambda: [str(installs.cargo(HERE / "timely"))]  # noqa: E731
+    stateless_and_windows = ("q0", "q1", "q2", "q3", "q5", "q7", "q8")
+    return [
+        Contender("hand", "loop by hand", IN_MEMORY, nexmark(binary), nexmark_arguments("--hand"),
+                  lambda output, run: read_nexmark(output, run, by_hand=True)),
+        Contender("tidemill", "Tidemill", IN_MEMORY, nexmark(binary), nexmark_arguments(), read_nexmark),
+        Contender("timely", "Timely 0.31", stateless_and_windows, timely, peer_arguments(0, NATIVE_PASSES)),
+        Contender("timely-short", "Timely 0.31, bids of 48 bytes", ("q0", "q1", "q2", "q5", "q7"), timely,
+                  peer_arguments(0, NATIVE_PASSES, "--short-rows")),
+        Contender("tidemill-rocksdb", "Tidemill on RocksDB", KEYED, nexmark(binary), nexmark_arguments("--backend", "rocksdb"), read_nexmark),
+    ]
