@@ -80,9 +80,16 @@ def jvm(project, main, *flags):
     return prepare
 
 
+# A heap that no query fills, half of it for what dies young, and the collector that costs the least CPU.
+HEAP = ("-Xms6g", "-Xmx6g", "-Xmn3g", "-XX:+UseParallelGC")
+OPENED = tuple(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.lang", "java.util", "java.time", "java.nio"))
+JVM_WARM_UP_S = 6
+
+
 def all_contenders(binary):
     timely = lambda: [str(installs.cargo(HERE / "timely"))]  # noqa: E731
     stateless_and_windows = ("q0", "q1", "q2", "q3", "q5", "q7", "q8")
+    flink = jvm("flink", "compare.FlinkNexmark", *HEAP, *OPENED)
     return [
         Contender("hand", "loop by hand", IN_MEMORY, nexmark(binary), nexmark_arguments("--hand"),
                   lambda output, run: read_nexmark(output, run, by_hand=True)),
@@ -90,5 +97,7 @@ def all_contenders(binary):
         Contender("timely", "Timely 0.31", stateless_and_windows, timely, peer_arguments(0, NATIVE_PASSES)),
         Contender("timely-short", "Timely 0.31, bids of 48 bytes", ("q0", "q1", "q2", "q5", "q7"), timely,
                   peer_arguments(0, NATIVE_PASSES, "--short-rows")),
+        Contender("flink", "Flink 2.3", IN_MEMORY, flink, peer_arguments(JVM_WARM_UP_S, 2)),
         Contender("tidemill-rocksdb", "Tidemill on RocksDB", KEYED, nexmark(binary), nexmark_arguments("--backend", "rocksdb"), read_nexmark),
+        Contender("flink-rocksdb", "Flink 2.3 on RocksDB", KEYED, flink, peer_arguments(JVM_WARM_UP_S, 1, "--backend", "rocksdb")),
     ]
