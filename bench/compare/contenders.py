@@ -83,6 +83,9 @@ def jvm(project, main, *flags):
 # A heap that no query fills, half of it for what dies young, and the collector that costs the least CPU.
 HEAP = ("-Xms6g", "-Xmx6g", "-Xmn3g", "-XX:+UseParallelGC")
 OPENED = tuple(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in ("java.lang", "java.util", "java.time", "java.nio"))
+JET_OPENED = ("--add-modules=java.se", "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED",
+              "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=java.management/sun.management=ALL-UNNAMED",
+              "--add-opens=jdk.management/com.sun.management.internal=ALL-UNNAMED")
 JVM_WARM_UP_S = 6
 
 
@@ -98,6 +101,8 @@ def all_contenders(binary):
         Contender("timely-short", "Timely 0.31, bids of 48 bytes", ("q0", "q1", "q2", "q5", "q7"), timely,
                   peer_arguments(0, NATIVE_PASSES, "--short-rows")),
         Contender("flink", "Flink 2.3", IN_MEMORY, flink, peer_arguments(JVM_WARM_UP_S, 2)),
+        Contender("jet", "Hazelcast Jet 5.7", ("q0", "q1", "q2", "q5", "q7", "q8", "q11"), jvm("jet", "compare.JetNexmark", *HEAP, *JET_OPENED),
+                  peer_arguments(JVM_WARM_UP_S, 2)),
         Contender("tidemill-rocksdb", "Tidemill on RocksDB", KEYED, nexmark(binary), nexmark_arguments("--backend", "rocksdb"), read_nexmark),
         Contender("flink-rocksdb", "Flink 2.3 on RocksDB", KEYED, flink, peer_arguments(JVM_WARM_UP_S, 1, "--backend", "rocksdb")),
     ]
