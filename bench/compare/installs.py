@@ -65,11 +65,11 @@ def maven_jars(pom):
                                                 f"-DoutputDirectory={into}"))
 
 
-def java(project):
-    """The class path of a Java program: its classes, what all of them share (jvm/), its jars."""
+def java(project, shared="jvm"):
+    """The class path of a Java program: its classes, what it shares with others (a folder beside it), its jars."""
     need("javac", "openjdk-17-jdk-headless")
     jars = maven_jars(project / "pom.xml")
-    sources = sorted([*project.glob("*.java"), *(HERE / "jvm").glob("*.java")])
+    sources = sorted([*project.glob("*.java"), *(HERE / shared).glob("*.java")])
     classes = CACHE / f"classes-{project.name}-{hash_of(project / 'pom.xml', *sources)}"
     once(classes, lambda into: run_logged(f"javac-{project.name}", "javac", "--release", "17", "-nowarn", "-cp", f"{jars}/*", "-d", into, *sources))
     return f"{classes}:{jars}/*"

@@ -1,5 +1,5 @@
-// Nexmark's q0, q1 and q2 from a Kafka topic of JSON bids into a topic of JSON rows, as a user would
-// write them; the settings are those of the main job, and `query`.
+// Nexmark's q0, q1 and q2 from a Kafka topic of JSON bids into a topic of JSON rows, as a user
+// would write them; the settings are those of the main job, and `query`.
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -64,9 +64,9 @@ void build(Environment& env) {
   const auto time_of = [](const JsonBid& bid) { return EventTime{bid.date_time}; };
   EventTimeSettings<BoundedDisorder> event_time;
   event_time.generator.disorder = 5s;
-  const auto [bids, late, bad] = add_source<JsonBid>(
-      env.graph(), "bids", features::kafka_events(env), SourceSettings{},
-      JsonDecode<JsonBid>(fields_of_bid()), time_of, event_time);
+  const auto [bids, late, bad] =
+      add_source<JsonBid>(env.graph(), "bids", features::kafka_events(env), SourceSettings{},
+                          JsonDecode<JsonBid>(fields_of_bid()), time_of, event_time);
   const SinkSpec sink = features::kafka_sink(env, env.config().required("sinks.kafka.topic"));
   if (query == "q0") {
     bids.sink_to("rows", sink, write_bid);

@@ -195,16 +195,18 @@ class Loop {
     positions_->elems[message.partition].offset = message.offset + 1;
     Row row;
     if (!make_row(row, parser_.parse(message.payload, message.len), query)) return;
-    while (rd_kafka_produce(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, row.data(), row.size(), nullptr,
-                            0, nullptr) != 0) {
-      if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) check(rd_kafka_last_error(), "produce");
+    while (rd_kafka_produce(topic_, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, row.data(),
+                            row.size(), nullptr, 0, nullptr) != 0) {
+      if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        check(rd_kafka_last_error(), "produce");
       rd_kafka_poll(producer_, 10);
     }
   }
 
   void commit() {
     rd_kafka_consumer_group_metadata_t* group = rd_kafka_consumer_group_metadata(consumer_);
-    check(rd_kafka_send_offsets_to_transaction(producer_, positions_, group, 30'000), "send_offsets");
+    check(rd_kafka_send_offsets_to_transaction(producer_, positions_, group, 30'000),
+          "send_offsets");
     rd_kafka_consumer_group_metadata_destroy(group);
     check(rd_kafka_commit_transaction(producer_, 60'000), "commit");
   }

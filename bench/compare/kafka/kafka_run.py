@@ -22,6 +22,7 @@ BIN = Path(os.environ.get("TIDEMILL_BIN") or ROOT / "build/release/bin")
 sys.path[:0] = [str(ROOT / "bench/compare"), str(ROOT / "tests/e2e")]
 import installs  # noqa: E402
 import tables  # noqa: E402
+from contenders import OPENED  # noqa: E402
 from figures import turn_order  # noqa: E402
 from run import call, input_file, machine, prepare  # noqa: E402
 
@@ -99,16 +100,22 @@ def peer_arguments(job, warm_up=JVM_WARM_UP_S):
             "--records", str(job.records), "--warm-up", str(warm_up)]
 
 
-def streams():
-    return ["java", "-Xms2g", "-Xmx2g", "-Xmn1g", "-XX:+UseParallelGC", "-cp", installs.java(ROOT / "bench/compare/kafka_streams"),
-            "compare.StreamsBids"]
+def jvm(project, main, *flags):
+    return lambda: ["java", "-Xms2g", "-Xmx2g", "-Xmn1g", "-XX:+UseParallelGC", *flags, "-cp",
+                    installs.java(ROOT / "bench/compare" / project, shared="jvm_kafka"), main]
+
+
+def quix():
+    return [installs.python_environment(ROOT / "bench/compare/quix/requirements.txt"), "-B", ROOT / "bench/compare/quix/quix_bids.py"]
 
 
 def all_contenders():
     return [
         Contender("hand", "librdkafka by hand", ours("kafka_bids_by_hand"), lambda j: [j.brokers, j.input, j.output, j.query]),
         Contender("tidemill", "Tidemill", ours("kafka_bids"), job_arguments),
-        Contender("kafka-streams", "Kafka Streams 4.3", streams, peer_arguments, counts_itself=True),
+        Contender("flink", "Flink 2.3", jvm("flink_kafka", "compare.FlinkBids", *OPENED), peer_arguments, counts_itself=True),
+        Contender("kafka-streams", "Kafka Streams 4.3", jvm("kafka_streams", "compare.StreamsBids"), peer_arguments, counts_itself=True),
+        Contender("quix", "Quix Streams 3.28", quix, lambda job: peer_arguments(job, warm_up=0), counts_itself=True),
     ]
 
 
