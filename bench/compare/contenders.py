@@ -98,7 +98,7 @@ def all_contenders(binary):
                   lambda output, run: read_nexmark(output, run, by_hand=True)),
         Contender("tidemill", "Tidemill", IN_MEMORY, nexmark(binary), nexmark_arguments(), read_nexmark),
         Contender("timely", "Timely 0.31", stateless_and_windows, timely, peer_arguments(0, NATIVE_PASSES)),
-        Contender("timely-short", "Timely 0.31, bids of 48 bytes", ("q0", "q1", "q2", "q5", "q7"), timely,
+        Contender("timely-short", "Timely 0.31, least rows", stateless_and_windows, timely,
                   peer_arguments(0, NATIVE_PASSES, "--short-rows")),
         Contender("flink", "Flink 2.3", IN_MEMORY, flink, peer_arguments(JVM_WARM_UP_S, 2)),
         Contender("jet", "Hazelcast Jet 5.7", ("q0", "q1", "q2", "q5", "q7", "q8", "q11"), jvm("jet", "compare.JetNexmark", *HEAP, *JET_OPENED),

@@ -30,6 +30,21 @@ impl Display for Text {
     }
 }
 
+/// A text that state keeps: a view, or a copy as Tidemill's state makes one of all that it keeps.
+pub trait Kept: Clone + Display + Serialize + for<'a> Deserialize<'a> + Send + 'static {
+    fn of(text: Text) -> Self;
+}
+impl Kept for Text {
+    fn of(text: Text) -> Self {
+        text
+    }
+}
+impl Kept for String {
+    fn of(text: Text) -> Self {
+        text.view().to_owned()
+    }
+}
+
 /// The same in sixteen bytes, as `&str` has.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct WideText {

@@ -14,7 +14,7 @@ use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
 use timely::worker::Worker;
 
-use crate::input::{Auction, Bid, BidRow, Input, Person, ShortBid};
+use crate::input::{Auction, Bid, BidRow, Input, Kept, Person, ShortBid, Text};
 use crate::queries::EPOCH_MS;
 use crate::rows::Tally;
 
@@ -156,15 +156,15 @@ fn pass_over_bids<B: BidRow>(worker: &mut Worker, query: &str, bids: &[B], check
     })
 }
 
-fn pass_over_persons(worker: &mut Worker, query: &str, input: &Input, check: bool) -> Pass {
+fn pass_over_persons<K: Kept>(worker: &mut Worker, query: &str, input: &Input, check: bool) -> Pass {
     let tally = Rc::new(RefCell::new(Tally::default()));
     let probe = ProbeHandle::new();
     let (mut persons, mut auctions) = (InputHandle::new(), InputHandle::new());
     worker.dataflow(|scope| {
         let (persons, auctions) = (persons.to_stream(scope), auctions.to_stream(scope));
         match query {
-            "q3" => collect(queries::q3(persons, auctions), &tally, check, &probe),
-            "q8" => collect(queries::q8(persons, auctions), &tally, check, &probe),
+            "q3" => collect(queries::q3::<K>(persons, auctions), &tally, check, &probe),
+            "q8" => collect(queries::q8::<K>(persons, auctions), &tally, check, &probe),
             _ => panic!("there is no {query} here"),
         }
     });
@@ -188,7 +188,8 @@ fn run(worker: &mut Worker, options: &Options, input: &Input) {
         if options.short_rows { input.bids.iter().map(ShortBid::of).collect() } else { Vec::new() };
     let query = options.query.as_str();
     let mut pass = |check| match query {
-        "q3" | "q8" => pass_over_persons(worker, query, input, check),
+        "q3" | "q8" if options.short_rows => pass_over_persons::<Text>(worker, query, input, check),
+        "q3" | "q8" => pass_over_persons::<String>(worker, query, input, check),
         _ if options.short_rows => pass_over_bids(worker, query, &short_bids, check),
         _ => pass_over_bids::<Bid>(worker, query, &input.bids, check),
     };

@@ -10,7 +10,7 @@ use timely::dataflow::operators::generic::Operator;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::StreamVec;
 
-use crate::input::{Auction, BidRow, Person, Text};
+use crate::input::{Auction, BidRow, Kept, Person};
 use crate::rows::{
     AuctionPrice, EuroBid, HighBid, HotAuction, LocalAuction, NewSeller, PassedBid, WindowCount,
 };
@@ -81,42 +81,45 @@ pub fn q2<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, AuctionPrice> {
     })
 }
 
-pub fn q3<'s>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -> Rows<'s, LocalAuction> {
-    let residents = each_batch(persons, "residents", |batch, out: &mut Vec<(i64, Text, Text, Text)>| {
+pub fn q3<'s, K: Kept>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -> Rows<'s, LocalAuction<K>> {
+    let residents = each_batch(persons, "residents", |batch, out: &mut Vec<(i64, [K; 3])>| {
         out.extend(
             batch
                 .iter()
                 .filter(|p| matches!(p.state.view(), "or" | "id" | "ca"))
-                .map(|p| (p.id, p.name, p.city, p.state)),
+                .map(|p| (p.id, [K::of(p.name), K::of(p.city), K::of(p.state)])),
         )
     });
     let offers = each_batch(auctions, "offers", |batch, out: &mut Vec<(i64, i64)>| {
         out.extend(batch.iter().filter(|a| a.category == 10).map(|a| (a.seller, a.id)))
     });
+    fn row<K: Kept>([name, city, state]: &[K; 3], auction: i64) -> LocalAuction<K> {
+        LocalAuction { name: name.clone(), city: city.clone(), state: state.clone(), auction }
+    }
     residents.binary(
         offers,
-        Exchange::new(|p: &(i64, Text, Text, Text)| p.0 as u64),
+        Exchange::new(|p: &(i64, [K; 3])| p.0 as u64),
         Exchange::new(|a: &(i64, i64)| a.0 as u64),
         "q3",
         |_, _| {
-            let mut persons: Map<i64, (Text, Text, Text)> = Map::default();
+            let mut persons: Map<i64, [K; 3]> = Map::default();
             let mut auctions: Map<i64, Vec<i64>> = Map::default();
             move |new_persons, new_auctions, output| {
                 new_persons.for_each_time(|time, batches| {
                     let mut session = output.session(&time);
-                    for (id, name, city, state) in batches.flat_map(|b| b.drain(..)) {
-                        persons.insert(id, (name, city, state));
+                    for (id, texts) in batches.flat_map(|b| b.drain(..)) {
                         for &auction in auctions.get(&id).into_iter().flatten() {
-                            session.give(LocalAuction { name, city, state, auction });
+                            session.give(row(&texts, auction));
                         }
+                        persons.insert(id, texts);
                     }
                 });
                 new_auctions.for_each_time(|time, batches| {
                     let mut session = output.session(&time);
                     for (seller, auction) in batches.flat_map(|b| b.drain(..)) {
                         auctions.entry(seller).or_default().push(auction);
-                        if let Some(&(name, city, state)) = persons.get(&seller) {
-                            session.give(LocalAuction { name, city, state, auction });
+                        if let Some(texts) = persons.get(&seller) {
+                            session.give(row(texts, auction));
                         }
                     }
                 });
@@ -281,26 +284,26 @@ pub fn q7<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, HighBid<B::Extra>> {
     })
 }
 
-struct NewPersons {
+struct NewPersons<K> {
     capability: Capability<u64>,
-    persons: Map<i64, Text>,
+    persons: Map<i64, K>,
     sellers: Set<i64>,
 }
 
-pub fn q8<'s>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -> Rows<'s, NewSeller> {
-    let persons = each_batch(persons, "names", |batch, out: &mut Vec<(i64, Text)>| {
-        out.extend(batch.iter().map(|p| (p.id, p.name)))
+pub fn q8<'s, K: Kept>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -> Rows<'s, NewSeller<K>> {
+    let persons = each_batch(persons, "names", |batch, out: &mut Vec<(i64, K)>| {
+        out.extend(batch.iter().map(|p| (p.id, K::of(p.name))))
     });
     let sellers = each_batch(auctions, "sellers", |batch, out: &mut Vec<i64>| {
         out.extend(batch.iter().map(|a| a.seller))
     });
     persons.binary_frontier(
         sellers,
-        Exchange::new(|p: &(i64, Text)| p.0 as u64),
+        Exchange::new(|p: &(i64, K)| p.0 as u64),
         Exchange::new(|s: &i64| *s as u64),
         "q8",
         |_, _| {
-            let mut windows: BTreeMap<u64, NewPersons> = BTreeMap::new();
+            let mut windows: BTreeMap<u64, NewPersons<K>> = BTreeMap::new();
             let new = |capability| NewPersons { capability, persons: Map::default(), sellers: Set::default() };
             move |(new_persons, before), (new_sellers, also_before), output| {
                 new_persons.for_each_time(|time, batches| {
@@ -327,7 +330,7 @@ pub fn q8<'s>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -> Rows<'s
                     let window_start = *entry.key() as i64 * EPOCHS_OF_TEN_SECONDS as i64 * EPOCH_MS;
                     let window = entry.remove();
                     let mut session = output.session(&window.capability);
-                    for (&id, &name) in &window.persons {
+                    for (id, name) in window.persons {
                         if window.sellers.contains(&id) {
                             session.give(NewSeller { id, name, window_start });
                         }

@@ -4,11 +4,9 @@ use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
-use crate::input::Text;
-
 macro_rules! row {
     ($name:ident $(<$text:ident>)?, $first:ident: $first_type:ty $(, $field:ident: $type:ty)*) => {
-        #[derive(Clone, Copy, Serialize, Deserialize)]
+        #[derive(Clone, Serialize, Deserialize)]
         pub struct $name $(<$text>)? {
             pub $first: $first_type,
             $(pub $field: $type,)*
@@ -26,11 +24,11 @@ macro_rules! row {
 row!(PassedBid<X>, auction: i64, bidder: i64, price: i64, at: i64, extra: X);
 row!(EuroBid<X>, auction: i64, bidder: i64, euro_thousandths: i64, at: i64, extra: X);
 row!(AuctionPrice, auction: i64, price: i64);
-row!(LocalAuction, name: Text, city: Text, state: Text, auction: i64);
+row!(LocalAuction<X>, name: X, city: X, state: X, auction: i64);
 row!(WindowCount, window_end: i64, auction: i64, bids: i64);
 row!(HotAuction, window_end: i64, auction: i64, bids: i64);
 row!(HighBid<X>, auction: i64, price: i64, bidder: i64, at: i64, extra: X);
-row!(NewSeller, id: i64, name: Text, window_start: i64);
+row!(NewSeller<X>, id: i64, name: X, window_start: i64);
 
 /// The order-free checksum of rows: their number, and the sum of their FNV-1a 64.
 #[derive(Default)]
