@@ -10,6 +10,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,10 +133,16 @@ class Ended:
 
 def call(command, timeout):
     """Runs a process to its end; raises BadOutput if it fails or takes too long."""
-    said, log = installs.CACHE / "turn.out", installs.CACHE / "turn.log"
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as log:
+        ended = call_into(said, log, command, timeout)
+        said.seek(0)
+        ended.output = said.read().decode(errors="replace")
+        return ended
+
+
+def call_into(said, log, command, timeout):
     busy, begun = busy_ticks(), time.monotonic()
-    with said.open("wb") as out, log.open("wb") as errors:
-        process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
+    process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=said, stderr=log)
     while True:
         pid, status, used = os.wait4(process.pid, os.WNOHANG)
         seconds = time.monotonic() - begun
@@ -149,9 +156,10 @@ def call(command, timeout):
     process.returncode = os.waitstatus_to_exitcode(status)
     own = used.ru_utime + used.ru_stime
     if process.returncode != 0:
-        lines = log.read_text(errors="replace").strip().splitlines()
+        log.seek(0)
+        lines = log.read().decode(errors="replace").strip().splitlines()
         raise BadOutput(f"ended with {process.returncode}: " + " / ".join(lines[-3:])[:400])
-    return Ended(said.read_text(), seconds, used.ru_maxrss / 1024, max(0.0, (busy_ticks() - busy) / TICKS - own) / seconds)
+    return Ended("", seconds, used.ru_maxrss / 1024, max(0.0, (busy_ticks() - busy) / TICKS - own) / seconds)
 
 
 def take_turn(contender, run, number, timeout):
