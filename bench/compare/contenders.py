@@ -18,6 +18,7 @@ class Run:
     rate: int
     input: Path | None = None  # the events as lines of text
     check: bool = False
+    is_start_up: bool = False  # one pass, and no more
 
 
 @dataclass
@@ -49,7 +50,7 @@ def nexmark(binary):
 
 def nexmark_arguments(*more):
     return lambda run: ["--query", run.query, "--events", str(run.events), "--rate", str(run.rate),
-                        "--repeat", str(1 + NATIVE_PASSES), "--format", "json", *more]
+                        "--repeat", str(1 if run.is_start_up else 1 + NATIVE_PASSES), "--format", "json", *more]
 
 
 def read_nexmark(output, run, by_hand=False):
@@ -68,7 +69,8 @@ def read_nexmark(output, run, by_hand=False):
 
 def peer_arguments(warm_up, measure, *more):
     def arguments(run):
-        return ["--input", str(run.input), "--query", run.query, "--warm-up", str(warm_up), "--measure", str(measure),
+        passes = (0, 0) if run.is_start_up else (warm_up, measure)
+        return ["--input", str(run.input), "--query", run.query, "--warm-up", str(passes[0]), "--measure", str(passes[1]),
                 *(["--check"] if run.check else []), *more]
     return arguments
 

@@ -91,7 +91,7 @@ def markdown(result, labels):
     lines += ["## All figures", "", f"Other processes had {result['others']:.2f} cores on average, at most {result['others_most']:.2f} during a turn.", ""]
     lines += full_table(result["summaries"], labels) + [""]
     if result["start_ups"]:
-        lines += ["## Start-up", "", "A whole process, start to exit, with q0 over 50 events and no warm-up but its own; the fastest of three.", ""]
+        lines += ["## Start-up", "", "A whole process, start to exit, with one pass of q0 over 50 events; the fastest of three.", ""]
         lines += start_up_table(result["start_ups"], labels) + [""]
     if result["plots"]:
         lines += [f"![{name}]({name})" for name in result["plots"]] + [""]

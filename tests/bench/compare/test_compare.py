@@ -175,6 +175,14 @@ def test_half_an_installation_is_made_again(tmp_path):
     assert len(made) == 2
 
 
+def test_a_start_up_is_one_pass():
+    run = contenders.Run("q0", 50, 1000, Path("events.txt"), is_start_up=True)
+    assert "--warm-up 0 --measure 0" in " ".join(contenders.peer_arguments(6, 2)(run))
+    assert "--repeat 1 " in " ".join(contenders.nexmark_arguments()(run))
+    run.is_start_up = False
+    assert "--warm-up 6 --measure 2" in " ".join(contenders.peer_arguments(6, 2)(run))
+
+
 # --- a process ---
 
 
