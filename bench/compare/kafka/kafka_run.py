@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT / "bench/compare"), str(ROOT / "tests/e2e")]
 import installs  # noqa: E402
 import tables  # noqa: E402
 from contenders import OPENED  # noqa: E402
-from figures import turn_order  # noqa: E402
+from figures import BadOutput, turn_order  # noqa: E402
 from run import call, input_file, machine, prepare  # noqa: E402
 
 QUERIES = ("q0", "q1", "q2")
@@ -285,7 +285,7 @@ def main(words):
                 contender = next(c for c in there if c.name == name)
                 try:
                     turn = take_turn(cluster, contender, query, number, source, records, expected, folder, o.timeout)
-                except Exception as why:  # pylint: disable=broad-except
+                except (BadOutput, TimeoutError, StopIteration, KeyError, ValueError) as why:
                     missing[f"{contender.label}, {query}"] = str(why)
                     say(f"{query} {name}: {why}")
                     continue
