@@ -1,0 +1,47 @@
+"""Draws what bench/compare/plots.py sends; prints the names of the files made in the folder given."""
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+matplotlib.rcParams.update({"svg.hashsalt": "compare", "svg.fonttype": "none", "font.size": 9})
+# Told apart by people who see no red or green as well (Okabe and Ito).
+COLOURS = ["#000000", "#0072B2", "#E69F00", "#F0E442", "#56B4E9", "#D55E00", "#CC79A7", "#009E73", "#999999"]
+
+
+def bars(told, value, low, high, title, unit, path):
+    names = [n for n in told["labels"] if any(f["contender"] == n for f in told["figures"])]
+    queries = sorted({f["query"] for f in told["figures"]}, key=lambda q: int(q[1:]))
+    figure, axes = plt.subplots(figsize=(max(6, 1.3 * len(queries)), 4.2))
+    width = 0.85 / len(names)
+    for i, name in enumerate(names):
+        mine = {f["query"]: f for f in told["figures"] if f["contender"] == name}
+        at = [x + (i - (len(names) - 1) / 2) * width for x, q in enumerate(queries) if q in mine]
+        shown = [mine[q] for q in queries if q in mine]
+        spread = [[f[value] - f[low] for f in shown], [f[high] - f[value] for f in shown]] if low else None
+        axes.bar(at, [f[value] for f in shown], width, yerr=spread, label=told["labels"][name], color=COLOURS[i % len(COLOURS)],
+                 error_kw={"elinewidth": 0.8, "ecolor": "#666666"})
+    axes.set_xticks(range(len(queries)), queries)
+    axes.set_yscale("log")
+    axes.set_ylabel(unit)
+    axes.set_title(title)
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(ncols=3, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    print(path.name)
+
+
+def main():
+    told, out = json.load(sys.stdin), Path(sys.argv[1])
+    if not told["figures"]:
+        return
+    bars(told, "cpu_ns", "min", "max", "Nexmark in memory, one core: CPU of the whole process", "ns per event, logarithmic", out / "cpu.svg")
+    bars(told, "peak_mb", None, None, "Most memory of the process, its input included", "MB, logarithmic", out / "memory.svg")
+
+
+main()

@@ -1,0 +1,25 @@
+"""The results as SVG, drawn by matplotlib in an environment of its own; without it there are no plots, and the rest is as it is."""
+import json
+import subprocess
+from pathlib import Path
+
+import installs
+
+HERE = Path(__file__).resolve().parent
+
+
+def draw(summaries, labels, out, say):
+    """Names of the files made in `out`."""
+    try:
+        python = installs.python_environment(HERE / "drawing" / "requirements.txt")
+    except installs.Missing as why:
+        say(f"no plots: {why}")
+        return []
+    data = {"labels": labels, "figures": [{"contender": s.contender, "query": s.query, "cpu_ns": s.cpu_ns, "min": s.cpu_ns_min,
+                                           "max": s.cpu_ns_max, "peak_mb": s.peak_mb} for s in summaries]}
+    done = subprocess.run([python, HERE / "drawing" / "draw.py", out], input=json.dumps(data), text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        say(f"no plots: {done.stderr.strip()[-400:]}")
+        return []
+    return done.stdout.split()
