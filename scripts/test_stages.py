@@ -278,7 +278,7 @@ def simulation():
 def e2e():
     # The tests find every program in build/release/bin, and install what a job outside this tree is built from.
     problem = build_tests("release", ["e2e", "controls"])
-    programs = "bin/(?!.*(_bench|larger_than_memory|hand_loop)$)"  # what only measures is left to who measures
+    programs = "bin/(?!.*(_bench|larger_than_memory|hand_loop|kafka_bids|kafka_bids_by_hand)$)"  # what only measures is left to who measures
     if not problem and not build("release", [*all_targets("release", f"{programs}|lib[^/]*[.]a$"), "documents"]):
         problem = "the build of release"
     if problem:
