@@ -230,7 +230,7 @@ std::set<std::string> sample_of(std::uint64_t seed, int num_keys, int side_of_ea
 }
 
 TEST(OutputVerifySample, IsOfTheKeysOfBothSidesAndTheSameForASeed) {
-  for (const std::uint64_t seed : {0, 1, 2}) {
+  for (const std::uint64_t seed : {0U, 1U, 2U}) {
     const auto sample = sample_of(seed, 5000, 2);
     EXPECT_EQ(sample.size(), 100);
     for (const int side : {0, 1, 3}) EXPECT_EQ(sample_of(seed, 5000, side), sample) << side;
