@@ -74,9 +74,8 @@ class KeyedStore final : public Snapshotable {
       found = load_or_insert(t, key, hash);
     return change(t, found, hash).value;
   }
-  // Calls fn(i, V&) for each key, in order, as `at` would give it. Ends earlier references, as
-  // `prefetch` does. The index and the entries of the next keys are fetched meanwhile, so that
-  // neither is waited for. The heap bytes of a value are measured when fn returns.
+  // Calls fn(i, V&) for each key, in order, as `at` would give it, and measures the value then.
+  // Ends earlier references, as `prefetch` does. What the next keys need is fetched meanwhile.
   template <class F>
   void update(EventTime ns, std::span<const KeyRef<K>> keys, F&& fn) {
     give_back_memory();
@@ -185,9 +184,8 @@ class KeyedStore final : public Snapshotable {
   // Those with a live key, and those whose rows in the backend nobody has looked at.
   [[nodiscard]] std::vector<EventTime> namespaces() const {
     std::vector<EventTime> all;
-    for (const auto& [ns, t] : tables_) {
+    for (const auto& [ns, t] : tables_)
       if (t->num_live > 0 || !t->is_resident) all.push_back(ns);
-    }
     return all;
   }
 
@@ -271,9 +269,8 @@ class KeyedStore final : public Snapshotable {
     epochs_.freeze(id);
     note_hold(true);
     std::vector<std::shared_ptr<NsTable>> changed;
-    for (const auto& [_, t] : tables_) {
+    for (const auto& [_, t] : tables_)
       if (t->table.changed_epoch() == epochs_.frozen()) changed.push_back(t);
-    }
     drain_.start(std::move(changed), std::exchange(deleted_, {}));
   }
   bool drain(StageSnapshot&, std::size_t max_entries) override {
@@ -333,11 +330,10 @@ class KeyedStore final : public Snapshotable {
       e.clear(T::kCopied);
       t.table.mark_changed(found.number, hash, e.epoch);
     }
-    if (e.has(T::kDeleted)) {
-      e.clear(T::kDeleted);
-      e.value = V{};
-      ++t.num_live;
-    }
+    if (!e.has(T::kDeleted)) return;
+    e.clear(T::kDeleted);
+    e.value = V{};
+    ++t.num_live;
   }
   // The same; the value is measured some time before the references end.
   Entry& change(NsTable& t, const Found& found, std::uint64_t hash) {
