@@ -52,7 +52,7 @@ def rows_by_key(run):
     return rows
 
 
-def test_an_added_field_goes_on_and_what_does_not_fit_is_refused(run):
+def test_upgraded(run):
     job = run.name
     run.do("submit", binary("ledger_job"), "--name", job, "--config", run.config_file, "--wait")
     run.input.write(1000)
