@@ -436,8 +436,10 @@ ExactSum ExactSum::decode(ByteReader& in) {
   if (header == 0) return sum;
   ByteReader ahead = in;
   const std::uint64_t kept = header / 2;
-  const std::int64_t begin = unzigzag(ahead.varint()) + kUnitBits / 8;
-  if (header % 2 != 0 || begin < 0 || begin > 16 || kept > static_cast<std::uint64_t>(16 - begin)) {
+  // Of what is damaged it may be any number: as an unsigned one it can be added to.
+  const std::uint64_t begin =
+      static_cast<std::uint64_t>(unzigzag(ahead.varint())) + std::uint64_t{kUnitBits / 8};
+  if (header % 2 != 0 || begin > 16 || kept > 16 - begin) {
     sum.take(Wide::decode(header, in));
     return sum;
   }
