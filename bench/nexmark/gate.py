@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 RECORD = HERE / "gate.json"
 EVENTS = 100_000
 TIMED_EVENTS = 2_000_000
-ALLOWED = {"instructions an event": 1.03, "times the loop by hand": 1.6}
+ALLOWED = {"instructions an event": 1.03, "times the loop by hand": 3.0}
 # A map, a filter, sliding and tumbling windows, timers, sessions, grouped aggregates, a join, the last row of a key.
 QUERIES = ("q1", "q2", "q5", "q7", "q8", "q9", "q11", "q17", "q18", "q20")
 

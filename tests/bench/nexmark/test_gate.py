@@ -14,7 +14,7 @@ INSTRUCTIONS, TIMES = gate.ALLOWED
 
 @pytest.mark.parametrize("measure, former, now, is_worse", [
     (INSTRUCTIONS, 100.0, 100.0, False), (INSTRUCTIONS, 100.0, 102.9, False), (INSTRUCTIONS, 100.0, 103.1, True),
-    (INSTRUCTIONS, 100.0, 50.0, False), (TIMES, 2.0, 3.1, False), (TIMES, 2.0, 3.3, True)])
+    (INSTRUCTIONS, 100.0, 50.0, False), (TIMES, 2.0, 5.9, False), (TIMES, 2.0, 6.1, True)])
 def test_more_than_allowed_is_worse(measure, former, now, is_worse):
     lines, worse = gate.judge({measure: {"q5": now}}, {measure: {"q5": former}})
     assert len(lines) == 1 and bool(worse) == is_worse, lines
