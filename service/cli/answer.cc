@@ -82,6 +82,8 @@ std::string Answer::json() const {
   return out;
 }
 
+std::string json_or_dash(const Answer& value) { return value.is_null() ? "-" : value.json(); }
+
 std::optional<double> Answer::number() const {
   if (value_ == nullptr) return std::nullopt;
   if (value_->is_int64()) return static_cast<double>(value_->get_int64());

@@ -36,4 +36,7 @@ class Answer {
   const boost::json::value* value_ = nullptr;
 };
 
+// As JSON for people: "-" of null.
+[[nodiscard]] std::string json_or_dash(const Answer& value);
+
 }  // namespace tidemill::cli

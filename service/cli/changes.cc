@@ -105,11 +105,7 @@ std::string settled_state(const Invocation& invocation, const Connection& connec
 void report(const Invocation& invocation, const Connection& connection, const Reply& reply,
             const std::string& done, const std::string& path, std::string_view wanted,
             std::optional<double> replaced = std::nullopt) {
-  if (invocation.has("--json")) {
-    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
-  } else {
-    invocation.out << printable(done) << "\n";
-  }
+  if (!printed_whole(invocation, reply)) invocation.out << printable(done) << "\n";
   if (!invocation.has("--wait")) return;
   invocation.out.flush();
   const std::string state = settled_state(invocation, connection, path, wanted, replaced);

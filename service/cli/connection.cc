@@ -92,6 +92,12 @@ int exit_code_of(int http_status) {
   }
 }
 
+bool printed_whole(const Invocation& invocation, const Reply& reply) {
+  if (!invocation.has("--json")) return false;
+  invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
+  return true;
+}
+
 Connection::Connection(const Invocation& invocation, std::chrono::seconds answer_time)
     : invocation_(invocation),
       is_job_(invocation.has("--at")),

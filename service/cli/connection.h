@@ -40,6 +40,9 @@ struct Reply {
   Answer answer;
 };
 
+// Prints an answer as it came if --json asks for that; false: it does not.
+bool printed_whole(const Invocation& invocation, const Reply& reply);
+
 // Outputs are compared for at most five minutes.
 inline constexpr std::chrono::seconds kComparisonTime{310};
 

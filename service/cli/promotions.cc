@@ -65,12 +65,9 @@ void print_diff(const Invocation& invocation, const Answer& diff) {
     invocation.out << "too much for memory: one key in " << count("one_key_in")
                    << " was compared\n";
   Table table({"KEY", "WINDOW", "JOB", "REPLAY"});
-  const auto row = [](const Answer& value) {
-    return value.is_null() ? std::string("-") : value.json();
-  };
   for (const Answer& one : diff["differences"].list())
     table.add({one["key"].text(), one["window"].is_null() ? "-" : one["window"].text(),
-               row(one["live"]), row(one["replay"])});
+               json_or_dash(one["live"]), json_or_dash(one["replay"])});
   if (table.empty()) return;
   invocation.out << "\n";
   table.print(invocation.out, invocation.width);
@@ -87,11 +84,7 @@ void diff(const Invocation& invocation) {
   if (invocation.has("--output")) query["output"] = invocation.text("--output");
   query["show"] = invocation.has("--show") ? invocation.text("--show") : "20";
   const Reply reply = connection.get("jobs/" + job + "/diff", query);
-  if (invocation.has("--json")) {
-    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
-    return;
-  }
-  print_diff(invocation, reply.answer);
+  if (!printed_whole(invocation, reply)) print_diff(invocation, reply.answer);
 }
 
 void promote(const Invocation& invocation) {
@@ -103,12 +96,8 @@ void promote(const Invocation& invocation) {
   const bool is_cancel = invocation.has("--cancel");
   const Reply reply = connection.send(is_cancel ? "DELETE" : "POST", "jobs/" + job + "/promote",
                                       is_cancel ? "" : body);
-  const auto print = [&](const Reply& last) {
-    invocation.out << last.body << (last.body.ends_with('\n') ? "" : "\n");
-  };
-  const bool is_json = invocation.has("--json");
   if (is_cancel || invocation.has("--no-wait")) {
-    if (is_json) return print(reply);
+    if (printed_whole(invocation, reply)) return;
     invocation.out << printable(is_cancel ? job + ": the old version stays"
                                           : replay +
                                                 ": is being promoted; tidemill promotions "
@@ -122,12 +111,15 @@ void promote(const Invocation& invocation) {
     const Answer now = look_at(connection, job, id);
     const std::string phase = now["phase"].text();
     if (const std::string line = line_of(now); line != shown) {
-      (is_json ? invocation.err : invocation.out) << printable(line) << "\n" << std::flush;
+      (invocation.has("--json") ? invocation.err : invocation.out) << printable(line) << "\n"
+                                                                   << std::flush;
       shown = line;
     }
     if (phase == "done") {
-      if (is_json) return print(connection.get("promotions", {{"job", job}, {"limit", "1"}}));
-      invocation.out << printable(to_roll_back(now)) << "\n";
+      if (!invocation.has("--json"))
+        invocation.out << printable(to_roll_back(now)) << "\n";
+      else
+        printed_whole(invocation, connection.get("promotions", {{"job", job}, {"limit", "1"}}));
       return;
     }
     if (phase == "failed")
@@ -140,12 +132,8 @@ void promote(const Invocation& invocation) {
 void promotions(const Invocation& invocation) {
   const std::string limit = invocation.has("--limit") ? invocation.text("--limit") : "20";
   const Reply reply = Connection(invocation).get("promotions", {{"limit", limit}});
-  if (invocation.has("--json")) {
-    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
-    return;
-  }
+  if (printed_whole(invocation, reply)) return;
   Table table({"BEGUN", "REPLAY", "PHASE", ">REPLACED VERSION", "SAVEPOINT", "TROUBLE"});
-  const auto or_dash = [](const std::string& text) { return text.empty() ? "-" : text; };
   for (const Answer& one : reply.answer["promotions"].list())
     table.add({instant_text(one["created_ms"].number()), one["replay"].text(), one["phase"].text(),
                one["replaced_version"].text(), or_dash(one["savepoint"].text()),

@@ -182,10 +182,7 @@ bool print_transactions(const Invocation& invocation, const Reply& reply) {
                count_text(held["last_stable_offset"].number()),
                count_text(held["high_watermark"].number()), count_text(held["offsets"].number())});
   }
-  if (invocation.has("--json")) {
-    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
-    return is_free;
-  }
+  if (printed_whole(invocation, reply)) return is_free;
   invocation.out << "transactional id " << printable(reply.answer["transactional_id"].text())
                  << "; the brokers end a transaction that is open for longer than "
                  << duration_text(reply.answer["transaction_timeout_ms"].number()) << "\n";
@@ -223,11 +220,7 @@ void recover(const Invocation& invocation) {
   const Reply reply = target.dry_start(once);
   const bool starts = reply.answer["starts"].is_true();
   const bool is_only_told = once.empty() || invocation.has("--dry-run");
-  if (invocation.has("--json")) {
-    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
-  } else {
-    Report(invocation, target, reply.answer).print();
-  }
+  if (!printed_whole(invocation, reply)) Report(invocation, target, reply.answer).print();
   invocation.out.flush();
   if (!starts)
     throw CallFailed(

@@ -85,6 +85,8 @@ std::string wrapped(std::string_view text, std::size_t width, std::size_t indent
   return out;
 }
 
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
 std::string count_text(std::optional<double> number) {
   if (!number) return "-";
   if (std::abs(*number) < 10 && *number != std::floor(*number)) return formatted("%.1f", *number);

@@ -24,6 +24,7 @@ namespace tidemill::cli {
                                   std::size_t begins_at = 0);
 
 // "-" of what is not known.
+[[nodiscard]] std::string or_dash(const std::string& text);
 [[nodiscard]] std::string count_text(std::optional<double> number);      // 1,234,567
 [[nodiscard]] std::string bytes_text(std::optional<double> bytes);       // 12.3 MiB
 [[nodiscard]] std::string duration_text(std::optional<double> ms);       // 12 ms, 3.4 s, 5 min

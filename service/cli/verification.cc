@@ -21,11 +21,9 @@ void print_verification(const Invocation& invocation, const Answer& found) {
     invocation.out << "not certain: the job has not committed three checkpoints since Redis was "
                       "read, so what is named may only be ahead\n";
   Table table({"KEY", "KIND", "REDIS", "COMMITTED"});
-  const auto row = [](const Answer& value) {
-    return value.is_null() ? std::string("-") : value.json();
-  };
   for (const Answer& one : found["differences"].list())
-    table.add({one["key"].text(), one["kind"].text(), row(one["redis"]), row(one["committed"])});
+    table.add({one["key"].text(), one["kind"].text(), json_or_dash(one["redis"]),
+               json_or_dash(one["committed"])});
   if (table.empty()) return;
   invocation.out << "\n";
   table.print(invocation.out, invocation.width);
@@ -44,11 +42,7 @@ void verify(const Invocation& invocation) {
   }
   const Reply reply = connection.get(connection.job() + "/verify", query);
   const Answer& found = reply.answer;
-  if (invocation.has("--json")) {
-    invocation.out << reply.body << (reply.body.ends_with('\n') ? "" : "\n");
-  } else {
-    print_verification(invocation, found);
-  }
+  if (!printed_whole(invocation, reply)) print_verification(invocation, found);
   double wrong = 0;
   for (const char* kind : {"behind", "missing", "different", "unknown"})
     wrong += found[kind].number().value_or(0);

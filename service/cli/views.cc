@@ -16,20 +16,10 @@ constexpr std::size_t kOutputsShown = 5;  // `status` stays within a screen
 constexpr std::size_t kRunsShown = 10;
 constexpr const char* kMostLines = "2000";
 
-// As it came, for --json.
-bool printed_whole(const Invocation& invocation, const Reply& reply) {
-  if (!invocation.has("--json")) return false;
-  invocation.out << reply.body;
-  if (!reply.body.ends_with('\n')) invocation.out << "\n";
-  return true;
-}
-
 std::optional<double> in_ms(const Answer& us) {
   const auto number = us.number();
   return number ? std::optional(*number / 1000) : std::nullopt;
 }
-
-std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
 void print_line(const Invocation& invocation, const std::string& label, const std::string& text) {
   std::string heading = label;
