@@ -9,6 +9,8 @@
 #include <boost/json.hpp>
 #include <boost/nowide/utf/convert.hpp>
 
+#include "service/tools/shown_row.h"
+
 namespace tidemill::tools {
 namespace json = boost::json;
 namespace {
@@ -31,14 +33,6 @@ bool is_before(const std::string& a, const std::string& b) {
   };
   if (is_number(a) && is_number(b) && a.size() != b.size()) return a.size() < b.size();
   return a < b;
-}
-
-// A row as it is if it is JSON, else as a text: parsed and written again numbers could change.
-std::string shown(const std::optional<std::string>& row) {
-  if (!row) return "null";
-  json::error_code error;
-  (void)json::parse(*row, error);
-  return error ? json::serialize(json::string(*row)) : *row;
 }
 
 }  // namespace
@@ -118,12 +112,11 @@ std::string OutputDiff::json(const std::string& output, std::size_t show) const 
     const std::string& identity = (*it)->first;
     const std::size_t zero = identity.find('\0');
     const std::string window = identity.substr(zero + 1);
-    differences +=
-        (differences.empty() ? "{\"key\":" : ",{\"key\":") +
-        json::serialize(json::string(identity.substr(0, zero))) +
-        ",\"window\":" + (window.empty() ? "null" : json::serialize(json::string(window))) +
-        ",\"live\":" + shown((*it)->second.live) + ",\"replay\":" + shown((*it)->second.replay) +
-        '}';
+    differences += (differences.empty() ? "{\"key\":" : ",{\"key\":") +
+                   shown_text(identity.substr(0, zero)) +
+                   ",\"window\":" + (window.empty() ? "null" : shown_text(window)) +
+                   ",\"live\":" + shown_row((*it)->second.live) +
+                   ",\"replay\":" + shown_row((*it)->second.replay) + '}';
   }
   const auto or_null = [&](const std::string& text) {
     return has_windows_ ? json::value(text) : json::value(nullptr);

@@ -29,11 +29,6 @@ constexpr std::array<std::pair<const char*, const char*>, 3> kOutputs = {
 constexpr std::size_t kRecordsAtOnce = 1000;
 constexpr auto kSilence = std::chrono::seconds(60);
 
-std::string text_of(const Settings& settings, const std::string& key) {
-  const auto found = settings.find(key);
-  return found == settings.end() ? "" : found->second;
-}
-
 void take_client(const Settings& settings, const std::string& section,
                  kafka::ClientSettings& client) {
   const auto take = [&](const char* name, std::string& into) {
@@ -85,17 +80,8 @@ std::int64_t written_ms(const fs::path& file) {
       .count();
 }
 
-Settings settings_in(const json::value& value) {
-  Settings settings;
-  for (const auto& member : value.as_object())
-    settings[std::string(member.key())] = std::string(member.value().as_string());
-  return settings;
-}
-
 std::string compared(const std::string& file) {
-  const Bytes bytes = read_file(file);
-  const json::object asked =
-      json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).as_object();
+  const json::object asked = question_in(file);
   const Settings live = settings_in(asked.at("live"));
   const Settings replay = settings_in(asked.at("replay"));
   const std::string name(asked.at("name").as_string());
@@ -113,6 +99,23 @@ std::string compared(const std::string& file) {
 }
 
 }  // namespace
+
+std::string text_of(const Settings& settings, const std::string& key) {
+  const auto found = settings.find(key);
+  return found == settings.end() ? "" : found->second;
+}
+
+Settings settings_in(const json::value& value) {
+  Settings settings;
+  for (const auto& member : value.as_object())
+    settings[std::string(member.key())] = std::string(member.value().as_string());
+  return settings;
+}
+
+json::object question_in(const std::string& file) {
+  const Bytes bytes = read_file(file);
+  return json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).as_object();
+}
 
 const char* name_of(Output output) { return kOutputs.at(static_cast<std::size_t>(output)).first; }
 

@@ -10,11 +10,19 @@
 #include <string>
 #include <string_view>
 
+#include <boost/json/fwd.hpp>
+
 #include "connectors/redis/settings.h"
 
 namespace tidemill::tools {
 
 using Settings = std::map<std::string, std::string>;  // "sinks.kafka.topic" -> …
+
+// Empty: it is not set.
+[[nodiscard]] std::string text_of(const Settings& settings, const std::string& key);
+// Of a question that the server asks in a file.
+[[nodiscard]] Settings settings_in(const boost::json::value& value);
+[[nodiscard]] boost::json::object question_in(const std::string& file);
 
 struct OutputRow {
   std::string_view key;

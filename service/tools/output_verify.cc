@@ -9,6 +9,7 @@
 
 #include "connectors/formats/iso_time.h"
 #include "engine/base/hash.h"
+#include "service/tools/shown_row.h"
 
 namespace tidemill::tools {
 namespace json = boost::json;
@@ -45,19 +46,6 @@ RowFacts facts_of(const std::string& row, const std::string& time_field) {
   const json::value* event_time = object.if_contains("event_time");
   facts.says_absent = event_time != nullptr && event_time->is_null();
   return facts;
-}
-
-std::string shown_text(const std::string& text) {
-  const bool is_cut = text.size() > kMaxShownText;
-  return json::serialize(json::string(is_cut ? text.substr(0, kMaxShownText) + "…" : text));
-}
-
-// As it is if it is JSON: parsed and written again numbers could change. Else as a text.
-std::string shown_row(const std::optional<std::string>& row) {
-  if (!row) return "null";
-  json::error_code error;
-  if (row->size() <= kMaxShownText) (void)json::parse(*row, error);
-  return error || row->size() > kMaxShownText ? shown_text(*row) : *row;
 }
 
 }  // namespace
@@ -174,9 +162,10 @@ std::string OutputVerify::json(std::size_t show) const {
     if (show-- == 0 || differences.size() > kMaxShownBytes) break;
     const auto& [key, one] = *entry;
     const std::string shown =
-        (differences.empty() ? "{\"key\":" : ",{\"key\":") + shown_text(key) + ",\"kind\":\"" +
-        name_of(one.kind) + "\",\"redis\":" + shown_row(one.stored) +
-        ",\"committed\":" + shown_row(one.committed ? one.committed->row : std::nullopt) + '}';
+        (differences.empty() ? "{\"key\":" : ",{\"key\":") + shown_text(key, kMaxShownText) +
+        ",\"kind\":\"" + name_of(one.kind) +
+        "\",\"redis\":" + shown_row(one.stored, kMaxShownText) + ",\"committed\":" +
+        shown_row(one.committed ? one.committed->row : std::nullopt, kMaxShownText) + '}';
     // Keys and rows need not be UTF-8; an answer is.
     differences +=
         boost::nowide::utf::convert_string<char>(shown.data(), shown.data() + shown.size());

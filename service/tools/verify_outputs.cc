@@ -12,7 +12,6 @@
 #include "connectors/redis/writer.h"
 #include "engine/base/clock.h"
 #include "engine/base/error.h"
-#include "engine/base/files.h"
 #include "engine/checkpoint/storage.h"
 #include "operators/trailing_key.h"
 #include "service/tools/output_verify.h"
@@ -28,18 +27,6 @@ constexpr CheckpointId kUntilCommitted = 3;
 constexpr int kLooks = 2;
 constexpr auto kPause = std::chrono::milliseconds(300);
 constexpr std::string_view kOursInRedis = "tidemill:";  // fences and notes (key_move.h)
-
-std::string setting(const Settings& settings, const char* key) {
-  const auto found = settings.find(key);
-  return found == settings.end() ? "" : found->second;
-}
-
-Settings settings_of(const json::value& value) {
-  Settings settings;
-  for (const auto& [key, text] : value.as_object())
-    settings[std::string(key)] = std::string(text.as_string());
-  return settings;
-}
 
 // Reads both sides for a judgement.
 class BothSides {
@@ -112,10 +99,8 @@ class BothSides {
 };
 
 std::string verified(const std::string& file) {
-  const Bytes bytes = read_file(file);
-  const json::object asked =
-      json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).as_object();
-  const Settings settings = settings_of(asked.at("settings"));
+  const json::object asked = question_in(file);
+  const Settings settings = settings_in(asked.at("settings"));
   const std::string replay(asked.at("replay").as_string());
   const Output output = committed_output_of(settings);
   OutputVerify verify({.sample = asked.at("sample").to_number<std::size_t>(),
@@ -140,12 +125,12 @@ std::string verified(const std::string& file) {
 }  // namespace
 
 Output committed_output_of(const Settings& settings) {
-  if (setting(settings, "sinks.redis.url").empty())
+  if (text_of(settings, "sinks.redis.url").empty())
     throw Error(ErrorCode::kRefused,
                 "the job does not write to Redis (sinks.redis.url is not set), so there is nothing "
                 "that could disagree with what it has committed");
-  if (!setting(settings, "sinks.kafka.topic").empty()) return Output::kKafka;
-  if (!setting(settings, "sinks.file.dir").empty()) return Output::kFile;
+  if (!text_of(settings, "sinks.kafka.topic").empty()) return Output::kKafka;
+  if (!text_of(settings, "sinks.file.dir").empty()) return Output::kFile;
   throw Error(
       ErrorCode::kRefused,
       "the job writes to Redis only, so what it has committed can be read nowhere else, "
@@ -153,13 +138,13 @@ Output committed_output_of(const Settings& settings) {
 }
 
 std::optional<std::int64_t> redis_ttl_of(const Settings& settings) {
-  const std::string ttl = setting(settings, "sinks.redis.ttl");
+  const std::string ttl = text_of(settings, "sinks.redis.ttl");
   std::optional<Duration> found = parse_duration(ttl);
   if (ttl == "auto") {
     // The largest window and its resolution (docs/feature_pipeline.md).
-    const auto resolution = parse_duration(setting(settings, "features.resolution"));
-    const bool is_exact = setting(settings, "features.resolution") == "exact";
-    std::istringstream names(setting(settings, "features.windows"));
+    const auto resolution = parse_duration(text_of(settings, "features.resolution"));
+    const bool is_exact = text_of(settings, "features.resolution") == "exact";
+    std::istringstream names(text_of(settings, "features.windows"));
     for (std::string name; std::getline(names, name, ',');) {
       const auto size = parse_duration(name);
       if (!size) continue;
