@@ -59,17 +59,19 @@ class Place {
 };
 
 // What a verb of this program, which takes a file, answers to a question about the job's outputs.
-http::Response ask_about_outputs(Service& service, const std::string& job, const Version& version,
+http::Response ask_about_outputs(Service& service, const JobRow& job, const Version& version,
                                  const std::string& verb, const json::object& question,
                                  const std::string& section) {
+  const Place place;
+  if (!place.is_free())
+    throw CallError(429, "other comparisons are under way", "try again when they are done");
   const ServerFolder& server = service.fleet.folder();
   static std::atomic<std::uint64_t> number{0};
   const std::filesystem::path file =
-      server.job(job).path / (verb + "-" + std::to_string(++number) + ".json");
+      server.job(job.name).path / (verb + "-" + std::to_string(++number) + ".json");
   write_private(file, json::serialize(question), version.user);
   const std::string program = service.fleet.settings().program.string();
-  const auto row = service.store.job(job);
-  const Told told = ask_program(program, version.user, server.work(job, row ? row->replay_of : ""),
+  const Told told = ask_program(program, version.user, server.work(job.name, job.replay_of),
                                 {program, verb, file.string()}, kComparisonTime);
   std::error_code ignored;
   std::filesystem::remove(file, ignored);
@@ -111,12 +113,9 @@ http::Response diff_job(Service& service, const Call& call) {
   if (replay.row.replay_of != job.row.name)
     throw CallError(422, name.substr(0, 100) + " is no replay of " + job.row.name,
                     "name one of its replays, " + job.row.name + ".NAME");
-  const Place place;
-  if (!place.is_free())
-    throw CallError(429, "other comparisons are under way", "try again when they are done");
   const Version live = service.store.version(job.row.name, job.row.version);
   const Version other = service.store.version(name, replay.row.version);
-  return ask_about_outputs(service, job.row.name, live, "compare-outputs",
+  return ask_about_outputs(service, job.row, live, "compare-outputs",
                            {{"live", settings_json(live)},
                             {"replay", settings_json(other)},
                             {"name", name.substr(job.row.name.size() + 1)},
@@ -131,14 +130,11 @@ http::Response verify_job(Service& service, const Call& call) {
   const std::int64_t seed =
       call.query_number("seed", 0, 0, std::numeric_limits<std::int64_t>::max());
   const std::int64_t show = call.query_number("show", 20, 0, 1000);
-  const Place place;
-  if (!place.is_free())
-    throw CallError(429, "other comparisons are under way", "try again when they are done");
   const Version version = service.store.version(job.row.name, job.row.version);
   const std::string& of = job.row.replay_of;
   // Also one that has just died and is started again.
   const bool goes_on = job.run.has_value() || (job.row.desired_running && job.state != "failed");
-  return ask_about_outputs(service, job.row.name, version, "verify-outputs",
+  return ask_about_outputs(service, job.row, version, "verify-outputs",
                            {{"settings", settings_json(version)},
                             {"replay", of.empty() ? "" : job.row.name.substr(of.size() + 1)},
                             {"is_running", goes_on},
