@@ -16,18 +16,22 @@ final class Stateless {
     bids.flatMap(new OfSomeAuctions()).sinkTo(new Out.Rows(r -> Tally.text(r.a, r.b), null));
   }
 
+  private static Out filled(Out row, Event bid, long price) {
+    row.a = bid.id;
+    row.b = bid.bidder;
+    row.c = price;
+    row.d = bid.at;
+    row.x = bid.extra;
+    return row;
+  }
+
   private static final class Passed implements MapFunction<Event, Out> {
     private transient Out row;
 
     @Override
     public Out map(Event bid) {
       if (row == null) row = new Out();
-      row.a = bid.id;
-      row.b = bid.bidder;
-      row.c = bid.price;
-      row.d = bid.at;
-      row.x = bid.extra;
-      return row;
+      return filled(row, bid, bid.price);
     }
   }
 
@@ -37,12 +41,7 @@ final class Stateless {
     @Override
     public Out map(Event bid) {
       if (row == null) row = new Out();
-      row.a = bid.id;
-      row.b = bid.bidder;
-      row.c = 908 * bid.price;
-      row.d = bid.at;
-      row.x = bid.extra;
-      return row;
+      return filled(row, bid, 908 * bid.price);
     }
   }
 

@@ -37,14 +37,11 @@ final class Windows {
         .sinkTo(new Out.Rows(r -> Tally.text(r.a, r.b, r.c), null));
   }
 
-  private static final class Count<T> implements AggregateFunction<T, Long, Long> {
+  /** A number that grows with each row. */
+  private abstract static class Total<T> implements AggregateFunction<T, Long, Long> {
     @Override
     public Long createAccumulator() {
       return 0L;
-    }
-    @Override
-    public Long add(T bid, Long n) {
-      return n + 1;
     }
     @Override
     public Long getResult(Long n) {
@@ -56,22 +53,17 @@ final class Windows {
     }
   }
 
-  private static final class SumOfSlices implements AggregateFunction<Tuple3<Long, Long, Long>, Long, Long> {
+  private static final class Count<T> extends Total<T> {
     @Override
-    public Long createAccumulator() {
-      return 0L;
+    public Long add(T bid, Long n) {
+      return n + 1;
     }
+  }
+
+  private static final class SumOfSlices extends Total<Tuple3<Long, Long, Long>> {
     @Override
     public Long add(Tuple3<Long, Long, Long> slice, Long n) {
       return n + slice.f2;
-    }
-    @Override
-    public Long getResult(Long n) {
-      return n;
-    }
-    @Override
-    public Long merge(Long a, Long b) {
-      return a + b;
     }
   }
 

@@ -5,7 +5,6 @@
 """
 import argparse
 import json
-import os
 import resource
 import shlex
 import shutil
@@ -17,26 +16,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-BIN = Path(os.environ.get("TIDEMILL_BIN") or ROOT / "build/release/bin")
-sys.path[:0] = [str(ROOT / "bench/compare"), str(ROOT / "tests/e2e")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[3] / folder) for folder in ("bench/compare", "tests/e2e")]
 import installs  # noqa: E402
 import tables  # noqa: E402
 from contenders import OPENED  # noqa: E402
 from figures import BadOutput, turn_order  # noqa: E402
-from run import call, input_file, machine, prepare  # noqa: E402
+from run import BIN, ROOT, TICKS, call, chosen, input_file, machine, prepare, say  # noqa: E402
 
 QUERIES = ("q0", "q1", "q2")
 PARTITIONS = 2
-TICKS = os.sysconf("SC_CLK_TCK")
 # As it is run: its compiler may do its work, and it has a heap in which its collector seldom stops it.
 BROKER_JVM = ("-Xms2g", "-Xmx2g", "-Xmn1g")
 JVM_WARM_UP_S = 15
 MASK = (1 << 64) - 1
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -262,7 +254,7 @@ def main(words):
     labels = {c.name: c.label for c in contenders}
     o = arguments(words, list(labels))
     installs.CACHE.mkdir(parents=True, exist_ok=True)
-    there, missing = prepare([c for c in contenders if (not o.only or c.name in o.only) and c.name not in o.without])
+    there, missing = prepare(chosen(contenders, o))
     if not there:
         return 1
     from broker import Cluster
