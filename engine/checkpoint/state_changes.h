@@ -28,12 +28,11 @@ void require_backend(const Manifest& manifest, const std::string& backend);
 // Throws Error(kRefused) if the checkpoint prepared output of a sink that the job does not have.
 void require_sinks(const Graph& graph, const std::vector<Manifest::Prepared>& prepared);
 
-// These return what to write into the audit trail; a name that means nothing here
-// is warned of.
+// These return what to write into the audit trail; a name that means nothing here is warned of.
 
-// Of a start and of its rehearsal: brings the checkpoint's state into `store` and renames it. Before
-// any operator is built, and before anything prepared is published. Throws as those that it calls:
-// require_backend, restore_state, rename_states.
+// Of a start and of its rehearsal: brings the checkpoint's state into `store` and renames it.
+// Before any operator is built, and before anything prepared is published. Throws as those that it
+// calls: require_backend, restore_state, rename_states.
 std::vector<std::string> load_state(const StateChanges& changes, const std::string& backend,
                                     const CheckpointStorage& storage, Manifest& manifest,
                                     SnapshotStore& store);
