@@ -29,15 +29,16 @@ class Outlet {
   [[nodiscard]] virtual bool is_blocked() const = 0;
 };
 
-// Counts what an output gives, once a batch.
+// Counts what an output gives. Reading the clock costs as much as handing on a batch, so it is done
+// once for many.
 struct OutputMeter {
   const Clock* clock;
   Counter* records;
-  Histogram* age;  // wall clock minus the event time of the batch's last record
+  Histogram* age;  // wall clock minus the event time of the last record counted
 
-  void count(std::size_t records_of_batch, EventTime last) const {
-    records->add(records_of_batch);
-    if (last.is_finite()) age->record(age_us(last, clock->processing_time()), records_of_batch);
+  void count(std::size_t num_records, EventTime last) const {
+    records->add(num_records);
+    if (last.is_finite()) age->record(age_us(last, clock->processing_time()), num_records);
   }
   // In microseconds, as histograms are; what lies ahead has age 0.
   static std::uint64_t age_us(EventTime event, EventTime now) {
@@ -57,6 +58,7 @@ class EmitterBase {
   [[nodiscard]] bool is_connected() const { return !outlets_.empty(); }
   void signal(const Signal& s) {
     flush();
+    count_emitted();
     for (Outlet* o : outlets_) o->push(s);
   }
   [[nodiscard]] bool is_blocked() const {
@@ -65,15 +67,26 @@ class EmitterBase {
     }
     return false;
   }
+  // Tells the meter what it does not know yet: with every signal, and at least once a millisecond
+  // or 1,024 records.
+  void count_emitted() {
+    if (uncounted_ == 0) return;
+    if (meter_) meter_->count(uncounted_, newest_);
+    uncounted_ = 0;
+  }
   // Records that went nowhere, because nothing is connected to this port.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
   [[nodiscard]] std::uint64_t emitted() const { return emitted_; }
 
  protected:
+  static constexpr std::size_t kMostUncounted = 1024;
+
   std::vector<Outlet*> outlets_;
   std::optional<OutputMeter> meter_;
   std::uint64_t dropped_ = 0;
   std::uint64_t emitted_ = 0;
+  std::size_t uncounted_ = 0;
+  EventTime newest_ = EventTime::min();  // of the last record that is not counted yet
 };
 
 // Not thread-safe; owned by its stage, which flushes it before every signal.
@@ -135,8 +148,12 @@ class Emitter final : public EmitterBase {
       dropped_ += batch->size();
       return;
     }
-    emitted_ += batch->size();
-    if (meter_ && !batch->empty()) meter_->count(batch->size(), batch->last_time());
+    if (!batch->empty()) {
+      emitted_ += batch->size();
+      uncounted_ += batch->size();
+      newest_ = batch->last_time();
+      if (uncounted_ >= kMostUncounted) count_emitted();
+    }
     for (std::size_t i = 0; i + 1 < outlets_.size(); ++i) {
       if constexpr (std::is_copy_constructible_v<T>) {
         outlets_[i]->push(std::make_unique<Batch<T>>(*batch));

@@ -100,6 +100,9 @@ void Stage::tick() {
     rethrow_named();
   }
   flush();
+  for (auto& port : context_->ports()) {
+    if (port) port->count_emitted();
+  }
 }
 
 bool Stage::is_outlet_blocked() const {

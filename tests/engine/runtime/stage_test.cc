@@ -101,6 +101,25 @@ TEST_F(StageTest, RowsComeBeforeTheWatermarkThatCausedThem) {
   EXPECT_THAT(seen_.take(), IsEmpty());
 }
 
+TEST_F(StageTest, WhatGoesOutIsCountedWithSignalsTicksAndManyRecords) {
+  auto stage = make(1);
+  const Labels labels{{"operator", "slow"}, {"output", "0"}, {"subtask", "0"}};
+  const Counter& counted = metrics_.counter("tidemill_operator_records_out_total", labels);
+  stage->on_batch(0, batch(1));
+  EXPECT_EQ(counted.value(), 0U);
+  stage->tick();
+  EXPECT_EQ(counted.value(), 1U);
+  stage->on_batch(0, batch(2));
+  stage->on_signal(Signal::watermark({10}));
+  EXPECT_EQ(counted.value(), 3U);
+  auto many = std::make_unique<Batch<int>>();
+  for (int i = 0; i < 1500; ++i) many->append(i, {20});
+  stage->on_batch(0, std::move(many));
+  EXPECT_GE(counted.value(), 3U + 1024U);
+  stage->on_signal(Signal::end());
+  EXPECT_EQ(counted.value(), 3U + 1501U);
+}
+
 TEST_F(StageTest, BatchesAndBarriersPassAnUnfinishedFiringIdleAndEndWait) {
   auto stage = make(3);
   stage->on_signal(Signal::watermark({10}));
