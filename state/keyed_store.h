@@ -196,25 +196,18 @@ class KeyedStore final : public Snapshotable {
     NsTable* t = existing_table(ns);
     if (t == nullptr) return;
     const typename Loader::Reading reading(loader_);
-    if (!t->is_resident && !t->is_dropped(group)) {
-      loader_.scan(*t, layout_.range(ns, group, hashes), reading,
-                   [&](const K& key, std::uint64_t hash, ByteView value, Entry* part) {
-                     visit_row<kReads>(*t, key, hash, value, part, reading, fn);
-                   });
-    }
+    if (!t->is_resident && !t->is_dropped(group))
+      loader_.template scan<kReads>(*t, layout_.range(ns, group, hashes), reading, fn);
     const auto [first, last] = hashes;
     typename Traits::Scratch scratch;
     t->table.for_each_in_range(first, last, [&](std::uint32_t number, Entry& e) {
       if (e.has(T::kDeleted)) return;
       const std::uint64_t hash = T::hash_of(e);
-      if constexpr (kReads && Mergeable<V>) {
-        if (Loader::is_part(e)) {
-          if (const auto rest = unseen_rest(*t, e, hash, reading))
-            fn(Traits::lend(e.key, scratch), hash, *rest);
-          return;
-        }
-      }
-      if constexpr (kReads) {
+      if (kReads && Loader::is_part(e)) {
+        if constexpr (kReads)
+          Loader::give_rest(*t, e, hash, reading,
+                            [&](const V& rest) { fn(Traits::lend(e.key, scratch), hash, rest); });
+      } else if constexpr (kReads) {
         fn(Traits::lend(e.key, scratch), hash, std::as_const(e.value));
       } else {
         if (Loader::is_part(e)) loader_.complete(*t, e, hash, std::nullopt, reading);
@@ -440,36 +433,6 @@ class KeyedStore final : public Snapshotable {
       markers_.push_back({number, hash, t.ns});
     });
   }
-  // A row that a scan finds where the table has nothing, or a part.
-  template <bool kReads, class F>
-  void visit_row(NsTable& t, const K& key, std::uint64_t hash, ByteView value, Entry* part,
-                 const typename Loader::Reading& reading, F& fn) {
-    if constexpr (kReads) {
-      std::optional<V> whole = decode_value<V>(value);
-      if constexpr (Mergeable<V>) {
-        if (part != nullptr) {
-          reading.add_rest(t, *part, hash, whole);
-          part->set(T::kSeen);
-        }
-      }
-      fn(key, hash, std::as_const(*whole));
-    } else if (part != nullptr) {
-      loader_.complete(t, *part, hash, decode_value<V>(value), reading);
-    } else {
-      loader_.insert(t, key, hash, value);
-    }
-  }
-  // What is only here of a part; nothing if the scan has been given it with its row.
-  static std::optional<V> unseen_rest(const NsTable& t, Entry& e, std::uint64_t hash,
-                                      const typename Loader::Reading& reading) {
-    std::optional<V> rest;
-    if constexpr (Mergeable<V>) {
-      if (!e.has(T::kSeen)) reading.add_rest(t, e, hash, rest);
-      e.clear(T::kSeen);
-    }
-    return rest;
-  }
-
   // False if its entry has to stay: the backend does not know yet, neither by a checkpoint nor by a
   // spill.
   bool bury(const Grave& grave) {

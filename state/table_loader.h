@@ -171,19 +171,44 @@ class TableLoader {
     e.value = V{};
   }
 
-  // Visits the rows of a range: visit(key, hash, value, entry), where the entry is the table's, if
-  // it has one; what is not a part there is newer than the row.
-  template <class Visit>
-  void scan(NsTable& t, const KeyRange& range, const Reading& reading, Visit&& visit) {
+  // Calls fn(key, hash, value) for the rows of a range that the table has nothing newer of, with
+  // what the table adds to them; or, if it does not only read, brings them into the table.
+  template <bool kReads, class F>
+  void scan(NsTable& t, const KeyRange& range, const Reading& reading, F& fn) {
     const std::size_t prefix_size = layout_.prefix(t.ns).size();
     reading.rows().scan(range, [&](ByteView stored_key, ByteView value) {
       ByteReader in(stored_key.substr(prefix_size));
       const std::uint64_t hash = in.u64();
       const K key = Codec<K>::decode(in);
       Entry* const e = t.table.find(key, hash).entry;
-      if (e == nullptr || is_part(*e)) visit(key, hash, value, e);
+      if (e != nullptr && !is_part(*e)) return true;  // newer, or deleted
+      if constexpr (kReads) {
+        std::optional<V> whole = decode_value<V>(value);
+        if constexpr (Mergeable<V>) {
+          if (e != nullptr) {
+            reading.add_rest(t, *e, hash, whole);
+            e->set(T::kSeen);
+          }
+        }
+        fn(key, hash, std::as_const(*whole));
+      } else if (e != nullptr) {
+        complete(t, *e, hash, decode_value<V>(value), reading);
+      } else {
+        insert(t, key, hash, value);
+      }
       return true;
     });
+  }
+  // What is only here of a part: fn(rest), if the scan has not given it with its row.
+  template <class F>
+  static void give_rest(const NsTable& t, Entry& e, std::uint64_t hash, const Reading& reading,
+                        F&& fn) {
+    if constexpr (Mergeable<V>) {
+      std::optional<V> rest;
+      if (!e.has(T::kSeen)) reading.add_rest(t, e, hash, rest);
+      e.clear(T::kSeen);
+      if (rest) fn(std::as_const(*rest));
+    }
   }
 
  private:
