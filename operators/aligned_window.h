@@ -108,14 +108,16 @@ class AlignedWindow final : public Operator {
     for (SliceRows& slice : rows_) {
       if (slice.refs.empty()) continue;
       slice_ends_.insert(slice.end);
-      slices_.update(slice.end, slice.refs,
-                     [&](std::size_t i, A& a) { add_record(a, batch[slice.rows[i]]); });
+      const auto add = [&](std::size_t i, A& a) { add_record(a, batch[slice.rows[i]]); };
       const bool is_behind = slice.first_end <= progress_->watermark;
+      const bool is_read = needs_touches() || is_behind;  // at the end of the batch
+      is_read ? slices_.update(slice.end, slice.refs, add)
+              : slices_.accumulate(slice.end, slice.refs, add);
       if (is_behind) {
         for (const KeyRef<Key>& ref : slice.refs)
           running_.forget(key_group_of(ref.hash, groups_.groups), slice.end);
       }
-      if (needs_touches() || is_behind) touch_windows(slice);
+      if (is_read) touch_windows(slice);
     }
     rows_of_touched_windows();
     rows_.clear();
@@ -204,7 +206,7 @@ class AlignedWindow final : public Operator {
         windows_.first_end_of(slice.end) <= progress_->watermark)
       return false;
     slice_ends_.insert(slice.end);
-    slices_.update(slice.end, refs, [&](std::size_t i, A& a) { add_record(a, batch[i]); });
+    slices_.accumulate(slice.end, refs, [&](std::size_t i, A& a) { add_record(a, batch[i]); });
     return true;
   }
 

@@ -66,7 +66,7 @@ class ProcessingWindow final : public OneInput<In> {
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
     const EventTime end = windows_.slice_of(now()).end;
-    contents_.update(end, refs, [&](std::size_t i, A& content) {
+    contents_.accumulate(end, refs, [&](std::size_t i, A& content) {
       add_to(content, batch[i].value, Stamp{batch[i].time});
     });
     first_end_ = std::min(first_end_, end);

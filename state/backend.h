@@ -21,23 +21,37 @@
 #include "engine/checkpoint/snapshot_store.h"
 #include "state/key_encoding.h"
 #include "state/memory_budget.h"
+#include "state/parts.h"
 #include "state/sorted_run.h"
 #include "state/stored_type.h"
 #include "state/type_change.h"
 
 namespace tidemill {
 
-// Thread-safe. One per process and attempt; outlives every state object. Reads see what was
-// spilled, and what was staged once its checkpoint is linked, not before: who stages keeps the
-// entries in memory until then.
-class Backend : public SnapshotStore {
+// What can be read of a store.
+class StoredRows {
  public:
-  // `table_memory`: what the tables over this backend may hold together; 0: no limit.
-  explicit Backend(std::size_t table_memory) : budget_(table_memory) {}
+  virtual ~StoredRows() = default;
 
   // Returns false to stop the scan.
   using Visitor = std::function<bool(ByteView key, ByteView value)>;
   using Found = std::function<void(std::size_t index, ByteView value)>;
+
+  [[nodiscard]] virtual bool get(ByteView key, Bytes& value) const = 0;
+  // Calls `found` for each key that exists, in any order. Requires: keys in ascending order.
+  virtual void multi_get(std::span<const ByteView> keys, const Found& found) const = 0;
+  // Visits [range.begin, range.end) in key order. What the visitor itself changes it may see or
+  // not.
+  virtual void scan(const KeyRange& range, const Visitor& visitor) const = 0;
+};
+
+// Thread-safe. One per process and attempt; outlives every state object. Reads see what was
+// spilled, and what was staged once its checkpoint is linked, not before: who stages keeps the
+// entries in memory until then.
+class Backend : public SnapshotStore, public StoredRows {
+ public:
+  // `table_memory`: what the tables over this backend may hold together; 0: no limit.
+  explicit Backend(std::size_t table_memory) : budget_(table_memory) {}
 
   // The number of a state, the same for all subtasks and after every restore; made at the first
   // call. If the checkpoint has the state with another type that may become this one
@@ -67,12 +81,21 @@ class Backend : public SnapshotStore {
   void rename_state(const StateName& from, const StateName& to) override;
   void drop_state(const StateName& name) override;
 
-  [[nodiscard]] virtual bool get(ByteView key, Bytes& value) const = 0;
-  // Calls `found` for each key that exists, in any order. Requires: keys in ascending order.
-  virtual void multi_get(std::span<const ByteView> keys, const Found& found) const = 0;
-  // Visits [range.begin, range.end) in key order. What the visitor itself changes it may see or
-  // not.
-  virtual void scan(const KeyRange& range, const Visitor& visitor) const = 0;
+  // The store as it was at some instant, with the checkpoints whose staged parts it shows: whoever
+  // has parts in memory must not count twice what has just arrived in the store.
+  class View : public StoredRows {
+   public:
+    explicit View(CheckpointId end) : end_(end) {}
+    [[nodiscard]] bool has(CheckpointId id) const { return id < end_; }
+
+   private:
+    const CheckpointId end_;
+  };
+  // Says how parts of a state's values become one. False: this store takes no parts.
+  [[nodiscard]] virtual bool take_parts(StateId /*state*/, MergeParts /*merge*/) { return false; }
+  // The newest one; null before a state has parts. Hold it for one read only: it keeps the store
+  // from merging what is newer.
+  [[nodiscard]] virtual std::shared_ptr<const View> view() const { return nullptr; }
 
   // Changes the store at once. Requires: nothing of the caller's is staged and not yet linked
   // (is_linked), or the checkpoint would hold changes from after its barrier.

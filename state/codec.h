@@ -362,6 +362,7 @@ struct Codec<std::set<K>> {
 // Fields that the bytes do not have keep their default.
 template <codec::Described T>
 struct Codec<T> {
+  static constexpr bool kBeginsWithLayout = true;
   static void encode(Bytes& out, const T& value) {
     append_u8(out, codec::kStructLayout);
     append_varint(out, boost::mp11::mp_size<codec::Members<T>>::value);

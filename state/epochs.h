@@ -23,6 +23,14 @@ class Epochs {
   [[nodiscard]] CheckpointId frozen_id() const { return frozen_id_; }
   // The last epoch whose entries the backend shows.
   [[nodiscard]] std::uint32_t linked() const { return linked_; }
+  // The last epoch whose entries a view of the backend shows: perhaps more than `linked`, which
+  // this thread has heard of earlier.
+  [[nodiscard]] std::uint32_t shown_by(const Backend::View& view) const {
+    std::uint32_t shown = linked_;
+    for (const auto& [epoch, id] : unlinked_)
+      if (epoch != frozen_ && view.has(id)) shown = epoch;
+    return shown;
+  }
   // True while nothing may be spilled.
   [[nodiscard]] bool is_holding() const { return !unlinked_.empty(); }
 

@@ -146,6 +146,10 @@ inline KeyRange group_range(const Bytes& prefix, KeyGroup begin, KeyGroup end,
 
 // The state that a row is of, as bytes.
 inline ByteView state_of(ByteView key) { return key.substr(0, 2); }
+inline StateId state_id_of(ByteView key) {
+  return static_cast<StateId>(static_cast<unsigned char>(key[0]) << 8 |
+                              static_cast<unsigned char>(key[1]));
+}
 // Where [u16 state][u64 namespace] ends. In states without namespaces that is within the hash, so
 // that nearly every row seems to have one of its own.
 inline ByteView namespace_of(ByteView key) { return key.substr(0, 10); }

@@ -21,6 +21,7 @@
 #include "state/key_answer.h"
 #include "state/namespace_table.h"
 #include "state/table_drain.h"
+#include "state/table_loader.h"
 #include "state/table_sweep.h"
 
 namespace tidemill {
@@ -45,6 +46,7 @@ class KeyedStore final : public Snapshotable {
         backend_(ctx.resources().get<Backend>()),
         layout_{backend_.state_id({ctx.name(), name}, kind, {stored_type<K>(), stored_type<V>()}),
                 namespaces, ctx.key_groups()},
+        loader_(backend_, epochs_, layout_),
         drain_(backend_, epochs_, layout_),
         sweep_(backend_, epochs_, layout_, tables_),
         memory_(ctx.gauge("tidemill_state_memory_bytes", {{"state", name}})),
@@ -70,7 +72,7 @@ class KeyedStore final : public Snapshotable {
   V& at(EventTime ns, KeyView<K> key, std::uint64_t hash) {
     NsTable& t = table(ns);
     Found found = look_up(t, key, hash);
-    if (found.entry == nullptr) [[unlikely]]
+    if (found.entry == nullptr || Loader::is_part(*found.entry)) [[unlikely]]
       found = load_or_insert(t, key, hash);
     return change(t, found, hash).value;
   }
@@ -81,28 +83,22 @@ class KeyedStore final : public Snapshotable {
     give_back_memory();
     NsTable& t = table(ns);
     if (!t.is_resident) load(t, keys);
-    constexpr std::size_t kSlotsAhead = 32;
-    constexpr std::size_t kEntriesAhead = 16;
-    std::array<std::uint32_t, kEntriesAhead> numbers;
-    const auto look = [&](std::size_t i) {
-      numbers[i % kEntriesAhead] = t.table.prefetch_entry(keys[i].hash);
-    };
-    for (std::size_t i = 0; i < std::min(kSlotsAhead, keys.size()); ++i)
-      t.table.prefetch_slot(keys[i].hash);
-    for (std::size_t i = 0; i < std::min(kEntriesAhead, keys.size()); ++i) look(i);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      const KeyView<K> key = *keys[i].key;
-      const std::uint64_t hash = keys[i].hash;
-      Found found{nullptr, numbers[i % kEntriesAhead]};
-      if (i + kSlotsAhead < keys.size()) t.table.prefetch_slot(keys[i + kSlotsAhead].hash);
-      if (i + kEntriesAhead < keys.size()) look(i + kEntriesAhead);
-      if (found.number != T::kNone) found.entry = &t.table.entry(found.number);
-      if (found.entry == nullptr || Traits::view(found.entry->key) != key) [[unlikely]]
-        found = load_or_insert(t, key, hash);
-      Entry& e = mark_changed(t, found, hash);
-      fn(i, e.value);
-      if constexpr (kHasHeap<V>) t.table.measure(e);
+    update_each(t, keys, fn,
+                [&](KeyView<K> key, std::uint64_t hash) { return load_or_insert(t, key, hash); });
+  }
+  // The same for a callback that adds to what it is given, and looks at nothing: it may be given
+  // what was added to the value lately, perhaps nothing, instead of the value. Nothing is read
+  // then.
+  template <class F>
+  void accumulate(EventTime ns, std::span<const KeyRef<K>> keys, F&& fn) {
+    if (!loader_.takes_parts()) {
+      update(ns, keys, fn);
+      return;
     }
+    give_back_memory();
+    NsTable& t = table(ns);
+    update_each(t, keys, fn,
+                [&](KeyView<K> key, std::uint64_t hash) { return find_or_begin(t, key, hash); });
   }
   // Sees to it that the key has a value, for values that are all alike: the backend is not asked.
   // False if it is known to have one.
@@ -163,8 +159,7 @@ class KeyedStore final : public Snapshotable {
   void give_back_memory() override {
     if (epochs_.update(backend_)) {
       note_hold(epochs_.is_holding());
-      for (const auto& [_, t] : tables_)
-        std::erase_if(t->dropped, [&](const auto& d) { return d.second <= epochs_.linked(); });
+      for (const auto& [_, t] : tables_) t->forget_linked(epochs_.linked());
     }
     measure_touched();
     for (const Grave& marker : markers_) bury(marker);
@@ -200,30 +195,22 @@ class KeyedStore final : public Snapshotable {
     constexpr bool kReads = std::is_invocable_v<F&, const K&, std::uint64_t, const V&>;
     NsTable* t = existing_table(ns);
     if (t == nullptr) return;
-    if (!t->is_resident && !t->is_dropped(group)) {
-      const std::size_t prefix_size = layout_.prefix(ns).size();
-      backend_.scan(layout_.range(ns, group, hashes), [&](ByteView stored_key, ByteView value) {
-        ByteReader in(stored_key.substr(prefix_size));
-        const std::uint64_t hash = in.u64();
-        const K key = Codec<K>::decode(in);
-        if (t->table.find(key, hash).entry != nullptr) return true;  // newer, or deleted
-        if constexpr (kReads) {
-          const V decoded = decode<V>(value);
-          fn(key, hash, decoded);
-        } else {
-          insert_loaded(*t, key, hash, value);
-        }
-        return true;
-      });
-    }
+    const typename Loader::Reading reading(loader_);
+    if (!t->is_resident && !t->is_dropped(group))
+      loader_.template scan<kReads>(*t, layout_.range(ns, group, hashes), reading, fn);
     const auto [first, last] = hashes;
     typename Traits::Scratch scratch;
     t->table.for_each_in_range(first, last, [&](std::uint32_t number, Entry& e) {
       if (e.has(T::kDeleted)) return;
       const std::uint64_t hash = T::hash_of(e);
-      if constexpr (kReads) {
+      if (kReads && Loader::is_part(e)) {
+        if constexpr (kReads)
+          Loader::give_rest(*t, e, hash, reading,
+                            [&](const V& rest) { fn(Traits::lend(e.key, scratch), hash, rest); });
+      } else if constexpr (kReads) {
         fn(Traits::lend(e.key, scratch), hash, std::as_const(e.value));
       } else {
+        if (Loader::is_part(e)) loader_.complete(*t, e, hash, std::nullopt, reading);
         change(*t, {&e, number}, hash);
         fn(Traits::lend(e.key, scratch), hash, e.value);
       }
@@ -252,6 +239,7 @@ class KeyedStore final : public Snapshotable {
       if (!e.has(T::kDeleted)) --t->num_live;
       t->table.remove(number, hash);
     }
+    t->drop_former(first, last);
     if (is_stored) {
       deleted_.push_back(layout_.range(ns, group));
       t->note_dropped(group, epochs_.current());
@@ -261,7 +249,7 @@ class KeyedStore final : public Snapshotable {
   }
 
   void answer(StateQuery& query) override {
-    if (query.state == name_) answer_key<K, V>(backend_, layout_, tables_, query);
+    if (query.state == name_) answer_key<K, V>(loader_, layout_, tables_, query);
   }
   void freeze(CheckpointId id) override {
     while (drain_.is_active())
@@ -282,6 +270,7 @@ class KeyedStore final : public Snapshotable {
  private:
   using T = Table<K, V>;
   using NsTable = NamespaceTable<K, V>;
+  using Loader = TableLoader<K, V>;
   using Traits = KeyTraits<K>;
   using Entry = typename T::Entry;
   using Found = typename T::Found;
@@ -314,6 +303,33 @@ class KeyedStore final : public Snapshotable {
     return t.is_stored || t.created < epochs_.current();
   }
 
+  template <class F, class OnMiss>
+  [[gnu::always_inline]] void update_each(NsTable& t, std::span<const KeyRef<K>> keys, F& fn,
+                                          OnMiss&& on_miss) {
+    constexpr std::size_t kSlotsAhead = 32;
+    constexpr std::size_t kEntriesAhead = 16;
+    std::array<std::uint32_t, kEntriesAhead> numbers;
+    const auto look = [&](std::size_t i) {
+      numbers[i % kEntriesAhead] = t.table.prefetch_entry(keys[i].hash);
+    };
+    for (std::size_t i = 0; i < std::min(kSlotsAhead, keys.size()); ++i)
+      t.table.prefetch_slot(keys[i].hash);
+    for (std::size_t i = 0; i < std::min(kEntriesAhead, keys.size()); ++i) look(i);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const KeyView<K> key = *keys[i].key;
+      const std::uint64_t hash = keys[i].hash;
+      Found found{nullptr, numbers[i % kEntriesAhead]};
+      if (i + kSlotsAhead < keys.size()) t.table.prefetch_slot(keys[i + kSlotsAhead].hash);
+      if (i + kEntriesAhead < keys.size()) look(i + kEntriesAhead);
+      if (found.number != T::kNone) found.entry = &t.table.entry(found.number);
+      if (found.entry == nullptr || Traits::view(found.entry->key) != key) [[unlikely]]
+        found = on_miss(key, hash);
+      Entry& e = mark_changed(t, found, hash);
+      fn(i, e.value);
+      if constexpr (kHasHeap<V>) t.table.measure(e);
+    }
+  }
+
   // Makes an entry part of the running epoch, and alive. Who calls this measures its value.
   [[gnu::always_inline]] Entry& mark_changed(NsTable& t, const Found& found, std::uint64_t hash) {
     Entry& e = *found.entry;
@@ -326,6 +342,7 @@ class KeyedStore final : public Snapshotable {
     Entry& e = *found.entry;
     if (e.epoch != epochs_.current()) {
       keep_frozen(t, e, hash);
+      if (Loader::is_part(e)) loader_.begin_part(t, e, hash);
       e.epoch = epochs_.current();
       e.clear(T::kCopied);
       t.table.mark_changed(found.number, hash, e.epoch);
@@ -385,10 +402,11 @@ class KeyedStore final : public Snapshotable {
   }
   Found find_or_load(NsTable& t, KeyView<K> key, std::uint64_t hash) {
     const Found found = look_up(t, key, hash);
+    if (found.entry != nullptr && Loader::is_part(*found.entry))
+      loader_.complete(t, *found.entry, hash);
     if (found.entry != nullptr || t.is_resident || t.is_dropped(layout_.group_of(hash)))
       return found;
-    if (!backend_.get(RowEncoder<K, V>(layout_, t.ns).key(key, hash), read_)) return found;
-    return insert_loaded(t, key, hash, read_);
+    return loader_.load(t, key, hash);
   }
   Found load_or_insert(NsTable& t, KeyView<K> key, std::uint64_t hash) {
     Found found = find_or_load(t, key, hash);
@@ -398,43 +416,23 @@ class KeyedStore final : public Snapshotable {
     }
     return found;
   }
-  Found insert_loaded(NsTable& t, KeyView<K> key, std::uint64_t hash, ByteView value) {
-    const Found found = t.table.insert(key, hash);
-    found.entry->value = decode<V>(value);
-    found.entry->set(T::kStored);
-    found.entry->set(T::kReferenced);
-    if constexpr (T::kHasHeap) t.table.measure(*found.entry);
+  // An entry to add to, without looking into the backend.
+  Found find_or_begin(NsTable& t, KeyView<K> key, std::uint64_t hash) {
+    Found found = t.table.find(key, hash);
+    if (found.entry != nullptr) return found;
+    found = t.table.insert(key, hash);
+    if (!t.is_resident && !t.is_dropped(layout_.group_of(hash))) {
+      found.entry->set(T::kPart);
+      found.entry->set(T::kStored);
+    }
     ++t.num_live;
     return found;
   }
-
-  // Reads the keys of a batch that are not in memory. Those that the backend does not have either
-  // are remembered until the next batch.
   void load(NsTable& t, std::span<const KeyRef<K>> keys) {
-    RowEncoder<K, V> encoder(layout_, t.ns);
-    missing_.clear();
-    for (const KeyRef<K>& k : keys) {
-      if (t.table.find(*k.key, k.hash).entry != nullptr) continue;
-      const Found marker = t.table.insert(*k.key, k.hash);
-      marker.entry->set(T::kDeleted);
-      markers_.push_back({marker.number, k.hash, t.ns});
-      if (!t.is_dropped(layout_.group_of(k.hash)))
-        missing_.emplace_back(encoder.key(*k.key, k.hash), marker.number);
-    }
-    std::ranges::sort(missing_);
-    std::vector<ByteView> wanted(missing_.size());
-    for (std::size_t i = 0; i < missing_.size(); ++i) wanted[i] = missing_[i].first;
-    backend_.multi_get(wanted, [&](std::size_t i, ByteView value) {
-      Entry& e = t.table.entry(missing_[i].second);
-      e.value = decode<V>(value);
-      e.clear(T::kDeleted);
-      e.set(T::kStored);
-      e.set(T::kReferenced);
-      if constexpr (T::kHasHeap) t.table.measure(e);
-      ++t.num_live;
+    loader_.load(t, keys, [&](std::uint32_t number, std::uint64_t hash) {
+      markers_.push_back({number, hash, t.ns});
     });
   }
-
   // False if its entry has to stay: the backend does not know yet, neither by a checkpoint nor by a
   // spill.
   bool bury(const Grave& grave) {
@@ -459,7 +457,7 @@ class KeyedStore final : public Snapshotable {
   }
   void charge() {
     std::size_t bytes = besides_ + graves_.size() * sizeof(Grave);
-    for (const auto& [_, t] : tables_) bytes += t->table.bytes();
+    for (const auto& [_, t] : tables_) bytes += t->bytes();
     backend_.budget().charge(static_cast<std::int64_t>(bytes) -
                              static_cast<std::int64_t>(charged_));
     charged_ = bytes;
@@ -486,11 +484,10 @@ class KeyedStore final : public Snapshotable {
   std::size_t ahead_at_ = 0;
   const NsTable* ahead_table_ = nullptr;
   std::uint64_t ahead_removals_ = 0;
-  std::vector<std::pair<Bytes, std::uint32_t>> missing_;
-  Bytes read_;
   std::size_t charged_ = 0;
   std::size_t besides_ = 0;
   bool is_hold_noted_ = false;
+  Loader loader_;
   TableDrain<K, V> drain_;
   TableSweep<K, V> sweep_;
   Gauge& memory_;

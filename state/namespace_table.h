@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -108,10 +109,37 @@ struct NamespaceTable {
   // Groups whose rows in the backend are dropped, and in which epoch: the backend may not know yet.
   std::vector<std::pair<KeyGroup, std::uint32_t>> dropped;
   Table<K, V> table;
+  // Parts of epochs that are not linked, of entries that have begun another since; by epoch.
+  struct Former {
+    Former(std::uint32_t of, BlockPool& pool) : epoch(of), parts(pool) {}
+    std::uint32_t epoch;
+    Table<K, V> parts;
+  };
+  std::list<Former> former;
 
+  [[nodiscard]] std::size_t bytes() const {
+    std::size_t all = table.bytes();
+    for (const Former& f : former) all += f.parts.bytes();
+    return all;
+  }
   [[nodiscard]] bool is_dropped(KeyGroup group) const {
     return std::ranges::find(dropped, group, &std::pair<KeyGroup, std::uint32_t>::first) !=
            dropped.end();
+  }
+  // The backend shows what was staged up to this epoch.
+  void forget_linked(std::uint32_t epoch) {
+    std::erase_if(dropped, [&](const auto& d) { return d.second <= epoch; });
+    while (!former.empty() && former.front().epoch <= epoch) former.pop_front();
+  }
+  // Forgets what was kept of keys with these hashes.
+  void drop_former(std::uint64_t first, std::uint64_t last) {
+    for (Former& f : former) {
+      std::vector<std::uint32_t> numbers;
+      f.parts.for_each_in_range(
+          first, last, [&](std::uint32_t number, auto& /*entry*/) { numbers.push_back(number); });
+      for (const std::uint32_t number : numbers)
+        f.parts.remove(number, f.parts.hash_of(f.parts.entry(number)));
+    }
   }
   // Again for one that was dropped before: the backend may know of the former time only.
   void note_dropped(KeyGroup group, std::uint32_t epoch) {
@@ -151,7 +179,7 @@ class RowEncoder {
     } else {
       value_.clear();
       Codec<V>::encode(value_, e.value);
-      run.put(k, value_);
+      e.has(Table<K, V>::kPart) ? run.put_part(k, value_) : run.put(k, value_);
     }
   }
 

@@ -21,6 +21,9 @@
 
 #include "engine/base/fault.h"
 #include "state/give_way.h"
+#include "state/rocksdb_merge_internal.h"
+#include "state/rocksdb_rows_internal.h"
+#include "state/rocksdb_writer_internal.h"
 #include "state/stored_files.h"
 #include "state/work_folder.h"
 
@@ -33,20 +36,8 @@ using rocksdb::Status;
 
 constexpr const char* kCheckpointFolder = "db";
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-// Files are cut at a state, and at a namespace of a state that has few of them there, once they
-// have this size, so that a dropped namespace is whole files; at any key at the other.
-constexpr std::uint64_t kCutAtNamespace = kMiB;
-constexpr std::size_t kFewNamespaces = 16;
-constexpr std::uint64_t kCutAnywhere = 64 * kMiB;
 
-void check(const Status& status, const char* what) {
-  if (status.ok()) return;
-  throw Error(status.IsCorruption() ? ErrorCode::kCorrupt : ErrorCode::kIo,
-              std::string(what) + ": " + status.ToString());
-}
-
-Slice slice(ByteView bytes) { return {bytes.data(), bytes.size()}; }
-ByteView view(const Slice& bytes) { return {bytes.data(), bytes.size()}; }
+void check(const Status& status, const char* what) { check_rocksdb(status, what); }
 
 // RocksDB's threads belong to the process and can be reached from their work only.
 class GivingWay final : public rocksdb::EventListener {
@@ -55,7 +46,7 @@ class GivingWay final : public rocksdb::EventListener {
   void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { give_way(); }
 };
 
-rocksdb::Options make_options(std::size_t memory) {
+rocksdb::Options make_options(std::size_t memory, std::shared_ptr<PartsMerger> merger) {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.max_open_files =
@@ -78,6 +69,7 @@ rocksdb::Options make_options(std::size_t memory) {
   options.level0_stop_writes_trigger = 1 << 20;
   options.soft_pending_compaction_bytes_limit = 0;
   options.hard_pending_compaction_bytes_limit = 0;
+  options.merge_operator = std::move(merger);
   options.listeners.push_back(std::make_shared<GivingWay>());
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
@@ -94,59 +86,6 @@ rocksdb::Options make_options(std::size_t memory) {
   return options;
 }
 
-// Writes rows that come in key order into as many files as the cuts ask for.
-class FileWriter {
- public:
-  FileWriter(const rocksdb::Options& options, std::function<std::string()> next_path)
-      : options_(options), next_path_(std::move(next_path)) {}
-
-  void add(const SortedRun::Row& row) {
-    if (writer_ && is_cut_before(row.key)) finish();
-    if (!writer_) start();
-    check(row.is_delete ? writer_->Delete(slice(row.key))
-                        : writer_->Put(slice(row.key), slice(row.value)),
-          "state file cannot be written");
-    if (namespace_of(row.key) != last_namespace_) {
-      num_namespaces_ = is_of_last_state(row.key) ? num_namespaces_ + 1 : 1;
-      last_namespace_.assign(namespace_of(row.key));
-    }
-  }
-  // The files, durable.
-  std::vector<std::string> take() {
-    if (writer_) finish();
-    return std::move(paths_);
-  }
-
- private:
-  [[nodiscard]] bool is_cut_before(ByteView key) {
-    const std::uint64_t size = writer_->FileSize();
-    if (size < kCutAtNamespace) return false;
-    return size >= kCutAnywhere || !is_of_last_state(key) ||
-           (num_namespaces_ <= kFewNamespaces && namespace_of(key) != last_namespace_);
-  }
-  [[nodiscard]] bool is_of_last_state(ByteView key) const {
-    return state_of(key) == state_of(last_namespace_);
-  }
-  void start() {
-    num_namespaces_ = 0;
-    last_namespace_.clear();
-    paths_.push_back(next_path_());
-    writer_.emplace(rocksdb::EnvOptions(), options_);
-    check(writer_->Open(paths_.back()), "state file cannot be made");
-  }
-  void finish() {
-    check(writer_->Finish(), "state file cannot be written");
-    writer_.reset();
-  }
-
-  const rocksdb::Options& options_;
-  std::function<std::string()> next_path_;
-  std::optional<rocksdb::SstFileWriter> writer_;
-  std::vector<std::string> paths_;
-  std::size_t num_namespaces_ = 0;  // of the last row's state, in the file being written
-  Bytes last_namespace_;
-};
-
 }  // namespace
 
 // The database and what waits for its checkpoint. Runs of one checkpoint collect in memory; when
@@ -156,7 +95,8 @@ class RocksDbBackend::Store {
  public:
   Store(const BackendOptions& options, MemoryBudget& budget)
       : budget_(budget),
-        options_(make_options(options.memory)),
+        merger_(std::make_shared<PartsMerger>()),
+        options_(make_options(options.memory, merger_)),
         folder_(options.dir),
         stage_memory_(std::clamp(options.memory / 32, kMiB, 16 * kMiB)) {
     fs::create_directory(database_path());
@@ -167,6 +107,7 @@ class RocksDbBackend::Store {
     writer_.request_stop();
     writer_.join();
     budget_.charge(-static_cast<std::int64_t>(unwritten_bytes_ + writing_bytes_));
+    view_.reset();
     if (db_) rocksdb::CancelAllBackgroundWork(db_.get(), true);
   }
   Store(const Store&) = delete;
@@ -179,6 +120,12 @@ class RocksDbBackend::Store {
     check(rocksdb::DB::Open(options_, database_path().string(), &db),
           "state database cannot be opened");
     db_.reset(db);
+    rows_.emplace(*db_);
+  }
+  // All that reads are answered from, but of parts.
+  [[nodiscard]] const RocksDbRows& rows() const {
+    TM_CHECK(rows_.has_value());  // restore() comes first
+    return *rows_;
   }
   [[nodiscard]] rocksdb::DB& db() const {
     TM_CHECK(db_ != nullptr);  // restore() comes first
@@ -186,9 +133,19 @@ class RocksDbBackend::Store {
   }
 
   void spill(const SortedRun& run) {
-    FileWriter files(options_, [this] { return next_path(); });
+    StateFileWriter files(options_, [this] { return next_path(); });
     for (std::size_t i = 0; i < run.size(); ++i) files.add(run.row(i));
     ingest(merge_ranges({&run, 1}), files.take());
+  }
+
+  void take_parts(StateId state, MergeParts merge) {
+    merger_->learn(state, merge);
+    const std::lock_guard lock(ingest_mutex_);
+    if (!std::exchange(has_parts_, true)) show();
+  }
+  [[nodiscard]] std::shared_ptr<const View> view() const {
+    const std::lock_guard lock(view_mutex_);
+    return view_;
   }
 
   void stage(CheckpointId id, SortedRun run) {
@@ -223,7 +180,7 @@ class RocksDbBackend::Store {
       Staged staged = std::move(staged_.extract(first).mapped());
       lock.unlock();
       try {
-        ingest(merge_ranges(staged.ranges), staged.files);
+        ingest(merge_ranges(staged.ranges), staged.files, completed_ + 1);
       } catch (...) {
         lock.lock();
         Staged& again = staged_[completed_];
@@ -253,17 +210,31 @@ class RocksDbBackend::Store {
   }
 
   // First the deletions of whole ranges, then the files, each file's changes newer than all before.
-  void ingest(const std::vector<KeyRange>& ranges, const std::vector<std::string>& files) {
-    erase_ranges(ranges);
+  // `end`: behind the checkpoint that they complete, if they do.
+  void ingest(const std::vector<KeyRange>& ranges, const std::vector<std::string>& files,
+              CheckpointId end = 0) {
+    // Who looks at the view meanwhile finds the one before, with what it has.
+    const std::lock_guard lock(ingest_mutex_);
+    erase_ranges_locked(ranges);
+    ingest_locked(files);
+    shown_ = std::max(shown_, end);
+    if (has_parts_) show();
+  }
+  void ingest_locked(const std::vector<std::string>& files) {
     if (files.empty()) return;
     rocksdb::IngestExternalFileOptions how;
     how.move_files = true;
     how.write_global_seqno = false;
-    how.snapshot_consistency = false;
+    how.snapshot_consistency = has_parts_;  // the view does not show them
     check(db().IngestExternalFile(files, how), "state files cannot be added to the database");
   }
+  void show() {
+    auto now = std::make_shared<const RocksDbRows>(*db_, shown_);
+    const std::lock_guard lock(view_mutex_);
+    view_.swap(now);
+  }
 
-  void erase_ranges(const std::vector<KeyRange>& ranges) {
+  void erase_ranges_locked(const std::vector<KeyRange>& ranges) {
     if (ranges.empty()) return;
     std::vector<Slice> bounds;
     bounds.reserve(ranges.size() * 2);
@@ -291,7 +262,7 @@ class RocksDbBackend::Store {
     for (const std::size_t i : rest)
       check(writer.DeleteRange(bounds[i], bounds[i + 1]), "state file cannot be written");
     check(writer.Finish(), "state file cannot be written");
-    ingest({}, {path});
+    ingest_locked({path});
   }
 
   [[nodiscard]] bool has_rows(const Slice& begin, const Slice& end) const {
@@ -331,7 +302,7 @@ class RocksDbBackend::Store {
       std::vector<std::string> files;
       std::exception_ptr failure;
       try {
-        FileWriter writer(options_, [this] { return next_path(); });
+        StateFileWriter writer(options_, [this] { return next_path(); });
         merge_rows(runs, [&](const SortedRun::Row& row) { writer.add(row); });
         files = writer.take();
         for (SortedRun& run : runs) run.clear_rows();
@@ -355,10 +326,17 @@ class RocksDbBackend::Store {
   }
 
   MemoryBudget& budget_;  // staged rows count
+  const std::shared_ptr<PartsMerger> merger_;
   const rocksdb::Options options_;
   WorkFolder folder_;
   const std::size_t stage_memory_;
   std::unique_ptr<rocksdb::DB> db_;
+  std::optional<RocksDbRows> rows_;
+  std::mutex ingest_mutex_;  // the database and what view_ says of it change together
+  bool has_parts_ = false;
+  CheckpointId shown_ = 0;  // behind the last checkpoint that is ingested
+  mutable std::mutex view_mutex_;
+  std::shared_ptr<const RocksDbRows> view_;  // null: no state has parts
   std::atomic<std::uint64_t> next_file_{0};
 
   mutable std::mutex mutex_;
@@ -378,47 +356,19 @@ RocksDbBackend::RocksDbBackend(const BackendOptions& options)
 RocksDbBackend::~RocksDbBackend() = default;
 
 bool RocksDbBackend::get(ByteView key, Bytes& value) const {
-  rocksdb::PinnableSlice found;
-  const Status status =
-      store_->db().Get({}, store_->db().DefaultColumnFamily(), slice(key), &found);
-  if (status.IsNotFound()) return false;
-  check(status, "state cannot be read");
-  value.assign(found.data(), found.size());
+  return store_->rows().get(key, value);
+}
+void RocksDbBackend::multi_get(std::span<const ByteView> keys, const Found& found) const {
+  store_->rows().multi_get(keys, found);
+}
+void RocksDbBackend::scan(const KeyRange& range, const Visitor& visitor) const {
+  store_->rows().scan(range, visitor);
+}
+bool RocksDbBackend::take_parts(StateId state, MergeParts merge) {
+  store_->take_parts(state, merge);
   return true;
 }
-
-void RocksDbBackend::multi_get(std::span<const ByteView> keys, const Found& found) const {
-  constexpr std::size_t kPiece = 256;
-  std::array<Slice, kPiece> wanted;
-  std::array<rocksdb::PinnableSlice, kPiece> values;
-  std::array<Status, kPiece> statuses;
-  rocksdb::DB& db = store_->db();
-  for (std::size_t begin = 0; begin < keys.size(); begin += kPiece) {
-    const std::size_t n = std::min(kPiece, keys.size() - begin);
-    for (std::size_t i = 0; i < n; ++i) wanted[i] = slice(keys[begin + i]);
-    db.MultiGet({}, db.DefaultColumnFamily(), n, wanted.data(), values.data(), statuses.data(),
-                true);
-    for (std::size_t i = 0; i < n; ++i) {
-      if (!statuses[i].IsNotFound()) {
-        check(statuses[i], "state cannot be read");
-        found(begin + i, view(values[i]));
-      }
-      values[i].Reset();
-    }
-  }
-}
-
-void RocksDbBackend::scan(const KeyRange& range, const Visitor& visitor) const {
-  const Slice end = slice(range.end);
-  rocksdb::ReadOptions read;
-  read.fill_cache = false;
-  if (!range.end.empty()) read.iterate_upper_bound = &end;
-  const std::unique_ptr<rocksdb::Iterator> it(store_->db().NewIterator(read));
-  for (it->Seek(slice(range.begin)); it->Valid(); it->Next()) {
-    if (!visitor(view(it->key()), view(it->value()))) return;
-  }
-  check(it->status(), "state cannot be read");
-}
+std::shared_ptr<const Backend::View> RocksDbBackend::view() const { return store_->view(); }
 
 std::vector<StoreMemory> RocksDbBackend::memory() const {
   using Property = rocksdb::DB::Properties;

@@ -22,6 +22,8 @@ class RocksDbBackend final : public Backend {
   [[nodiscard]] bool get(ByteView key, Bytes& value) const override;
   void multi_get(std::span<const ByteView> keys, const Found& found) const override;
   void scan(const KeyRange& range, const Visitor& visitor) const override;
+  [[nodiscard]] bool take_parts(StateId state, MergeParts merge) override;
+  [[nodiscard]] std::shared_ptr<const View> view() const override;
   void spill(const SortedRun& run) override;
   void stage(CheckpointId id, SortedRun run) override;
   [[nodiscard]] bool has_stage_room() const override;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/base/error.h"
+#include "state/rocksdb_merge_internal.h"
 #include "state/stored_files.h"
 #include "state/work_folder.h"
 
@@ -56,6 +57,7 @@ void RocksDbReader::restore(const std::filesystem::path& folder,
   options.max_open_files = -1;  // all of them, now: they may be unlinked later
   options.db_log_dir = open_->log_folder.path().string();  // else one is begun in the database
   options.info_log_level = rocksdb::WARN_LEVEL;
+  options.merge_operator = std::make_shared<PartsMerger>();  // knows no type: parts stay parts
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(kReaderCache);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));

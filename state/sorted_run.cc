@@ -8,7 +8,8 @@ namespace tidemill {
 
 void SortedRun::sort_rows() {
   const ByteView all(bytes_);
-  std::ranges::sort(places_, {}, [all](const Place& p) { return all.substr(p.at, p.key_size); });
+  std::ranges::sort(places_, {},
+                    [all](const Place& p) { return all.substr(p.at, p.key_size & kSizeMask); });
 }
 
 void merge_rows(std::span<const SortedRun> runs,

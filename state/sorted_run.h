@@ -13,19 +13,21 @@
 
 namespace tidemill {
 
-// A batch of changes in key order: range deletions, which come first, then puts and deletions of
-// single keys.
+// A batch of changes in key order: range deletions, which come first, then puts, parts and
+// deletions of single keys.
 class SortedRun {
  public:
   struct Row {
     ByteView key;
     ByteView value;
     bool is_delete = false;
+    bool is_part = false;  // of the value: the store merges it with what it has
   };
 
   // Requires: keys come in strictly ascending order, or sort_rows is called after the last one.
-  void put(ByteView key, ByteView value) { append(key, value, false); }
-  void erase(ByteView key) { append(key, {}, true); }
+  void put(ByteView key, ByteView value) { append({key, value}); }
+  void put_part(ByteView key, ByteView value) { append({key, value, false, true}); }
+  void erase(ByteView key) { append({key, {}, true}); }
   // Deletes what the store holds in the range, not what this run puts there.
   void erase_range(KeyRange range) { ranges_.push_back(std::move(range)); }
 
@@ -33,10 +35,7 @@ class SortedRun {
   void sort_rows();
   // Appends the rows of another run. Requires: they come after all of this one's.
   void append(const SortedRun& other) {
-    for (std::size_t i = 0; i < other.size(); ++i) {
-      const Row r = other.row(i);
-      append(r.key, r.value, r.is_delete);
-    }
+    for (std::size_t i = 0; i < other.size(); ++i) append(other.row(i));
   }
   // Keeps the range deletions only.
   void clear_rows() {
@@ -50,27 +49,29 @@ class SortedRun {
   [[nodiscard]] Row row(std::size_t i) const {
     const Place& p = places_[i];
     const ByteView all(bytes_);
-    return {all.substr(p.at, p.key_size), all.substr(p.at + p.key_size, p.value_size & kSizeMask),
-            (p.value_size & kDelete) != 0};
+    const std::size_t key_size = p.key_size & kSizeMask;
+    return {all.substr(p.at, key_size), all.substr(p.at + key_size, p.value_size & kSizeMask),
+            (p.value_size & kMark) != 0, (p.key_size & kMark) != 0};
   }
   [[nodiscard]] const std::vector<KeyRange>& ranges() const { return ranges_; }
 
  private:
   struct Place {
     std::uint64_t at;
-    std::uint32_t key_size;
-    std::uint32_t value_size;  // and the delete bit
+    std::uint32_t key_size;    // marked: a part
+    std::uint32_t value_size;  // marked: a deletion
   };
-  static constexpr std::uint32_t kDelete = 1U << 31;
-  static constexpr std::uint32_t kSizeMask = kDelete - 1;
+  static constexpr std::uint32_t kMark = 1U << 31;
+  static constexpr std::uint32_t kSizeMask = kMark - 1;
 
-  void append(ByteView key, ByteView value, bool is_delete) {
-    if (key.size() > kSizeMask || value.size() > kSizeMask)
+  void append(const Row& row) {
+    if (row.key.size() > kSizeMask || row.value.size() > kSizeMask)
       throw Error(ErrorCode::kInternal, "state value is larger than 2 GiB");
-    places_.push_back({bytes_.size(), static_cast<std::uint32_t>(key.size()),
-                       static_cast<std::uint32_t>(value.size()) | (is_delete ? kDelete : 0)});
-    bytes_.append(key);
-    bytes_.append(value);
+    places_.push_back({bytes_.size(),
+                       static_cast<std::uint32_t>(row.key.size()) | (row.is_part ? kMark : 0),
+                       static_cast<std::uint32_t>(row.value.size()) | (row.is_delete ? kMark : 0)});
+    bytes_.append(row.key);
+    bytes_.append(row.value);
   }
 
   Bytes bytes_;

@@ -7,6 +7,7 @@
 
 #include "engine/base/error.h"
 #include "state/key_encoding.h"
+#include "state/parts.h"
 #include "state/value_json.h"
 
 namespace tidemill {
@@ -20,6 +21,14 @@ constexpr std::uint64_t kSharedByEntries = ~std::uint64_t{0} << 44;
 StoredType decode_type(const Bytes& bytes) {
   ByteReader in(bytes);
   return decode_stored_type(in);
+}
+
+// Only the program can merge them.
+std::string parts_json(const StoredType& type, ByteView value) {
+  std::string all;
+  for (ByteReader in(value.substr(1)); !in.empty();)
+    all += (all.empty() ? "" : ",") + value_json(type, next_part(in));
+  return "{\"parts\":[" + all + "]}";
 }
 
 }  // namespace
@@ -138,7 +147,9 @@ StateRowText StateReader::text_of(const State& state, ByteView key, ByteView val
   in.u64();  // the hash
   if (state.has_types) {
     text.key = value_json(state.key, in);
-    text.value = value_json(state.value, value);
+    text.value = state.value.kind == StoredType::Kind::kStruct && is_in_parts(value)
+                     ? parts_json(state.value, value)
+                     : value_json(state.value, value);
   } else {
     StoredType unknown = stored::plain(StoredType::Kind::kOwn);
     unknown.name = "unknown";

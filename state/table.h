@@ -36,6 +36,8 @@ class Table {
         4,  // erased; kept until the backend knows, or to remember that the backend has nothing
     kStored = 8,   // the backend may have a row of this key
     kCopied = 16,  // the value of the frozen epoch is on its way to the backend
+    kPart = 32,    // the value is what was added in `epoch`; the rest is not here (parts.h)
+    kSeen = 64,    // only while a scan runs: the backend has a row of this key
   };
 
   // In an order that makes one cache line of a short text and 32 bytes.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "state/codec.h"
+#include "state/parts.h"
 
 namespace tidemill {
 namespace {
@@ -418,6 +419,15 @@ TypeChange::~TypeChange() = default;
 bool TypeChange::needs_conversion() const { return root_->op != Step::Op::kKeep; }
 
 void TypeChange::convert(ByteView stored, Bytes& out) const {
+  if (stored_.kind == StoredType::Kind::kStruct && is_in_parts(stored)) {
+    Bytes part;
+    for (ByteReader in(stored.substr(1)); !in.empty();) {
+      part.clear();
+      convert(next_part(in), part);
+      append_part(out, part);
+    }
+    return;
+  }
   ByteReader in(stored);
   root_->run(in, out);
   if (!in.empty())

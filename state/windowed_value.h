@@ -31,6 +31,13 @@ class WindowedValue {
   void update(EventTime ns, std::span<const KeyRef<K>> keys, F&& fn) {
     store_.update(ns, keys, fn);
   }
+  // The same, for a callback that only adds to what it is given: that may be what was added lately,
+  // without the rest, which then is not read (V::merge puts them together). Faster where the state
+  // is larger than its memory.
+  template <class F>
+  void accumulate(EventTime ns, std::span<const KeyRef<K>> keys, F&& fn) {
+    store_.accumulate(ns, keys, fn);
+  }
   bool erase(EventTime ns, const K& key, std::uint64_t hash) { return store_.erase(ns, key, hash); }
   void prefetch(EventTime ns, std::span<const KeyRef<K>> keys) { store_.prefetch(ns, keys); }
 

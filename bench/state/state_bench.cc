@@ -4,18 +4,11 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
-#include <filesystem>
-#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
-#include <boost/describe.hpp>
-
-#include "engine/base/clock.h"
-#include "engine/base/metrics.h"
-#include "engine/operator/context.h"
-#include "state/backend.h"
+#include "bench/state/subtask.h"
 #include "state/keyed_value.h"
 #include "state/timers.h"
 #include "state/windowed_value.h"
@@ -23,56 +16,7 @@
 namespace tidemill {
 namespace {
 
-// 32 bytes, as of a window's count, sum, min and max.
-struct Totals {
-  std::int64_t count = 0;
-  std::int64_t sum = 0;
-  std::int64_t min = 0;
-  std::int64_t max = 0;
-};
-BOOST_DESCRIBE_STRUCT(Totals, (), (count, sum, min, max))
-
 constexpr std::size_t kBatch = 1024;
-
-struct Taken {
-  std::filesystem::path folder;
-  std::vector<StoredFile> files;
-};
-
-// One subtask that owns all key groups.
-class Bench {
- public:
-  explicit Bench(const char* backend = "memory", std::size_t memory = std::size_t{4} << 30,
-                 const Taken& from = {})
-      : folder_(std::filesystem::temp_directory_path() /
-                ("tidemill-bench-" + std::to_string(std::random_device{}()))),
-        backend_(make_backend(backend, {.dir = folder_ / "work", .memory = memory})),
-        context_({"op", 0, 1, {0, kDefaultKeyGroups, kDefaultKeyGroups}}, resources_, metrics_,
-                 clock_, nullptr) {
-    backend_->restore(from.folder, from.files);
-    resources_.lend<Backend>(*backend_);
-  }
-  ~Bench() {
-    backend_.reset();
-    std::filesystem::remove_all(folder_);
-  }
-  OperatorContext& context() { return context_; }
-  // Links what has been drained.
-  Taken snapshot(CheckpointId id) {
-    Taken taken{folder_ / ("checkpoint" + std::to_string(id)), {}};
-    std::filesystem::create_directories(taken.folder);
-    taken.files = backend_->snapshot(id, taken.folder);
-    return taken;
-  }
-
- private:
-  std::filesystem::path folder_;
-  std::unique_ptr<Backend> backend_;
-  Resources resources_;
-  MetricRegistry metrics_;
-  SystemClock clock_;
-  OperatorContext context_;
-};
 
 std::uint64_t make_key(std::uint64_t n, std::uint64_t*) { return n; }
 // 24 characters, as of a user id.
@@ -114,23 +58,16 @@ class Batches {
   std::size_t at_ = 0;
 };
 
-void add(Totals& t, std::uint64_t hash) {
-  ++t.count;
-  t.sum += 3;
-  t.min = std::min<std::int64_t>(t.min, static_cast<std::int64_t>(hash >> 40));
-  t.max = std::max<std::int64_t>(t.max, static_cast<std::int64_t>(hash >> 40));
-}
-
 // As trailing windows and operators of one's own do.
 template <class K>
 void update(KeyedValue<K, Totals>& state, const std::vector<KeyRef<K>>& batch) {
   state.prefetch(batch);
-  for (const KeyRef<K>& k : batch) add(state.at(*k.key, k.hash), k.hash);
+  for (const KeyRef<K>& k : batch) state.at(*k.key, k.hash).add(k.hash);
 }
 // As tumbling and sliding windows do.
 template <class K>
 void update(WindowedValue<K, Totals>& state, const std::vector<KeyRef<K>>& batch) {
-  state.update(EventTime{0}, batch, [&](std::size_t i, Totals& t) { add(t, batch[i].hash); });
+  state.update(EventTime{0}, batch, [&](std::size_t i, Totals& t) { t.add(batch[i].hash); });
 }
 
 template <class K>
@@ -188,7 +125,7 @@ double thread_cpu_seconds() {
 // ns of CPU per keyed update, uniform keys, everything in memory.
 template <template <class, class> class State, class K>
 void BM_Update(benchmark::State& bench) {
-  Bench setup;
+  BenchSubtask setup;
   State<K, Totals> state(setup.context(), "totals");
   const auto keys = make_keys<K>(static_cast<std::size_t>(bench.range(0)));
   fill(state, keys);
@@ -220,7 +157,7 @@ BENCHMARK(BM_Update<KeyedValue, std::string>)->Apply(numbers_of_keys);
 // ns per timer, set and fired: as many live ones as the argument says, spread over 5 minutes or 24
 // hours. Each that fires is set again, by another key, one span later.
 void BM_Timers(benchmark::State& bench) {
-  Bench setup;
+  BenchSubtask setup;
   Timers<std::uint64_t> timers(setup.context(), "timers");
   const auto num_live = static_cast<std::uint64_t>(bench.range(0));
   const std::int64_t span = bench.range(1) * 1000;
@@ -275,7 +212,7 @@ BENCHMARK(BM_Timers)
 // longest time that the task stands still for it (the barrier, or one step of copying out).
 void BM_Checkpoint(benchmark::State& bench) {
   using Clock = std::chrono::steady_clock;
-  Bench setup("rocksdb", std::size_t{16} << 30);
+  BenchSubtask setup("rocksdb", std::size_t{16} << 30);
   KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
   const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
   fill(state, keys);
@@ -341,10 +278,10 @@ BENCHMARK(BM_Checkpoint)
 // From a checkpoint of so many keys to the first batch of them updated, with 256 MiB: files are
 // verified and linked, the database is opened, the batch is loaded.
 void BM_Restore(benchmark::State& bench) {
-  Bench setup("rocksdb", std::size_t{16} << 30);
+  BenchSubtask setup("rocksdb", std::size_t{16} << 30);
   KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
   const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
-  for (const std::uint64_t k : keys) add(state.at(k, key_hash(k)), key_hash(k));
+  for (const std::uint64_t k : keys) state.at(k, key_hash(k)).add(key_hash(k));
   Snapshotable& part = *setup.context().snapshotables().front();
   StageSnapshot ignored;
   part.freeze(1);
@@ -353,7 +290,7 @@ void BM_Restore(benchmark::State& bench) {
   const Taken taken = setup.snapshot(1);
   Batches<std::uint64_t> batches(keys, 1);
   for (auto _ : bench) {
-    Bench restored("rocksdb", std::size_t{256} << 20, taken);
+    BenchSubtask restored("rocksdb", std::size_t{256} << 20, taken);
     KeyedValue<std::uint64_t, Totals> again(restored.context(), "totals");
     update(again, batches.next());
     bench.PauseTiming();

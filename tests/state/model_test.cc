@@ -21,18 +21,37 @@ struct Spend {
 };
 BOOST_DESCRIBE_STRUCT(Spend, (), (count, note))
 
+// May be stored in parts. In which order they are put together shows.
+struct Pane {
+  std::int64_t sum = 0;
+  std::string added;
+  void add(std::int64_t n, char by) {
+    sum += n;
+    added += by;
+  }
+  void merge(const Pane& later) {
+    sum += later.sum;
+    added += later.added;
+  }
+  friend bool operator==(const Pane&, const Pane&) = default;
+  friend std::ostream& operator<<(std::ostream& out, const Pane& pane) {
+    return out << pane.sum << " " << pane.added;
+  }
+};
+BOOST_DESCRIBE_STRUCT(Pane, (), (sum, added))
+
 struct Op {
   explicit Op(OperatorContext& ctx)
       : users(ctx, "users"), panes(ctx, "panes"), numbers(ctx, "numbers") {}
   KeyedValue<std::string, Spend> users;
-  WindowedValue<std::string, std::int64_t> panes;
+  WindowedValue<std::string, Pane> panes;
   KeyedValue<std::uint32_t, std::uint64_t> numbers;
 };
 
 // What the state should be.
 struct Model {
   std::map<std::string, Spend> users;
-  std::map<EventTime, std::map<std::string, std::int64_t>> panes;
+  std::map<EventTime, std::map<std::string, Pane>> panes;
   std::map<std::uint32_t, std::uint64_t> numbers;
 };
 
@@ -75,6 +94,7 @@ class StateModel : public ::testing::TestWithParam<Setting> {
         change_user(op, model, *key, hash);
         change_pane(op, model, ns, *key, hash);
       }
+      if (random_() % 2 == 0) add_to_panes(op, *run.parts_of(s)[1], model, refs);
     }
     for (std::size_t i = random_() % 30; i > 0; --i) {
       const auto n = static_cast<std::uint32_t>(random_() % 500);
@@ -121,10 +141,40 @@ class StateModel : public ::testing::TestWithParam<Setting> {
     if (random_() % 8 == 0) {
       EXPECT_EQ(op.panes.erase(ns, key, hash), model.panes[ns].erase(key) == 1);
     } else {
-      op.panes.at(ns, key, hash) += 3;
-      model.panes[ns][key] += 3;
+      op.panes.at(ns, key, hash).add(3, 'a');
+      model.panes[ns][key].add(3, 'a');
     }
     if (model.panes[ns].empty()) model.panes.erase(ns);
+  }
+
+  void add_to_panes(Op& op, Snapshotable& panes, Model& model,
+                    const std::vector<KeyRef<std::string>>& refs) {
+    const EventTime ns = window();
+    const char by = static_cast<char>('A' + random_() % 26);
+    op.panes.accumulate(
+        ns, refs, [&](std::size_t i, Pane& pane) { pane.add(static_cast<std::int64_t>(i), by); });
+    for (std::size_t i = 0; i < refs.size(); ++i)
+      model.panes[ns][*refs[i].key].add(static_cast<std::int64_t>(i), by);
+    if (refs.empty()) return;
+    const KeyRef<std::string>& one = refs[random_() % refs.size()];
+    if (random_() % 3 == 0) {
+      const Pane* found = op.panes.find(ns, *one.key, one.hash);
+      ASSERT_NE(found, nullptr);
+      EXPECT_EQ(*found, model.panes[ns][*one.key]);
+    }
+    if (random_() % 3 == 0) {
+      StateQuery query;
+      query.state = "panes";
+      query.hash = one.hash;
+      encode(query.key, *one.key);
+      panes.answer(query);
+      EXPECT_EQ(query.rows.size(),
+                static_cast<std::size_t>(std::ranges::count_if(model.panes, [&](const auto& pane) {
+                  return pane.second.contains(*one.key);
+                })));
+      for (const auto& row : query.rows)
+        EXPECT_EQ(decode<Pane>(row.value), model.panes[*row.window][*one.key]);
+    }
   }
 
   // What firing a window does: read all of it, group by group, then drop it. Half of the time the
@@ -136,26 +186,26 @@ class StateModel : public ::testing::TestWithParam<Setting> {
     const bool midway = random_() % 2 == 0;
     const bool writes = random_() % 4 == 0;
     const std::uint32_t groups = GetParam().groups;
-    std::map<std::string, std::int64_t> fired;
-    std::map<std::string, std::int64_t> expected;
+    std::map<std::string, Pane> fired;
+    std::map<std::string, Pane> expected;
     if (const auto it = model.panes.find(ns); it != model.panes.end()) expected = it->second;
     for (std::size_t s = 0; s < run.size(); ++s) {
       Op& op = run.op(s);
       const KeyGroupRange own = run.groups_of(s);
       for (KeyGroup g = own.begin; g < own.end; ++g) {
         if (writes) {
-          op.panes.for_each(ns, g,
-                            [&](const std::string& key, std::uint64_t hash, std::int64_t& value) {
-                              EXPECT_EQ(key_hash(key), hash);
-                              model.panes[ns][key] = expected[key] + 1;
-                              EXPECT_TRUE(fired.emplace(key, value++).second) << "twice: " << key;
-                            });
+          op.panes.for_each(ns, g, [&](const std::string& key, std::uint64_t hash, Pane& value) {
+            EXPECT_EQ(key_hash(key), hash);
+            EXPECT_TRUE(fired.emplace(key, value).second) << "twice: " << key;
+            value.add(1, 'w');
+            model.panes[ns][key] = value;
+          });
         } else {
-          op.panes.for_each(
-              ns, g, [&](const std::string& key, std::uint64_t hash, const std::int64_t& value) {
-                EXPECT_EQ(key_group_of(hash, groups), g);
-                EXPECT_TRUE(fired.emplace(key, value).second) << "twice: " << key;
-              });
+          op.panes.for_each(ns, g,
+                            [&](const std::string& key, std::uint64_t hash, const Pane& value) {
+                              EXPECT_EQ(key_group_of(hash, groups), g);
+                              EXPECT_TRUE(fired.emplace(key, value).second) << "twice: " << key;
+                            });
         }
         if (drops && by_group && (!midway || random_() % 2 == 0)) {
           op.panes.drop(ns, g);
@@ -187,7 +237,7 @@ class StateModel : public ::testing::TestWithParam<Setting> {
           found.numbers.emplace(key, value);
         });
         for (const EventTime ns : open) {
-          op.panes.for_each(ns, g, [&](const std::string& key, std::uint64_t, std::int64_t value) {
+          op.panes.for_each(ns, g, [&](const std::string& key, std::uint64_t, const Pane& value) {
             found.panes[ns].emplace(key, value);
           });
         }

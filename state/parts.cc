@@ -1,0 +1,21 @@
+#include "state/parts.h"
+
+namespace tidemill {
+namespace {
+constexpr char kInParts = 2;
+}  // namespace
+
+bool is_in_parts(ByteView value) { return !value.empty() && value.front() == kInParts; }
+
+void append_part(Bytes& out, ByteView value) {
+  if (out.empty()) out.push_back(kInParts);
+  if (is_in_parts(value)) {
+    out.append(value.substr(1));
+  } else {
+    append_sized(out, value);
+  }
+}
+
+ByteView next_part(ByteReader& in) { return in.sized(); }
+
+}  // namespace tidemill
