@@ -216,7 +216,7 @@ struct Spread {
 
 // How long it takes two threads to hand a line to each other and back.
 double round_trip_ns() {
-  constexpr int kTrips = 1000;
+  constexpr int kTrips = 200;
   constexpr int kTurns = 20;
   struct alignas(128) Line {
     std::atomic<int> at{0};

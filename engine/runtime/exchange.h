@@ -104,22 +104,28 @@ class KeyExchange final : public ExchangeBase<T> {
       return;
     }
     if (hot_keys_) look_for_hot_keys(batch);
-    assign(batch);
-    for (std::size_t target = 0; target < this->size(); ++target) {
-      const std::size_t count = pick(batch.size(), target);
-      send(batch, target, {picked_.data(), count});
+    hash(batch);
+    if (this->size() <= kFewTargets) {
+      for (std::size_t target = 0; target < this->size(); ++target)
+        send(batch, target, pick(batch.size(), target));
+    } else {
+      sort_by_target(batch.size());
+      for (std::size_t target = 0; target < this->size(); ++target)
+        send(batch, target, sorted(target));
     }
   }
 
  private:
+  static constexpr std::size_t kFewTargets = 4;
+
   using Given = std::decay_t<std::invoke_result_t<const KeyFn&, const T&>>;
   using Key = std::conditional_t<std::is_same_v<Given, std::string_view>, std::string, Given>;
 
   [[nodiscard]] std::uint64_t hash_of(const T& value) const {
     return HashFn{}(std::invoke(key_, value));
   }
-  // Whose each row is.
-  void assign(const Batch<T>& batch) {
+  // And whose each row is.
+  void hash(const Batch<T>& batch) {
     const std::size_t size = batch.size();
     if (hashes_.size() < size) {
       hashes_.resize(size);
@@ -131,10 +137,9 @@ class KeyExchange final : public ExchangeBase<T> {
       target_of_[i] = target_of_group_[key_group_of(hashes_[i], key_groups_)];
     }
   }
-  // The rows of one target; their number. Which row is whose cannot be predicted: so the place of
-  // the next one is counted up in a register, once a target, and no branch, and no load of what was
-  // just stored, depends on it.
-  std::size_t pick(std::size_t size, std::size_t target) {
+  // The rows of one target. Whose the next one is cannot be predicted: no branch depends on it, and
+  // no load of a place that was just stored.
+  std::span<const std::uint32_t> pick(std::size_t size, std::size_t target) {
     std::uint32_t* const picked = picked_.data();
     const std::uint32_t* const target_of = target_of_.data();
     std::size_t count = 0;
@@ -142,7 +147,20 @@ class KeyExchange final : public ExchangeBase<T> {
       picked[count] = static_cast<std::uint32_t>(i);
       count += target_of[i] == target ? 1 : 0;
     }
-    return count;
+    return {picked, count};
+  }
+  // The same for all of many, whose places the next row seldom shares with the last one.
+  void sort_by_target(std::size_t size) {
+    ends_.assign(this->size() + 1, 0);
+    for (std::size_t i = 0; i < size; ++i) ++ends_[target_of_[i] + 1];
+    for (std::size_t target = 0; target < this->size(); ++target)
+      ends_[target + 1] += ends_[target];
+    for (std::size_t i = 0; i < size; ++i)
+      picked_[ends_[target_of_[i]]++] = static_cast<std::uint32_t>(i);
+  }
+  [[nodiscard]] std::span<const std::uint32_t> sorted(std::size_t target) const {
+    const std::uint32_t begin = target == 0 ? 0 : ends_[target - 1];
+    return {picked_.data() + begin, ends_[target] - begin};
   }
   void send(Batch<T>& batch, std::size_t target, std::span<const std::uint32_t> rows) {
     while (!rows.empty()) {
@@ -171,6 +189,7 @@ class KeyExchange final : public ExchangeBase<T> {
   std::vector<std::uint64_t> hashes_;
   std::vector<std::uint32_t> target_of_;
   std::vector<std::uint32_t> picked_;
+  std::vector<std::uint32_t> ends_;
 };
 
 // Each record to the receiver that `choose(value, number of receivers)` names.

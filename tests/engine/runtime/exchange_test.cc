@@ -63,22 +63,27 @@ TEST(KeyExchangeTest, OneReceiverGetsALargeBatchUncopied) {
 
 TEST(KeyExchangeTest, EachOfSeveralReceiversGetsItsUsersInOrderAndHashed) {
   constexpr std::int64_t kClicks = 10'000;
-  Channel channels[3] = {Channel{1 << 20}, Channel{1 << 20}, Channel{1 << 20}};
-  ClickExchange exchange{
-      {&channels[0], &channels[1], &channels[2]}, kDefaultKeyGroups, &Click::user};
-  std::vector<std::vector<std::int64_t>> expected(3);
-  for (std::int64_t sent = 0; sent < kClicks;) {
-    auto batch = std::make_unique<Batch<Click>>();
-    for (std::int64_t i = 0; i < 1 + sent % 300; ++i, ++sent) {
-      batch->append({sent}, EventTime{sent});
-      const auto to = static_cast<std::size_t>(
-          subtask_of(key_group_of(stable_hash(sent), kDefaultKeyGroups), kDefaultKeyGroups, 3));
-      expected[to].push_back(sent);
+  for (const std::size_t receivers : {2U, 3U, 16U}) {
+    std::deque<Channel> channels;
+    std::vector<Channel*> targets;
+    for (std::size_t i = 0; i < receivers; ++i)
+      targets.push_back(&channels.emplace_back(std::size_t{1} << 20));
+    ClickExchange exchange{targets, kDefaultKeyGroups, &Click::user};
+    std::vector<std::vector<std::int64_t>> expected(receivers);
+    for (std::int64_t sent = 0; sent < kClicks;) {
+      auto batch = std::make_unique<Batch<Click>>();
+      for (std::int64_t left = 1 + sent % 300; left > 0; --left, ++sent) {
+        batch->append({sent}, EventTime{sent});
+        const KeyGroup group = key_group_of(stable_hash(sent), kDefaultKeyGroups);
+        const int to = subtask_of(group, kDefaultKeyGroups, static_cast<int>(receivers));
+        expected[static_cast<std::size_t>(to)].push_back(sent);
+      }
+      exchange.push(std::move(batch));
     }
-    exchange.push(std::move(batch));
+    exchange.flush();
+    for (std::size_t to = 0; to < receivers; ++to)
+      EXPECT_EQ(received(channels[to]), expected[to]) << to << " of " << receivers;
   }
-  exchange.flush();
-  for (std::size_t to = 0; to < 3; ++to) EXPECT_EQ(received(channels[to]), expected[to]) << to;
 }
 
 // What a receiver is done with is filled again: the sender asks for no more memory.
