@@ -8,10 +8,12 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "engine/base/time.h"
+#include "engine/data/batch_pool.h"
 
 namespace tidemill {
 
@@ -38,7 +40,7 @@ using AnyBatch = std::unique_ptr<BatchBase>;
 template <class T>
 constexpr std::size_t kBatchRows = std::max<std::size_t>(16, 8192 / sizeof(Record<T>));
 template <class T>
-constexpr std::size_t kExchangeRows = 1024;
+constexpr std::size_t kExchangeRows = std::clamp<std::size_t>(65536 / sizeof(Record<T>), 64, 1024);
 
 template <class T>
 class Batch final : public BatchBase {
@@ -47,6 +49,17 @@ class Batch final : public BatchBase {
 
   Batch() = default;
   explicit Batch(std::size_t capacity) { records_.reserve(capacity); }
+  // In memory of `home`, which gets it back wherever the batch ends.
+  Batch(std::size_t capacity, std::shared_ptr<BatchPool<T>> home) : home_(std::move(home)) {
+    BatchMemory<T> memory = home_->take(capacity);
+    records_ = std::move(memory.records);
+    hashes_ = std::move(memory.hashes);
+  }
+  ~Batch() override {
+    if (home_) home_->give_back({std::move(records_), std::move(hashes_)});
+  }
+  Batch(const Batch& other) : BatchBase(other), records_(other.records_), hashes_(other.hashes_) {}
+  Batch& operator=(const Batch&) = delete;
 
   void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }
   // Adds make(row), a Record<T>, for each of the `rows`: a range of known size. One loop without a
@@ -68,6 +81,15 @@ class Batch final : public BatchBase {
   void append_hashed(T value, EventTime time, std::uint64_t hash) {
     records_.push_back({std::move(value), time});
     hashes_.push_back(hash);
+  }
+
+  // Adds those of `from` that `rows` names, moved, with their hashes out of `hashes`.
+  void append_moved(Batch& from, std::span<const std::uint32_t> rows,
+                    std::span<const std::uint64_t> hashes) {
+    append_all(rows, [&](std::uint32_t row) { return std::move(from.records_[row]); });
+    const std::size_t size = hashes_.size();
+    hashes_.resize(size + rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) hashes_[size + i] = hashes[rows[i]];
   }
 
   // Gives each record the hash of its key, `hash_of(value)`, whatever it had.
@@ -136,6 +158,7 @@ class Batch final : public BatchBase {
 
   std::vector<Record<T>> records_;
   std::vector<std::uint64_t> hashes_;
+  std::shared_ptr<BatchPool<T>> home_;  // null: its memory is its own
 };
 
 }  // namespace tidemill

@@ -3,10 +3,13 @@
 // small.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -47,7 +50,7 @@ class ExchangeBase : public ExchangeOutlet {
 
  protected:
   Batch<T>& open(std::size_t target) {
-    if (!open_[target]) open_[target] = std::make_unique<Batch<T>>(kBatchRows<T>);
+    if (!open_[target]) open_[target] = std::make_unique<Batch<T>>(kExchangeRows<T>, pool_);
     return *open_[target];
   }
   void push_if_full(std::size_t target) {
@@ -60,6 +63,7 @@ class ExchangeBase : public ExchangeOutlet {
 
  private:
   std::vector<std::unique_ptr<Batch<T>>> open_;
+  const std::shared_ptr<BatchPool<T>> pool_ = std::make_shared<BatchPool<T>>();
 };
 
 // The stable hash of what may decide a subtask here: integers and strings.
@@ -75,7 +79,12 @@ template <class T, class KeyFn, class HashFn = StableHash>
 class KeyExchange final : public ExchangeBase<T> {
  public:
   KeyExchange(std::vector<Channel*> targets, std::uint32_t key_groups, KeyFn key)
-      : ExchangeBase<T>(std::move(targets)), key_groups_(key_groups), key_(std::move(key)) {}
+      : ExchangeBase<T>(std::move(targets)), key_groups_(key_groups), key_(std::move(key)) {
+    for (KeyGroup group = 0; group < key_groups; ++group) {
+      target_of_group_.push_back(static_cast<std::uint32_t>(
+          subtask_of(group, key_groups, static_cast<int>(this->size()))));
+    }
+  }
   using ExchangeBase<T>::push;
 
   // With one receiver nobody works more than the others.
@@ -95,22 +104,72 @@ class KeyExchange final : public ExchangeBase<T> {
       return;
     }
     if (hot_keys_) look_for_hot_keys(batch);
-    const int targets = static_cast<int>(this->size());
-    for (auto& record : batch) {
-      const std::uint64_t hash = hash_of(record.value);
-      const auto target = static_cast<std::size_t>(
-          subtask_of(key_group_of(hash, key_groups_), key_groups_, targets));
-      this->open(target).append_hashed(std::move(record.value), record.time, hash);
-      this->push_if_full(target);
+    hash(batch);
+    if (this->size() <= kFewTargets) {
+      for (std::size_t target = 0; target < this->size(); ++target)
+        send(batch, target, pick(batch.size(), target));
+    } else {
+      sort_by_target(batch.size());
+      for (std::size_t target = 0; target < this->size(); ++target)
+        send(batch, target, sorted(target));
     }
   }
 
  private:
+  static constexpr std::size_t kFewTargets = 4;
+
   using Given = std::decay_t<std::invoke_result_t<const KeyFn&, const T&>>;
   using Key = std::conditional_t<std::is_same_v<Given, std::string_view>, std::string, Given>;
 
   [[nodiscard]] std::uint64_t hash_of(const T& value) const {
     return HashFn{}(std::invoke(key_, value));
+  }
+  // And whose each row is.
+  void hash(const Batch<T>& batch) {
+    const std::size_t size = batch.size();
+    if (hashes_.size() < size) {
+      hashes_.resize(size);
+      target_of_.resize(size);
+      picked_.resize(size + 1);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      hashes_[i] = hash_of(batch[i].value);
+      target_of_[i] = target_of_group_[key_group_of(hashes_[i], key_groups_)];
+    }
+  }
+  // The rows of one target. Whose the next one is cannot be predicted: no branch depends on it, and
+  // no load of a place that was just stored.
+  std::span<const std::uint32_t> pick(std::size_t size, std::size_t target) {
+    std::uint32_t* const picked = picked_.data();
+    const std::uint32_t* const target_of = target_of_.data();
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      picked[count] = static_cast<std::uint32_t>(i);
+      count += target_of[i] == target ? 1 : 0;
+    }
+    return {picked, count};
+  }
+  // The same for all of many, whose places the next row seldom shares with the last one.
+  void sort_by_target(std::size_t size) {
+    ends_.assign(this->size() + 1, 0);
+    for (std::size_t i = 0; i < size; ++i) ++ends_[target_of_[i] + 1];
+    for (std::size_t target = 0; target < this->size(); ++target)
+      ends_[target + 1] += ends_[target];
+    for (std::size_t i = 0; i < size; ++i)
+      picked_[ends_[target_of_[i]]++] = static_cast<std::uint32_t>(i);
+  }
+  [[nodiscard]] std::span<const std::uint32_t> sorted(std::size_t target) const {
+    const std::uint32_t begin = target == 0 ? 0 : ends_[target - 1];
+    return {picked_.data() + begin, ends_[target] - begin};
+  }
+  void send(Batch<T>& batch, std::size_t target, std::span<const std::uint32_t> rows) {
+    while (!rows.empty()) {
+      Batch<T>& open = this->open(target);
+      const auto now = rows.first(std::min(rows.size(), kExchangeRows<T> - open.size()));
+      open.append_moved(batch, now, hashes_);
+      this->push_if_full(target);
+      rows = rows.subspan(now.size());
+    }
   }
   void look_for_hot_keys(const Batch<T>& batch) {
     std::size_t i = 0;
@@ -124,7 +183,13 @@ class KeyExchange final : public ExchangeBase<T> {
 
   const std::uint32_t key_groups_;
   const KeyFn key_;
+  std::vector<std::uint32_t> target_of_group_;
   std::optional<HotKeys<Key>> hot_keys_;
+  // Of the batch at hand.
+  std::vector<std::uint64_t> hashes_;
+  std::vector<std::uint32_t> target_of_;
+  std::vector<std::uint32_t> picked_;
+  std::vector<std::uint32_t> ends_;
 };
 
 // Each record to the receiver that `choose(value, number of receivers)` names.

@@ -13,20 +13,24 @@
 
 namespace tidemill {
 
-// Looks at every kSampleOf-th record. SpaceSaving (Metwally, Agrawal, El Abbadi, ICDT 2005): a key
-// with more than 1 / kPlaces of the sampled records is among the places, its share at most 1 /
-// kPlaces too great. What was seen counts half as much after each publication, so the shares are
-// those of late. One thread, but for the Ranking.
+// Looks at every kSampleOf-th record, of fast streams at fewer: it takes as long as sending some
+// tens of records. SpaceSaving (Metwally, Agrawal, El Abbadi, ICDT 2005): a key with more than 1 /
+// kPlaces of the sampled records is among the places, its share at most 1 / kPlaces too great. What
+// was seen counts half as much after each publication, so the shares are those of late. One thread,
+// but for the Ranking.
 template <class K>
 class HotKeys {
  public:
   static constexpr std::size_t kSampleOf = 32;
+  static constexpr std::size_t kSampleOfAtMost = 256;
   static constexpr std::size_t kPlaces = 32;
   static constexpr std::size_t kShown = 5;
   static constexpr std::uint64_t kPublishAfter = 1024;  // samples
   // … and of a slow stream as soon as there are so many, after so long.
   static constexpr std::uint64_t kLeastSamples = 64;
   static constexpr std::chrono::seconds kApart{5};
+  // Samples come faster than anybody looks at what they show.
+  static constexpr std::chrono::seconds kFast{1};
   static constexpr double kLeastShare = 0.02;  // less is not hot
 
   explicit HotKeys(Ranking& shown) : shown_(shown) { places_.reserve(kPlaces); }
@@ -36,7 +40,7 @@ class HotKeys {
   // `records` have been passed over.
   void skip(std::size_t records) { next_ -= records; }
   void look_at(const K& key, std::uint64_t hash) {
-    next_ = kSampleOf - 1;
+    next_ = sample_of_ - 1;
     count(key, hash);
     ++fresh_;
     if (++total_ >= kPublishAfter ||
@@ -81,7 +85,11 @@ class HotKeys {
     }
     shown_.set(std::move(ranking));
     fresh_ = 0;
-    published_ = std::chrono::steady_clock::now();
+    const auto now = std::chrono::steady_clock::now();
+    const bool is_fast = now - published_ < kFast;
+    sample_of_ =
+        is_fast ? std::min(sample_of_ * 2, kSampleOfAtMost) : std::max(sample_of_ / 2, kSampleOf);
+    published_ = now;
     total_ /= 2;
     for (Place& p : places_) {
       p.count /= 2;
@@ -91,6 +99,7 @@ class HotKeys {
   }
 
   Ranking& shown_;
+  std::size_t sample_of_ = kSampleOf;
   std::size_t next_ = 0;
   std::uint64_t total_ = 0;
   std::uint64_t fresh_ = 0;  // samples since the last publication

@@ -25,7 +25,7 @@ struct Click {
 };
 using ClickExchange = KeyExchange<Click, std::string Click::*>;
 const Labels kLabels{{"operator", "clicks"}};
-constexpr int kRecords = 1 << 18;
+constexpr int kRecords = 1 << 20;
 
 auto entry(const char* name, double share) {
   return AllOf(Field(&Ranking::Entry::name, name),
