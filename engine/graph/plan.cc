@@ -1,5 +1,6 @@
 #include "engine/graph/plan.h"
 
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -69,19 +70,20 @@ Graph present(Graph graph, int parallelism) {
   return kept;
 }
 
-// A node joins the chain of its upstream if that is its only input, on the same subtask.
-const Edge* chaining_edge(const Graph& graph, const std::vector<int>& parallelism, NodeId id) {
-  const Edge* only = nullptr;
+// The chain a node joins: the one that all its inputs come from, on the same subtask. None: it
+// begins one.
+std::optional<std::size_t> chain_to_join(const Graph& graph, const std::vector<int>& parallelism,
+                                         const std::vector<std::size_t>& chain_of, NodeId id) {
+  std::optional<std::size_t> chain;
   for (const Edge& e : graph.edges) {
     if (e.to != id) continue;
-    if (only != nullptr) return nullptr;
-    only = &e;
+    // With one subtask on both sides an exchange moves nothing.
+    const bool same_place = parallelism[e.from] == parallelism[id] &&
+                            (e.partitioning == Partitioning::kForward || parallelism[id] == 1);
+    if (!same_place || (chain && *chain != chain_of[e.from])) return std::nullopt;
+    chain = chain_of[e.from];
   }
-  if (only == nullptr) return nullptr;
-  // With one subtask on both sides an exchange moves nothing.
-  const bool same_place = parallelism[only->from] == parallelism[id] &&
-                          (only->partitioning == Partitioning::kForward || parallelism[id] == 1);
-  return same_place ? only : nullptr;
+  return chain;
 }
 
 const char* name_of(Partitioning p) {
@@ -190,9 +192,9 @@ Plan make_plan(Graph graph, int parallelism, std::uint32_t key_groups) {
     parallel.push_back(node.parallelism == 0 ? parallelism : node.parallelism);
   plan.chain_of.resize(graph.nodes.size());
   for (const Node& node : graph.nodes) {
-    if (const Edge* e = chaining_edge(graph, parallel, node.id)) {
-      plan.chain_of[node.id] = plan.chain_of[e->from];
-      plan.chains[plan.chain_of[node.id]].nodes.push_back(node.id);
+    if (const auto chain = chain_to_join(graph, parallel, plan.chain_of, node.id)) {
+      plan.chain_of[node.id] = *chain;
+      plan.chains[*chain].nodes.push_back(node.id);
     } else {
       plan.chain_of[node.id] = plan.chains.size();
       plan.chains.push_back({{node.id}, parallel[node.id]});

@@ -6,6 +6,21 @@
 #include "engine/base/error.h"
 
 namespace tidemill {
+namespace {
+
+// Which of the edges to the same node it is, and of how many.
+std::pair<std::size_t, std::size_t> place_among_inputs(const Graph& graph, std::size_t edge) {
+  std::size_t number = 0;
+  std::size_t count = 0;
+  for (std::size_t e = 0; e < graph.edges.size(); ++e) {
+    if (graph.edges[e].to != graph.edges[edge].to) continue;
+    if (e < edge) ++number;
+    ++count;
+  }
+  return {number, count};
+}
+
+}  // namespace
 
 std::unique_ptr<OperatorContext> make_context(const Plan& plan, const Node& node, int subtask,
                                               int parallelism, const RestoredOperators* restored,
@@ -127,8 +142,8 @@ void Job::build_task(const Plan& plan, std::size_t chain, int subtask,
     if (inputs.empty())
       throw Error(ErrorCode::kConfig,
                   "an operator has no input: " + plan.graph.nodes[c.nodes.front()].name);
-    task->set_gate(std::make_unique<InputGate>(std::move(inputs),
-                                               stages.at(c.nodes.front())->input_watermark()));
+    task->set_gate(
+        std::make_unique<InputGate>(inputs, stages.at(c.nodes.front())->input_watermark()));
   }
   tasks_.push_back(std::move(task));
 }
@@ -144,7 +159,8 @@ void Job::connect_outputs(const Plan& plan, const Node& node, int subtask, Opera
                   "operator " + node.name + " has no output port " + std::to_string(edge.port));
     }
     if (plan.is_chained(edge)) {
-      auto inlet = std::make_unique<StageInlet>(*stages.at(edge.to), edge.input);
+      const auto [number, count] = place_among_inputs(plan.graph, e);
+      auto inlet = stages.at(edge.to)->make_inlet(edge.input, number, count);
       ports[edge.port]->connect(*inlet);
       task.add_inlet(std::move(inlet));
       continue;

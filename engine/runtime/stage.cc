@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/bytes.h"
+#include "engine/base/error.h"
 #include "engine/base/operator_error.h"
 
 namespace tidemill {
@@ -27,6 +28,42 @@ StageClock restored_clock(const OperatorContext& context) {
   return clock;
 }
 
+// Blocked stages are asked by their task directly.
+class OnlyInlet final : public Outlet {
+ public:
+  OnlyInlet(Stage& stage, int input) : stage_(stage), input_(input) {}
+  void push(AnyBatch batch) override { stage_.on_batch(input_, std::move(batch)); }
+  void push(const Signal& signal) override { stage_.on_signal(signal); }
+  [[nodiscard]] bool is_blocked() const override { return false; }
+
+ private:
+  Stage& stage_;
+  const int input_;
+};
+
+// One of several, whose signals are merged as those of channels are.
+class MergedInlet final : public Outlet {
+ public:
+  MergedInlet(Stage& stage, int input, SignalMerger& signals, std::size_t number)
+      : stage_(stage), input_(input), signals_(signals), number_(number) {}
+  void push(AnyBatch batch) override {
+    // A barrier has passed through all of a task before a row follows it.
+    TM_CHECK(!signals_.is_blocked(number_));
+    stage_.on_batch(input_, std::move(batch));
+  }
+  void push(const Signal& signal) override {
+    signals_.take(number_, signal);
+    while (const auto merged = signals_.next()) stage_.on_signal(*merged);
+  }
+  [[nodiscard]] bool is_blocked() const override { return false; }
+
+ private:
+  Stage& stage_;
+  const int input_;
+  SignalMerger& signals_;
+  const std::size_t number_;
+};
+
 }  // namespace
 
 Stage::Stage(std::unique_ptr<OperatorContext> context,
@@ -39,6 +76,13 @@ Stage::Stage(std::unique_ptr<OperatorContext> context,
   show_watermark();
   // A firing that a checkpoint interrupted goes on.
   firing_ = clock_.forwarded < clock_.target;
+}
+
+std::unique_ptr<Outlet> Stage::make_inlet(int input, std::size_t number, std::size_t count) {
+  if (count == 1) return std::make_unique<OnlyInlet>(*this, input);
+  // They all come from one chain, and are one edge.
+  if (!inlets_) inlets_.emplace(std::vector<std::size_t>(count, 0), clock_.target);
+  return std::make_unique<MergedInlet>(*this, input, *inlets_, number);
 }
 
 void Stage::on_batch(int input, AnyBatch batch) {

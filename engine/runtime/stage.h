@@ -16,6 +16,7 @@
 #include "engine/operator/context.h"
 #include "engine/operator/operator.h"
 #include "engine/operator/snapshot.h"
+#include "engine/runtime/signal_merger.h"
 
 namespace tidemill {
 
@@ -34,6 +35,9 @@ class Stage {
   // The same for one that comes from another task.
   void on_exchanged(int input, AnyBatch batch);
   void on_signal(const Signal& signal);
+  // For whoever is upstream in the same task: inlet `number` of `count`, into the operator's input
+  // `input`. Lives as long as this.
+  std::unique_ptr<Outlet> make_inlet(int input, std::size_t number, std::size_t count);
 
   // Resumable work: firing, end of input.
   [[nodiscard]] bool has_work() const { return firing_ || (ending_ && !ended_); }
@@ -75,23 +79,10 @@ class Stage {
   std::optional<bool> idle_pending_;
   std::size_t draining_ = 0;  // index of the snapshotable being drained
   StageSnapshot snapshot_;
+  std::optional<SignalMerger> inlets_;  // where the task has several into this stage
   Counter& records_in_;
   Gauge& watermark_;
   Histogram* exchanged_age_ = nullptr;  // of those that come from other tasks; null: none has
-};
-
-// The inlet of a stage for whoever is upstream in the same task.
-class StageInlet final : public Outlet {
- public:
-  StageInlet(Stage& stage, int input) : stage_(stage), input_(input) {}
-  void push(AnyBatch batch) override { stage_.on_batch(input_, std::move(batch)); }
-  void push(const Signal& signal) override { stage_.on_signal(signal); }
-  // Blocked stages are asked by their task directly.
-  [[nodiscard]] bool is_blocked() const override { return false; }
-
- private:
-  Stage& stage_;
-  const int input_;
 };
 
 }  // namespace tidemill

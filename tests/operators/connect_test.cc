@@ -1,4 +1,5 @@
 // Two streams into one operator, over whole jobs: by key on both sides, and with a broadcast one.
+#include <algorithm>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
@@ -8,6 +9,7 @@
 
 #include "connectors/memory/memory_rows.h"
 #include "connectors/memory/scripted_source.h"
+#include "engine/graph/plan.h"
 #include "operators/connected_streams.h"
 #include "operators/joined_streams.h"
 #include "operators/source.h"
@@ -271,6 +273,84 @@ TEST_F(ConnectTest, APlanSaysWhatIsBroadcast) {
   }
   EXPECT_EQ(by_key, 1);
   EXPECT_EQ(broadcast, 1);
+}
+
+// Which tasks a plan has: the names of their operators.
+std::vector<std::string> tasks_of(const Graph& graph, int parallelism) {
+  const Plan plan = make_plan(graph, parallelism);
+  std::vector<std::string> tasks;
+  for (const Chain& chain : plan.chains) {
+    std::string& names = tasks.emplace_back();
+    for (const NodeId id : chain.nodes) {
+      const std::string& name = plan.graph.nodes[id].name;
+      if (name.find('-') == std::string::npos) names += (names.empty() ? "" : " ") + name;
+    }
+  }
+  return tasks;
+}
+
+TEST_F(ConnectTest, BothInputsFromOneTaskAreChainedWhereNothingIsToBeMoved) {
+  const auto orders = read("orders", orders_);
+  const auto limits =
+      orders.filter([](const Order& o) { return o.price < 0; }).map([](const Order& o) {
+        return Limit{o.user, o.at, -o.price};
+      });
+  show(orders.filter([](const Order& o) { return o.price >= 0; })
+           .key_by(&Order::user)
+           .connect(limits.key_by(&Limit::user))
+           .process<Gate>("gate", 0),
+       "passed", &user_of);
+  EXPECT_THAT(tasks_of(graph_->graph(), 1), ElementsAre("orders gate passed"));
+  EXPECT_THAT(tasks_of(graph_->graph(), 2), ElementsAre("orders", "gate passed"));
+}
+
+TEST_F(ConnectTest, InputsFromTwoTasksKeepTheirExchange) {
+  show(read("orders", orders_)
+           .key_by(&Order::user)
+           .connect(read("limits", limits_).key_by(&Limit::user))
+           .process<Gate>("gate", 10),
+       "passed", &user_of);
+  EXPECT_THAT(tasks_of(graph_->graph(), 1), ElementsAre("orders", "limits", "gate passed"));
+}
+
+// A stream joined with itself by another key, with a restart and a change of parallelism between.
+TEST_F(ConnectTest, OneSourceOnBothSidesGivesTheSameChainedAndExchanged) {
+  std::vector<std::vector<std::string>> seen;
+  for (const int parallelism : {1, 3}) {
+    orders_ = std::make_shared<Script<Order>>(std::vector<std::string>{"o0"});
+    graph_ = std::make_shared<GraphBuilder>();
+    const auto orders = read("orders", orders_);
+    show(
+        orders.filter([](const Order& o) { return o.price < 100; })
+            .key_by(&Order::user)
+            .join(orders.filter([](const Order& o) { return o.price >= 100; }).key_by(&Order::user))
+            .window(Tumbling{10ms})
+            .apply("pairs",
+                   [](const Order& small, const Order& large) {
+                     return small.user + std::to_string(small.price) + "-" +
+                            std::to_string(large.price);
+                   })
+            .map([](const auto& row) { return row.value; }),
+        "rows", [](const std::string& text) { return text; });
+    PipelineHarness harness(graph_->graph(), {.parallelism = parallelism, .seed = 5});
+    orders_->batch(0, {{"a", 1, 7}, {"b", 2, 8}, {"a", 3, 100}});
+    harness.run_until_quiet();
+    harness.restart();
+    orders_->batch(0, {{"a", 4, 9}, {"b", 5, 200}});
+    harness.run_until_quiet();
+    harness.restart(parallelism == 1 ? 2 : 1);
+    orders_->batch(0, {{"b", 9, 300}, {"a", 12, 1}, {"a", 13, 400}});
+    harness.run_until_quiet();
+    EXPECT_EQ(rows("rows").size(), 4U);  // the first window, once the watermark has passed it
+    harness.restart();
+    orders_->end({0});
+    harness.run_until_quiet();
+    EXPECT_TRUE(harness.has_ended());
+    auto& all = seen.emplace_back(rows("rows"));
+    std::ranges::sort(all);
+  }
+  EXPECT_THAT(seen[0], ElementsAre("a1-400@19"));
+  EXPECT_EQ(seen[0], seen[1]);
 }
 
 }  // namespace

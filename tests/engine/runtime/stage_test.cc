@@ -181,5 +181,77 @@ TEST_F(StageTest, AnErrorNamesOperatorAndSubtask) {
   }
 }
 
+// Several inlets from the stage's own task.
+class InletsTest : public StageTest {
+ protected:
+  void make_inlets(const RestoredOperator* restored = nullptr) {
+    stage_ = make(1, Duration::zero(), restored);
+    for (std::size_t i = 0; i < 2; ++i)
+      inlets_.push_back(stage_->make_inlet(static_cast<int>(i), i, 2));
+  }
+
+  std::unique_ptr<Stage> stage_;
+  std::vector<std::unique_ptr<Outlet>> inlets_;
+};
+
+TEST_F(InletsTest, TheWatermarkIsTheLeastAndFollowsTheRowsOfBoth) {
+  make_inlets();
+  inlets_[0]->push(batch(1));
+  inlets_[0]->push(Signal::watermark({10}));
+  EXPECT_THAT(seen_.take(), ElementsAre("1"));
+  inlets_[1]->push(batch(2));
+  inlets_[1]->push(Signal::watermark({7}));
+  EXPECT_THAT(seen_.take(), ElementsAre("2", "7", "w7"));
+  inlets_[1]->push(Signal::watermark({20}));
+  EXPECT_THAT(seen_.take(), ElementsAre("10", "w10"));
+}
+
+TEST_F(InletsTest, ABarrierPassesOnceItHasComeByAllAndNoRowIsBetween) {
+  make_inlets();
+  inlets_[0]->push(Signal::barrier(3));
+  EXPECT_THAT(seen_.take(), IsEmpty());
+  EXPECT_DEATH(inlets_[0]->push(batch(1)), "invariant broken");
+  inlets_[1]->push(batch(2));
+  inlets_[1]->push(Signal::barrier(3));
+  EXPECT_THAT(seen_.take(), ElementsAre("2", "barrier3"));
+  inlets_[0]->push(batch(1));
+  EXPECT_THAT(seen_.take(), ElementsAre("1"));
+}
+
+TEST_F(InletsTest, TheStageIsIdleOnceAllAreActiveOnceOneIsAndEndsOnceAllHave) {
+  make_inlets();
+  inlets_[0]->push(Signal::watermark({10}));
+  inlets_[0]->push(Signal::idle());
+  EXPECT_THAT(seen_.take(), IsEmpty());  // not left out: the other may have rows on the way
+  inlets_[1]->push(Signal::watermark({10}));
+  inlets_[1]->push(Signal::idle());
+  EXPECT_THAT(seen_.take(), ElementsAre("10", "w10", "idle"));
+  inlets_[1]->push(Signal::active());
+  inlets_[0]->push(Signal::active());
+  EXPECT_THAT(seen_.take(), ElementsAre("active"));
+  inlets_[0]->push(Signal::end());
+  EXPECT_THAT(seen_.take(), IsEmpty());
+  inlets_[1]->push(Signal::end());
+  EXPECT_THAT(seen_.take(), ElementsAre("-1", "end"));
+}
+
+TEST_F(InletsTest, TheyGoOnFromTheWatermarkOfTheCheckpoint) {
+  make_inlets();
+  inlets_[0]->push(Signal::watermark({10}));
+  inlets_[1]->push(Signal::watermark({10}));
+  inlets_[0]->push(Signal::barrier(1));
+  inlets_[1]->push(Signal::barrier(1));
+  while (!stage_->drain(1)) {
+  }
+  RestoredOperator restored;
+  restored.subtasks.push_back({stage_->take_snapshot().parts, {}});
+  seen_.take();
+  inlets_.clear();
+  make_inlets(&restored);
+  inlets_[0]->push(Signal::watermark({12}));
+  inlets_[1]->push(Signal::watermark({11}));
+  EXPECT_THAT(seen_.take(), ElementsAre("11", "w11"));
+}
+
 }  // namespace
 }  // namespace tidemill
