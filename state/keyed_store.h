@@ -20,6 +20,7 @@
 #include "state/epochs.h"
 #include "state/key_answer.h"
 #include "state/namespace_table.h"
+#include "state/recent_entries.h"
 #include "state/table_drain.h"
 #include "state/table_loader.h"
 #include "state/table_sweep.h"
@@ -297,6 +298,7 @@ class KeyedStore final : public Snapshotable {
     measure_touched();
     last_ = nullptr;
     ahead_table_ = nullptr;
+    recent_.forget();
     tables_.erase(ns);
   }
   [[nodiscard]] bool may_be_stored(const NsTable& t) const {
@@ -306,6 +308,10 @@ class KeyedStore final : public Snapshotable {
   template <class F, class OnMiss>
   [[gnu::always_inline]] void update_each(NsTable& t, std::span<const KeyRef<K>> keys, F& fn,
                                           OnMiss&& on_miss) {
+    if (!keys.empty() && recent_.begin(t.table)) {
+      update_recent(t, keys, fn, on_miss);
+      return;
+    }
     constexpr std::size_t kSlotsAhead = 32;
     constexpr std::size_t kEntriesAhead = 16;
     std::array<std::uint32_t, kEntriesAhead> numbers;
@@ -328,6 +334,26 @@ class KeyedStore final : public Snapshotable {
       fn(i, e.value);
       if constexpr (kHasHeap<V>) t.table.measure(e);
     }
+  }
+
+  // The same by the entries touched last.
+  template <class F, class OnMiss>
+  [[gnu::always_inline]] void update_recent(NsTable& t, std::span<const KeyRef<K>> keys, F& fn,
+                                            OnMiss& on_miss) {
+    std::size_t misses = 0;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const KeyView<K> key = *keys[i].key;
+      const std::uint64_t hash = keys[i].hash;
+      Found& found = recent_.place(hash);
+      if (found.entry == nullptr || Traits::view(found.entry->key) != key) {
+        ++misses;
+        found = on_miss(key, hash);
+      }
+      Entry& e = mark_changed(t, found, hash);
+      fn(i, e.value);
+      if constexpr (kHasHeap<V>) t.table.measure(e);
+    }
+    recent_.end(misses, keys.size());
   }
 
   // Makes an entry part of the running epoch, and alive. Who calls this measures its value.
@@ -484,6 +510,7 @@ class KeyedStore final : public Snapshotable {
   std::size_t ahead_at_ = 0;
   const NsTable* ahead_table_ = nullptr;
   std::uint64_t ahead_removals_ = 0;
+  RecentEntries<K, V> recent_;
   std::size_t charged_ = 0;
   std::size_t besides_ = 0;
   bool is_hold_noted_ = false;

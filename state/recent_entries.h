@@ -1,0 +1,68 @@
+// The entries of a table that were touched last, by hash: a small cache in front of the index, for
+// streams in which few keys at a time make most of the records.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "state/table.h"
+
+namespace tidemill {
+
+// One thread. Whether it pays is seen from batch to batch: where keys do not come again soon it is
+// left off, for longer and longer.
+template <class K, class V>
+class RecentEntries {
+ public:
+  using Found = typename Table<K, V>::Found;
+
+  // Whether a batch should be looked for here. Forgets what may have moved: entries stay where they
+  // are until one is removed.
+  [[nodiscard]] bool begin(const Table<K, V>& table) {
+    if (pause_ > 0) {
+      --pause_;
+      return false;
+    }
+    if (table_ != &table || removals_ != table.num_removals()) {
+      places_.fill({});
+      table_ = &table;
+      removals_ = table.num_removals();
+    }
+    return true;
+  }
+  // To be called when the table is gone.
+  void forget() { table_ = nullptr; }
+
+  // The place of a hash: the entry that was last found there, if it is that of the key.
+  [[nodiscard]] Found& place(std::uint64_t hash) {
+    return places_[static_cast<std::size_t>(hash >> kShift) % kPlaces];
+  }
+  // After a batch.
+  void end(std::size_t misses, std::size_t keys) {
+    miss_share_ += (static_cast<double>(misses) / static_cast<double>(keys) - miss_share_) / 8;
+    if (miss_share_ > 0.25) {
+      pause_ = next_pause_;
+      next_pause_ = std::min(next_pause_ * 2, kLongestPause);
+      miss_share_ = 0;
+    } else if (misses * 8 < keys) {
+      next_pause_ = kShortestPause;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kPlaces = 1024;  // 16 KiB
+  static constexpr int kShift = 8;             // the lowest bits of a hash may be the weakest
+  static constexpr int kShortestPause = 16;
+  static constexpr int kLongestPause = 512;
+
+  std::array<Found, kPlaces> places_{};
+  const Table<K, V>* table_ = nullptr;
+  std::uint64_t removals_ = 0;
+  double miss_share_ = 0;  // of the keys of late; forgiving at first, when all of them are new
+  int pause_ = 0;          // batches until it is tried again
+  int next_pause_ = kShortestPause;
+};
+
+}  // namespace tidemill
