@@ -78,9 +78,13 @@ class TableSweep {
           t.is_resident = false;
           --t.num_live;
         }
-        t.table.remove(number, T::hash_of(e));
+        const std::uint64_t hash = T::hash_of(e);
+        t.table.prefetch_slot(hash);  // anywhere in the index
+        evicted_.emplace_back(number, hash);
       }
     });
+    for (const auto& [number, hash] : evicted_) t.table.remove(number, hash);
+    evicted_.clear();
     if (t.table.size() == 0) t.table.index().clear();
     seen.freed += before - std::min(before, t.table.bytes());
   }
@@ -132,6 +136,7 @@ class TableSweep {
   Epochs& epochs_;
   const StateLayout& layout_;
   Tables<K, V>& tables_;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> evicted_;  // number, hash; of one chunk
   EventTime clock_ns_ = EventTime::min();
   std::size_t clock_chunk_ = 0;
   EventTime spill_ns_ = EventTime::min();
