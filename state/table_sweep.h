@@ -120,8 +120,7 @@ class TableSweep {
     RowEncoder<K, V> encoder(layout_, t.ns);
     do {
       HashIndex::Segment& s = t.table.index().segment(hash);
-      std::vector<std::uint64_t> notes = s.changes.take(epochs_.current());
-      sort_notes(notes);
+      const std::vector<std::uint64_t> notes = s.take_changes(epochs_.current());
       append_noted(run, encoder, t.table, notes, 0, notes.size(), epochs_.current(), [&](Entry& e) {
         e.set(T::kCopied);  // so that a second note of it is passed over
         spilled.push_back(&e);
