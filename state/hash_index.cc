@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "engine/base/error.h"
@@ -48,6 +49,20 @@ void sort_notes(std::vector<std::uint64_t>& notes) {
     for (const std::uint64_t n : notes) other[starts[(n >> shift) % kDigits]++] = n;
     notes.swap(other);
   }
+}
+
+std::vector<std::uint64_t> HashIndex::Segment::take_changes(std::uint32_t epoch) {
+  const bool is_running = changes.epoch == epoch;
+  std::vector<std::uint64_t> notes =
+      std::exchange(is_running ? changes.changed : changes.frozen, {});
+  if (std::exchange(is_running ? changes.is_most_changed : changes.is_most_frozen, false)) {
+    notes.reserve(count);
+    std::copy_if(slots.begin, slots.begin + num_slots, std::back_inserter(notes),
+                 [](std::uint64_t slot) { return slot != kEmpty; });
+  } else {
+    sort_notes(notes);
+  }
+  return notes;
 }
 
 HashIndex::HashIndex(BlockPool& pool, OwnedHashes owned) : pool_(pool), owned_(owned) { clear(); }
@@ -169,6 +184,8 @@ void HashIndex::split(Segment& s) {
     from.erase(moved, from.end());
   }
   right.changes.epoch = s.changes.epoch;
+  right.changes.is_most_changed = s.changes.is_most_changed;
+  right.changes.is_most_frozen = s.changes.is_most_frozen;
   release_slots(old.begin, old.num_slots);
 }
 

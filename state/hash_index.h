@@ -19,21 +19,29 @@ namespace tidemill {
 struct ChangeList {
   std::vector<std::uint64_t> changed;
   std::vector<std::uint64_t> frozen;
+  // Most entries have: who wants to know which looks at all of them.
+  bool is_most_changed = false;
+  bool is_most_frozen = false;
   std::uint32_t epoch = 0;  // of `changed`
 
-  void add(std::uint32_t tag, std::uint32_t number, std::uint32_t current) {
+  // `count`: of the segment's entries.
+  void add(std::uint32_t tag, std::uint32_t number, std::uint32_t current, std::uint32_t count) {
     if (epoch != current) advance(current);
-    changed.push_back((static_cast<std::uint64_t>(tag) << 32) | number);
-  }
-  // Takes what changed in `wanted`, which is the running epoch or the one before it.
-  std::vector<std::uint64_t> take(std::uint32_t wanted) {
-    if (epoch == wanted) return std::exchange(changed, {});
-    return std::exchange(frozen, {});
+    if (is_most_changed) return;
+    if (changed.size() >= kFew && changed.size() > count / 2) {
+      is_most_changed = true;
+      changed = {};
+    } else {
+      changed.push_back((static_cast<std::uint64_t>(tag) << 32) | number);
+    }
   }
 
  private:
+  static constexpr std::size_t kFew = 64;
+
   void advance(std::uint32_t current) {
     frozen = std::exchange(changed, {});
+    is_most_frozen = std::exchange(is_most_changed, false);
     epoch = current;
   }
 };
@@ -76,6 +84,10 @@ class HashIndex {
     std::uint32_t count = 0;
     std::uint64_t first_hash = 0;
     ChangeList changes;
+
+    // Takes notes of what changed in `epoch`, which is the running one or the one before it, in the
+    // order of their tags. Others may be among them.
+    [[nodiscard]] std::vector<std::uint64_t> take_changes(std::uint32_t epoch);
   };
 
   explicit HashIndex(BlockPool& pool) : HashIndex(pool, OwnedHashes{}) {}

@@ -19,10 +19,8 @@ void answer_key(const TableLoader<K, V>& loader, const StateLayout& layout,
   query.is_known = true;
   const K key = decode<K>(query.key);
   for (const auto& [ns, t] : tables) {
-    const std::optional<V> content = loader.content(*t, key, query.hash);
-    if (!content) continue;
     Bytes value;
-    encode(value, *content);
+    if (!loader.encode_content(*t, key, query.hash, value)) continue;
     std::optional<EventTime> window;
     if (layout.namespaces != Namespaces::kNone) window = ns;
     query.rows.push_back({window, std::move(value)});

@@ -40,9 +40,13 @@ class MemoryBudget final : public BackPressure {
   void begin_hold() { num_holding_.fetch_add(1, std::memory_order_relaxed); }
   void end_hold() { num_holding_.fetch_sub(1, std::memory_order_relaxed); }
 
+  // The store says whether more is written to it than it can put in order.
+  void set_behind(bool is_behind) { is_behind_.store(is_behind, std::memory_order_relaxed); }
+
   // True while tables hold much more than they may and cannot give it back before the running
-  // checkpoint is linked.
+  // checkpoint is linked, and while the store is behind.
   [[nodiscard]] bool is_exhausted() const override {
+    if (is_behind_.load(std::memory_order_relaxed)) return true;
     return limit_ != 0 && used() > limit_ + limit_ / 8 &&
            num_holding_.load(std::memory_order_relaxed) > 0;
   }
@@ -55,6 +59,7 @@ class MemoryBudget final : public BackPressure {
   const std::size_t limit_;
   std::atomic<std::int64_t> used_{0};
   std::atomic<int> num_holding_{0};
+  std::atomic<bool> is_behind_{false};
   BlockPool pool_;
 };
 

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <optional>
 #include <span>
+#include <typeinfo>
 #include <utility>
 
 #include "engine/base/bytes.h"
@@ -52,6 +53,11 @@ V decode_value(ByteView value) {
       for (ByteReader in(value.substr(1)); !in.empty();) add_part(whole, decode<V>(next_part(in)));
       return std::move(whole).value_or(V{});
     }
+  } else if constexpr (requires { Codec<V>::kBeginsWithLayout; }) {
+    if (is_in_parts(value))
+      throw Error(ErrorCode::kConfig,
+                  "a stored value is in parts, and its type has no merge() any more: " +
+                      type_name(typeid(V)));
   }
   return decode<V>(value);
 }

@@ -36,17 +36,48 @@ using rocksdb::Status;
 
 constexpr const char* kCheckpointFolder = "db";
 constexpr std::size_t kMiB = std::size_t{1} << 20;
+constexpr int kFilesToMerge = 16;
+constexpr std::uint64_t kMostTimesOldest = 4;  // 2.5 with what came while all was being merged
 
 void check(const Status& status, const char* what) { check_rocksdb(status, what); }
 
+// Merging is behind when much more lies above the oldest rows than it lets lie there; it is under
+// way then.
+bool is_merging_behind(rocksdb::DB& db) {
+  std::uint64_t files = 0;
+  db.GetIntProperty(rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &files);
+  if (files < kFilesToMerge) return false;
+  rocksdb::ColumnFamilyMetaData all;
+  db.GetColumnFamilyMetaData(&all);
+  const auto& first = all.levels.front();
+  const std::uint64_t oldest = all.size > first.size || first.files.empty()
+                                   ? all.size - first.size
+                                   : first.files.back().size;
+  return all.size > kMostTimesOldest * oldest;
+}
+
 // RocksDB's threads belong to the process and can be reached from their work only.
-class GivingWay final : public rocksdb::EventListener {
+class CompactionListener final : public rocksdb::EventListener {
  public:
+  explicit CompactionListener(MemoryBudget& budget) : budget_(budget) {}
+  // One after the other, so that what is told last was seen last.
+  void tell_budget(rocksdb::DB& db) {
+    const std::lock_guard lock(mutex_);
+    budget_.set_behind(is_merging_behind(db));
+  }
   void OnCompactionBegin(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override { give_way(); }
+  void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo&) override {
+    tell_budget(*db);
+  }
   void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { give_way(); }
+
+ private:
+  MemoryBudget& budget_;
+  std::mutex mutex_;
 };
 
-rocksdb::Options make_options(std::size_t memory, std::shared_ptr<PartsMerger> merger) {
+rocksdb::Options make_options(std::size_t memory, std::shared_ptr<PartsMerger> merger,
+                              std::shared_ptr<CompactionListener> listener) {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.max_open_files =
@@ -63,14 +94,15 @@ rocksdb::Options make_options(std::size_t memory, std::shared_ptr<PartsMerger> m
   options.compaction_options_universal.size_ratio = 20;
   options.compaction_options_universal.min_merge_width = 4;
   options.compaction_options_universal.max_size_amplification_percent = 150;
-  options.level0_file_num_compaction_trigger = 16;
+  options.check_flush_compaction_key_order = false;  // hashes each row once more
+  options.level0_file_num_compaction_trigger = kFilesToMerge;
   // Out of reach: with them in reach CreateCheckpoint and ingestion wait for compactions.
   options.level0_slowdown_writes_trigger = 1 << 20;
   options.level0_stop_writes_trigger = 1 << 20;
   options.soft_pending_compaction_bytes_limit = 0;
   options.hard_pending_compaction_bytes_limit = 0;
   options.merge_operator = std::move(merger);
-  options.listeners.push_back(std::make_shared<GivingWay>());
+  options.listeners.push_back(std::move(listener));
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.keep_log_file_num = 1;
@@ -96,7 +128,8 @@ class RocksDbBackend::Store {
   Store(const BackendOptions& options, MemoryBudget& budget)
       : budget_(budget),
         merger_(std::make_shared<PartsMerger>()),
-        options_(make_options(options.memory, merger_)),
+        listener_(std::make_shared<CompactionListener>(budget)),
+        options_(make_options(options.memory, merger_, listener_)),
         folder_(options.dir),
         stage_memory_(std::clamp(options.memory / 32, kMiB, 16 * kMiB)) {
     fs::create_directory(database_path());
@@ -219,6 +252,7 @@ class RocksDbBackend::Store {
     ingest_locked(files);
     shown_ = std::max(shown_, end);
     if (has_parts_) show();
+    if (!files.empty()) listener_->tell_budget(db());
   }
   void ingest_locked(const std::vector<std::string>& files) {
     if (files.empty()) return;
@@ -327,6 +361,7 @@ class RocksDbBackend::Store {
 
   MemoryBudget& budget_;  // staged rows count
   const std::shared_ptr<PartsMerger> merger_;
+  const std::shared_ptr<CompactionListener> listener_;
   const rocksdb::Options options_;
   WorkFolder folder_;
   const std::size_t stage_memory_;

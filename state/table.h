@@ -141,11 +141,8 @@ class Table {
   // Notes the first change of an entry in an epoch.
   void mark_changed(std::uint32_t number, std::uint64_t hash, std::uint32_t epoch) {
     HashIndex::Segment& s = index_.segment(hash);
-    s.changes.add(HashIndex::tag_of(hash), number, epoch);
+    s.changes.add(HashIndex::tag_of(hash), number, epoch, s.count);
     changed_epoch_ = epoch;
-    // Keys that come and go leave notes of entries that are something else by now.
-    if (s.changes.changed.size() > 2 * std::size_t{s.count} + 64)
-      drop_stale(s.changes.changed, epoch);
   }
   // True if a note of `epoch` still speaks of the entry it was made for, and the value of that
   // epoch is still in it.
@@ -304,12 +301,6 @@ class Table {
   }
   void list(std::uint32_t c) {
     if (!std::exchange(chunks_[c].is_listed, true)) with_room_.push_back(c);
-  }
-
-  void drop_stale(std::vector<std::uint64_t>& notes, std::uint32_t epoch) const {
-    std::ranges::sort(notes);
-    notes.erase(std::unique(notes.begin(), notes.end()), notes.end());
-    std::erase_if(notes, [&](std::uint64_t note) { return !is_current(note, epoch); });
   }
 
   BlockPool& pool_;

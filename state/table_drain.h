@@ -97,9 +97,8 @@ class TableDrain {
       return;
     }
     HashIndex::Segment& s = table_->table.index().segment(next_hash_);
-    notes_ = s.changes.take(epochs_.frozen());
+    notes_ = s.take_changes(epochs_.frozen());
     at_ = 0;
-    sort_notes(notes_);
     next_hash_ = HashIndex::end_hash(s);
     is_last_segment_ = next_hash_ == 0;
   }

@@ -137,24 +137,27 @@ class TableLoader {
       if constexpr (T::kHasHeap) t.table.measure(e);
     }
   }
-  // The key's value, for whoever only looks: nothing is loaded.
-  [[nodiscard]] std::optional<V> content(const NsTable& t, KeyView<K> key,
-                                         std::uint64_t hash) const {
-    const Found found = t.table.find(key, hash);
-    if (found.entry != nullptr && !is_part(*found.entry)) {
-      if (found.entry->has(T::kDeleted)) return std::nullopt;
-      return found.entry->value;
+  // The key's value as bytes, for whoever only looks: nothing is loaded. False: it has none.
+  [[nodiscard]] bool encode_content(const NsTable& t, KeyView<K> key, std::uint64_t hash,
+                                    Bytes& out) const {
+    const Entry* const e = t.table.find(key, hash).entry;
+    if (e != nullptr && !is_part(*e)) {
+      if (e->has(T::kDeleted)) return false;
+      encode(out, e->value);
+      return true;
     }
-    std::optional<V> stored;
     const Reading reading(*this);
-    Bytes row;
-    if (!t.is_resident && !t.is_dropped(layout_.group_of(hash)) &&
-        reading.rows().get(RowEncoder<K, V>(layout_, t.ns).key(key, hash), row))
-      stored = decode_value<V>(row);
+    const bool is_stored = !t.is_resident && !t.is_dropped(layout_.group_of(hash)) &&
+                           reading.rows().get(RowEncoder<K, V>(layout_, t.ns).key(key, hash), out);
     if constexpr (Mergeable<V>) {
-      if (found.entry != nullptr) reading.add_rest(t, *found.entry, hash, stored);
+      std::optional<V> whole;
+      if (is_stored) whole = decode_value<V>(out);
+      if (e != nullptr) reading.add_rest(t, *e, hash, whole);
+      out.clear();
+      if (whole) encode(out, *whole);
+      return whole.has_value();
     }
-    return stored;
+    return is_stored;
   }
   // The entry's part is on its way to the backend: begins the next one.
   void begin_part(NsTable& t, Entry& e, std::uint64_t hash) {

@@ -78,9 +78,13 @@ class TableSweep {
           t.is_resident = false;
           --t.num_live;
         }
-        t.table.remove(number, T::hash_of(e));
+        const std::uint64_t hash = T::hash_of(e);
+        t.table.prefetch_slot(hash);  // anywhere in the index
+        evicted_.emplace_back(number, hash);
       }
     });
+    for (const auto& [number, hash] : evicted_) t.table.remove(number, hash);
+    evicted_.clear();
     if (t.table.size() == 0) t.table.index().clear();
     seen.freed += before - std::min(before, t.table.bytes());
   }
@@ -116,8 +120,7 @@ class TableSweep {
     RowEncoder<K, V> encoder(layout_, t.ns);
     do {
       HashIndex::Segment& s = t.table.index().segment(hash);
-      std::vector<std::uint64_t> notes = s.changes.take(epochs_.current());
-      sort_notes(notes);
+      const std::vector<std::uint64_t> notes = s.take_changes(epochs_.current());
       append_noted(run, encoder, t.table, notes, 0, notes.size(), epochs_.current(), [&](Entry& e) {
         e.set(T::kCopied);  // so that a second note of it is passed over
         spilled.push_back(&e);
@@ -132,6 +135,7 @@ class TableSweep {
   Epochs& epochs_;
   const StateLayout& layout_;
   Tables<K, V>& tables_;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> evicted_;  // number, hash; of one chunk
   EventTime clock_ns_ = EventTime::min();
   std::size_t clock_chunk_ = 0;
   EventTime spill_ns_ = EventTime::min();

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string_view>
 #include <sys/resource.h>
+#include <thread>
 
 #include "bench/state/subtask.h"
 #include "state/windowed_value.h"
@@ -118,6 +119,12 @@ class Run {
         for (std::uint64_t& n : numbers) n = drawn_[next_++ % kDrawn];
         update(numbers);
         step_checkpoint(false);
+        // As sources do.
+        while (subtask_.backend().budget().is_exhausted()) {
+          step_checkpoint(false);
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          part().give_back_memory();
+        }
       }
       const auto done = static_cast<double>(updates_ - before);
       const double cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - start;
