@@ -305,55 +305,20 @@ class KeyedStore final : public Snapshotable {
     return t.is_stored || t.created < epochs_.current();
   }
 
+  // on_miss(key, hash): the entry of a key that is not in the table, or made anew.
   template <class F, class OnMiss>
   [[gnu::always_inline]] void update_each(NsTable& t, std::span<const KeyRef<K>> keys, F& fn,
                                           OnMiss&& on_miss) {
-    if (!keys.empty() && recent_.begin(t.table)) {
-      update_recent(t, keys, fn, on_miss);
-      return;
-    }
-    constexpr std::size_t kSlotsAhead = 32;
-    constexpr std::size_t kEntriesAhead = 16;
-    std::array<std::uint32_t, kEntriesAhead> numbers;
-    const auto look = [&](std::size_t i) {
-      numbers[i % kEntriesAhead] = t.table.prefetch_entry(keys[i].hash);
+    const auto update_one = [&](std::size_t i, const Found& found) {
+      Entry& e = mark_changed(t, found, keys[i].hash);
+      fn(i, e.value);
+      if constexpr (kHasHeap<V>) t.table.measure(e);
     };
-    for (std::size_t i = 0; i < std::min(kSlotsAhead, keys.size()); ++i)
-      t.table.prefetch_slot(keys[i].hash);
-    for (std::size_t i = 0; i < std::min(kEntriesAhead, keys.size()); ++i) look(i);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      const KeyView<K> key = *keys[i].key;
-      const std::uint64_t hash = keys[i].hash;
-      Found found{nullptr, numbers[i % kEntriesAhead]};
-      if (i + kSlotsAhead < keys.size()) t.table.prefetch_slot(keys[i + kSlotsAhead].hash);
-      if (i + kEntriesAhead < keys.size()) look(i + kEntriesAhead);
-      if (found.number != T::kNone) found.entry = &t.table.entry(found.number);
-      if (found.entry == nullptr || Traits::view(found.entry->key) != key) [[unlikely]]
-        found = on_miss(key, hash);
-      Entry& e = mark_changed(t, found, hash);
-      fn(i, e.value);
-      if constexpr (kHasHeap<V>) t.table.measure(e);
+    if (recent_.begin(t.table)) {
+      recent_.find_each(keys, on_miss, update_one);
+    } else {
+      t.table.find_each(keys, on_miss, update_one);
     }
-  }
-
-  // The same by the entries touched last.
-  template <class F, class OnMiss>
-  [[gnu::always_inline]] void update_recent(NsTable& t, std::span<const KeyRef<K>> keys, F& fn,
-                                            OnMiss& on_miss) {
-    std::size_t misses = 0;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      const KeyView<K> key = *keys[i].key;
-      const std::uint64_t hash = keys[i].hash;
-      Found& found = recent_.place(hash);
-      if (found.entry == nullptr || Traits::view(found.entry->key) != key) {
-        ++misses;
-        found = on_miss(key, hash);
-      }
-      Entry& e = mark_changed(t, found, hash);
-      fn(i, e.value);
-      if constexpr (kHasHeap<V>) t.table.measure(e);
-    }
-    recent_.end(misses, keys.size());
   }
 
   // Makes an entry part of the running epoch, and alive. Who calls this measures its value.

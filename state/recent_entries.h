@@ -3,9 +3,10 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "state/table.h"
 
@@ -26,7 +27,7 @@ class RecentEntries {
       return false;
     }
     if (table_ != &table || removals_ != table.num_removals()) {
-      places_.fill({});
+      places_.assign(kPlaces, {});
       table_ = &table;
       removals_ = table.num_removals();
     }
@@ -35,14 +36,26 @@ class RecentEntries {
   // To be called when the table is gone.
   void forget() { table_ = nullptr; }
 
-  // The place of a hash: the entry that was last found there, if it is that of the key.
-  [[nodiscard]] Found& place(std::uint64_t hash) {
-    return places_[static_cast<std::size_t>(hash >> kShift) % kPlaces];
+  // As Table::find_each.
+  template <class OnMiss, class F>
+  [[gnu::always_inline]] void find_each(std::span<const KeyRef<K>> keys, OnMiss&& on_miss, F&& fn) {
+    std::size_t misses = 0;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const KeyView<K> key = *keys[i].key;
+      const std::uint64_t hash = keys[i].hash;
+      Found& found = places_[static_cast<std::size_t>(hash >> kShift) % kPlaces];
+      if (found.entry == nullptr || KeyTraits<K>::view(found.entry->key) != key) {
+        ++misses;
+        found = on_miss(key, hash);
+      }
+      fn(i, found);
+    }
+    if (!keys.empty()) end(misses, keys.size());
   }
-  // After a batch.
+  // After a batch of `keys`, of which so many were not here.
   void end(std::size_t misses, std::size_t keys) {
     miss_share_ += (static_cast<double>(misses) / static_cast<double>(keys) - miss_share_) / 8;
-    if (miss_share_ > 0.25) {
+    if (miss_share_ > kMostMisses) {
       pause_ = next_pause_;
       next_pause_ = std::min(next_pause_ * 2, kLongestPause);
       miss_share_ = 0;
@@ -53,11 +66,12 @@ class RecentEntries {
 
  private:
   static constexpr std::size_t kPlaces = 1024;  // 16 KiB
-  static constexpr int kShift = 8;             // the lowest bits of a hash may be the weakest
+  static constexpr double kMostMisses = 0.25;
+  static constexpr int kShift = 8;  // the lowest bits of a hash may be the weakest
   static constexpr int kShortestPause = 16;
   static constexpr int kLongestPause = 512;
 
-  std::array<Found, kPlaces> places_{};
+  std::vector<Found> places_;  // empty until it is of use
   const Table<K, V>* table_ = nullptr;
   std::uint64_t removals_ = 0;
   double miss_share_ = 0;  // of the keys of late; forgiving at first, when all of them are new

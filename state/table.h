@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -102,6 +103,30 @@ class Table {
     if (number == kNone) return kNone;
     prefetch(number);
     return number;
+  }
+  // Calls fn(i, found) for each key, in order; what is not there is what on_miss(key, hash)
+  // returns. What the next keys need is fetched meanwhile.
+  template <class OnMiss, class F>
+  [[gnu::always_inline]] void find_each(std::span<const KeyRef<K>> keys, OnMiss&& on_miss, F&& fn) {
+    constexpr std::size_t kSlotsAhead = 32;
+    constexpr std::size_t kEntriesAhead = 16;
+    std::array<std::uint32_t, kEntriesAhead> numbers;
+    const auto look = [&](std::size_t i) {
+      numbers[i % kEntriesAhead] = prefetch_entry(keys[i].hash);
+    };
+    for (std::size_t i = 0; i < std::min(kSlotsAhead, keys.size()); ++i)
+      prefetch_slot(keys[i].hash);
+    for (std::size_t i = 0; i < std::min(kEntriesAhead, keys.size()); ++i) look(i);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const KeyView<K> key = *keys[i].key;
+      Found found{nullptr, numbers[i % kEntriesAhead]};
+      if (i + kSlotsAhead < keys.size()) prefetch_slot(keys[i + kSlotsAhead].hash);
+      if (i + kEntriesAhead < keys.size()) look(i + kEntriesAhead);
+      if (found.number != kNone) found.entry = &entry(found.number);
+      if (found.entry == nullptr || Traits::view(found.entry->key) != key) [[unlikely]]
+        found = on_miss(key, keys[i].hash);
+      fn(i, found);
+    }
   }
   // Numbers stay what they are while this does.
   [[nodiscard]] std::uint64_t num_removals() const { return num_removals_; }
@@ -243,6 +268,7 @@ class Table {
       prefetch_line(at + std::min<std::size_t>(sizeof(Entry) - 1, 128));
   }
   [[nodiscard]] bool is_used(std::uint32_t number) const {
+    if (number >> kPlaceBits >= chunks_.size()) return false;  // of a former table of its name
     const Chunk& chunk = chunks_[number >> kPlaceBits];
     const std::uint32_t place = number & kPlaceMask;
     return place < chunk.num_touched && entry(number).has(kUsed);

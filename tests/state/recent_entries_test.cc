@@ -1,11 +1,12 @@
 // What is remembered of the entries touched last is never in the way: the same values as an ordered
 // map has, whatever is erased, dropped, checkpointed and restored between two batches.
+#include "state/recent_entries.h"
+
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
 #include <vector>
 
-#include "state/recent_entries.h"
 #include "state/windowed_value.h"
 #include "tests/state/attempt.h"
 
@@ -63,9 +64,9 @@ TEST_P(RecentEntriesTest, ValuesAreThoseOfAMap) {
         state.drop(ns);
         expected.erase(ns);
       }
-      if (pick(100) == 0) attempt.checkpoint(id * 1000 + static_cast<CheckpointId>(step),
-                                             folder.path() / (std::to_string(id) + "-" +
-                                                              std::to_string(step)));
+      if (pick(100) == 0)
+        attempt.checkpoint(id * 1000 + static_cast<CheckpointId>(step),
+                           folder.path() / (std::to_string(id) + "-" + std::to_string(step)));
     }
     for (const auto& [ns, table] : expected) {
       Content found;
@@ -81,6 +82,17 @@ TEST_P(RecentEntriesTest, ValuesAreThoseOfAMap) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, RecentEntriesTest, ::testing::Values("memory", "rocksdb"));
+
+TEST_P(RecentEntriesTest, ATableInTheMemoryOfADroppedOneIsAnother) {
+  const testing::TemporaryFolder folder;
+  testing::Attempt<Sums> attempt(make_backend(GetParam(), {.dir = folder.path()}), 1, 128, nullptr);
+  auto& state = attempt.op(0).state;
+  for (int round = 1; round < 20; ++round) {
+    add_one_each(state, {1}, {1, 2, 3});
+    EXPECT_EQ(state.find({1}, 2, key_hash(std::int64_t{2}))->value, 1) << round;
+    state.drop({1});
+  }
+}
 
 TEST(RecentEntriesTest, IsLeftOffWhereNoKeyComesAgainAndTriedNowAndThen) {
   BlockPool pool;

@@ -103,7 +103,7 @@ TEST_F(StageTest, RowsComeBeforeTheWatermarkThatCausedThem) {
 
 TEST_F(StageTest, WhatGoesOutIsCountedWithSignalsTicksAndManyRecords) {
   auto stage = make(1);
-  const Labels labels{{"operator", "slow"}, {"output", "0"}, {"subtask", "0"}};
+  const Labels labels{{"output", "0"}, {"operator", "slow"}, {"subtask", "0"}};
   const Counter& counted = metrics_.counter("tidemill_operator_records_out_total", labels);
   stage->on_batch(0, batch(1));
   EXPECT_EQ(counted.value(), 0U);
