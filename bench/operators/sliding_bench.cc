@@ -39,6 +39,7 @@ constexpr const char* kUsage = R"(usage: sliding_bench [FLAGS]
   --keys N             (1000)
   --keys-by KIND       uniform or zipf, of exponent 0.99 (uniform)
   --records N          a slide, of which the first have each key once (10000)
+  --late N             of a thousand records that are not the first, too late for every window (0)
   --slides N           measured, after one to warm up (100)
   --by-hand WHAT       none, or windows: the same counts in one map for each open window (none)
   --format KIND        text or json (text)
@@ -55,6 +56,7 @@ struct Setting {
   std::uint64_t keys;
   bool is_zipf;
   std::uint64_t records;
+  std::uint64_t late;
   std::int64_t slides;
   std::int64_t ratio;
 };
@@ -210,6 +212,7 @@ Spent measure(const Setting& s) {
   Counter counter(s.ratio);
   std::mt19937_64 random(7);
   Zipf zipf(s.keys, 0.99);
+  std::uint64_t lost = 0;  // counts of late records, in the windows of the slide they came in
   const auto batch_of = [&](std::int64_t slide, std::uint64_t begin, std::uint64_t end) {
     auto batch = std::make_unique<Batch<Event>>(kBatch);
     // Falling values: the greatest of a window is in its oldest slice, which leaves next.
@@ -218,7 +221,9 @@ Spent measure(const Setting& s) {
       const std::uint64_t key = k < s.keys  ? k
                                 : s.is_zipf ? zipf(random) * 7'368'787 % s.keys
                                             : random() % s.keys;
-      batch->append({key, value}, EventTime{slide * kSlide});
+      const bool is_late = s.late > 0 && k >= s.keys && random() % 1000 < s.late;
+      batch->append({key, value}, EventTime{(is_late ? slide - s.ratio : slide) * kSlide});
+      if (is_late) lost += static_cast<std::uint64_t>(std::min(s.ratio, s.slides - slide + 1));
     }
     return batch;
   };
@@ -245,7 +250,7 @@ Spent measure(const Setting& s) {
     timed(spent.close, [&] { counter.close(slide + 1); });
   }
   if (counter.rows() != s.keys * static_cast<std::uint64_t>(s.slides + 1) ||
-      counter.sum() != wanted_sum<Kind>(s))
+      counter.sum() + (std::is_same_v<Kind, Counting> ? lost : 0) != wanted_sum<Kind>(s))
     throw std::runtime_error("the rows count other records");
   return spent;
 }
@@ -267,10 +272,10 @@ void print(const Setting& s, const Spent& spent, const std::optional<Spent>& han
     };
     std::printf(
         "{\"ratio\": %lld, \"keys\": %llu, \"keys_by\": \"%s\", \"records\": %.0f, "
-        "\"ours\": %s%s%s}\n",
+        "\"late\": %llu, \"ours\": %s%s%s}\n",
         static_cast<long long>(s.ratio), static_cast<unsigned long long>(s.keys),
-        s.is_zipf ? "zipf" : "uniform", records, object(spent).c_str(),
-        hand ? ", \"by_hand\": " : "", hand ? object(*hand).c_str() : "");
+        s.is_zipf ? "zipf" : "uniform", records, static_cast<unsigned long long>(s.late),
+        object(spent).c_str(), hand ? ", \"by_hand\": " : "", hand ? object(*hand).c_str() : "");
   } else {
     std::printf("size/slide %4lld: %.1f ns CPU a record, %.2f rows a record, %.0f ns a row",
                 static_cast<long long>(s.ratio), spent.all() / records, rows / records,
@@ -296,7 +301,9 @@ void run(const Setting& s, bool by_hand, bool as_json) {
 void run_all(const Flags& flags) {
   Setting s{flags.number<std::uint64_t>("--keys", 1),
             flags.choice("--keys-by", {"uniform", "zipf"}) == "zipf",
-            flags.number<std::uint64_t>("--records", 1), flags.number<std::int64_t>("--slides", 1),
+            flags.number<std::uint64_t>("--records", 1),
+            flags.number<std::uint64_t>("--late", 0),
+            flags.number<std::int64_t>("--slides", 1),
             1};
   if (s.records < s.keys)
     throw std::invalid_argument("--records must be at least --keys: each key occurs in each slide");
@@ -322,6 +329,7 @@ int main(int argc, char** argv) {
                                        {"--keys", "1000"},
                                        {"--keys-by", "uniform"},
                                        {"--records", "10000"},
+                                       {"--late", "0"},
                                        {"--slides", "100"},
                                        {"--by-hand", "none"},
                                        {"--format", "text"}}));
