@@ -109,8 +109,8 @@ def alarms_of_disorder(rows):
 # --- state by memory ---
 
 def measure_memory(points, call):
-    """q18 keeps the last bid of each bidder and auction: 1.3 M entries of 2 M events. How large that is, a run says that has room for all."""
-    words = ("--query", "q18", "--events", 2_000_000, "--rate", 100_000, "--backend", "rocksdb", "--format", "json")
+    """q18 keeps the last bid of each bidder and auction. How large that is, a run says that has room for all of it."""
+    words = ("--query", "q18", "--events", 5_000_000, "--rate", 100_000, "--backend", "rocksdb", "--format", "json")
     whole, = call.json("nexmark", *words, "--memory", "16GiB")
     rows = []
     for times in map(float, points):
@@ -222,7 +222,7 @@ def latency_row(told, **knobs):
 
 def measure_poll(points, call):
     """What a source may hand on at once is what shares an operator's work; what waits for company is sent on as soon as there is no more."""
-    return [latency_row(call.json("latency_bench", "--seconds", 8, "--warm-up", 2, "--poll", int(poll), "--workers", workers)[0], rows_a_step=int(poll),
+    return [latency_row(call.json("latency_bench", "--seconds", 5, "--warm-up", 2, "--poll", int(poll), "--workers", workers)[0], rows_a_step=int(poll),
                         workers=workers) for workers in (1, 2) for poll in points]
 
 
@@ -267,7 +267,7 @@ CURVES = {
                       measure_disorder, lambda rows: {"q5": line(rows, "group", "cpu_ns_per_event")}, alarms_of_disorder, ("nexmark",)),
     "late": Curve("Records beyond every window", "of a thousand too late", "CPU ns a record", [0, 1, 10, 100], measure_late,
                   lambda rows: {"size / slide 5": line(rows, "late", "ours_ns_a_record")}, alarms_of_late, ("sliding_bench",)),
-    "memory": Curve("State beyond memory (q18)", "state / memory", "CPU ns an event", [0.1, 0.5, 0.9, 1.1, 2, 4, 8], measure_memory,
+    "memory": Curve("State beyond memory (q18)", "state / memory", "CPU ns an event", [0.1, 0.5, 0.7, 0.9, 1.1, 2, 4, 8], measure_memory,
                     lambda rows: {"q18": line(rows, "state_by_memory", "cpu_ns_per_event")}, alarms_of_memory, ("nexmark",)),
     "checkpoints": Curve("Bytes of a checkpoint", "dirty keys", "bytes", [10_000, 1_000_000, 10_000_000], measure_checkpoints,
                          lambda rows: {f"{keys:,} keys": line(rows, "dirty_keys", "new_bytes", keys=keys) for keys in sorted({r["keys"] for r in rows})},
@@ -282,7 +282,7 @@ CURVES = {
     "queries": Curve("Queries of one stream", "queries", "CPU ns a record and query", [1, 10, 100], measure_queries,
                      lambda rows: {f"{keys:,} keys": line(rows, "queries", "ns_a_record_and_query", keys=keys) for keys in sorted({r["keys"] for r in rows})},
                      alarms_of_queries, ("window_bench",)),
-    "poll": Curve("Rows a step, at half of what that allows", "events/s", "latency us", [1, 16, 128, 1024, 4096, 16_384], measure_poll,
+    "poll": Curve("Rows a step, at half of what that allows", "events/s", "latency us", [1, 16, 256, 1024, 16_384], measure_poll,
                   lambda rows: {f"{name}, {workers} worker{'s' * (workers > 1)}": line(rows, "events_per_s", f"{name}_us", workers=workers)
                                 for workers in (1, 2) for name in ("p50", "p99")}, lambda rows: [], ("latency_bench",)),
     "load": Curve("Latency by load", "% of capacity", "us", [10, 25, 50, 70, 80, 90, 95], measure_load,

@@ -190,7 +190,7 @@ void check(const Schedule& schedule, const Setting& setting, const Latencies& se
 // offered to more events, until that is little. What windows give out does not depend on the rate.
 double capacity(Schedule schedule, const Setting& setting) {
   schedule.is_paced = false;
-  schedule.seconds = 4;
+  schedule.seconds = 2;
   schedule.rate = 1e6;
   for (int attempt = 0; attempt < 8; ++attempt) {
     Observed observed{{}, Latencies(schedule.seconds)};

@@ -46,6 +46,9 @@ def lines(charts, path):
             one.plot(*zip(*points), marker="o", markersize=3, linewidth=1.2, label=label, color=COLOURS[i % len(COLOURS)])
         one.set_xscale("log")
         one.set_yscale("log")
+        low, high = one.get_ylim()
+        if high < 10 * low:  # a decade at least, or nothing looks flat
+            one.set_ylim((low * high / 10) ** 0.5, (low * high * 10) ** 0.5)
         one.set_title(chart["title"], fontsize=9)
         one.set_xlabel(chart["x"], fontsize=8)
         one.set_ylabel(chart["y"], fontsize=8)
