@@ -49,6 +49,7 @@ def lines(charts, path):
         low, high = one.get_ylim()
         if high < 10 * low:  # a decade at least, or nothing looks flat
             one.set_ylim((low * high / 10) ** 0.5, (low * high * 10) ** 0.5)
+        one.minorticks_off()
         one.set_title(chart["title"], fontsize=9)
         one.set_xlabel(chart["x"], fontsize=8)
         one.set_ylabel(chart["y"], fontsize=8)
