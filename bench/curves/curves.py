@@ -40,7 +40,7 @@ def measure_keys(points, call):
     rows = []
     for keys in map(int, points):
         for kind in ("uniform", "zipf"):
-            records = max(2_000_000, 3 * keys)
+            records = max(2_000_000, min(3 * keys, keys + 20_000_000))
             rows += map(flat, call.json("sliding_bench", "--ratios", 1, "--slides", 1, "--keys", keys, "--keys-by", kind, "--records", records,
                                         "--by-hand", "windows", "--format", "json"))
     return rows
