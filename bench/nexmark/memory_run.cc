@@ -82,6 +82,7 @@ RunResult run_in_memory(const Query& query, const Input& input, const Options& o
   result.wall_s = std::chrono::duration<double>(steady_clock::now() - begin).count();
   scheduler.stop();
   if (scheduler.has_failed()) scheduler.rethrow_failure();
+  result.tables_bytes = backend->budget().used();
   result.rows = tally.rows();
   result.checksum = tally.checksum();
   result.weight = tally.weight();

@@ -14,7 +14,8 @@ struct RunResult {
   std::uint64_t checksum = 0;  // of runs that check
   std::int64_t weight = 0;     // the same: Tally::weight
   double wall_s = 0;
-  double cpu_s = 0;  // of all threads of the process
+  double cpu_s = 0;                // of all threads of the process
+  std::uint64_t tables_bytes = 0;  // of state in memory at the end; of runs in memory
 };
 
 // Between the first event and the end of all operators; what is made before (operators, state) and

@@ -28,8 +28,11 @@ void print_json(const Options& o, const Report& r) {
               static_cast<double>(o.events) / r.run.wall_s);
   if (r.hand_cpu_s)
     std::printf(", \"hand_cpu_ns_per_event\": %.2f", per_event_ns(*r.hand_cpu_s, o));
-  std::printf(", \"parallelism\": %d, \"backend\": \"%s\", \"peak_rss_bytes\": %llu}\n",
-              o.parallelism, o.backend.c_str(), static_cast<unsigned long long>(peak_rss_bytes()));
+  std::printf(
+      ", \"parallelism\": %d, \"backend\": \"%s\", \"peak_rss_bytes\": %llu, "
+      "\"tables_bytes\": %llu}\n",
+      o.parallelism, o.backend.c_str(), static_cast<unsigned long long>(peak_rss_bytes()),
+      static_cast<unsigned long long>(r.run.tables_bytes));
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 // A tumbling count by key in a whole pipeline, source and runtime included, beside the loop one
 // would write by hand. CPU time of the process; both must give the same rows.
+#include <algorithm>
 #include <benchmark/benchmark.h>
 #include <cstdint>
 #include <ctime>
 #include <memory>
 #include <random>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -154,15 +156,20 @@ Rows run_pipeline(const std::vector<Event>& input) {
   return run_chain(graph, read_events(graph, "events", source, &Event::at, Duration::zero()));
 }
 
-Rows run_from_batches(const std::vector<Event>& input) {
-  auto graph = std::make_shared<GraphBuilder>();
+Stream<Event> read_batches(const std::shared_ptr<GraphBuilder>& graph,
+                           const std::vector<Event>& input) {
   Node node;
   node.name = node.kind = "batches";
   node.make_source = [&](OperatorContext& ctx) {
     return std::make_unique<BatchDriver>(ctx, input);
   };
   const NodeId id = graph->add(std::move(node));
-  return run_chain(graph, {graph, {{id, 0}}});
+  return {graph, {{id, 0}}};
+}
+
+Rows run_from_batches(const std::vector<Event>& input) {
+  auto graph = std::make_shared<GraphBuilder>();
+  return run_chain(graph, read_batches(graph, input));
 }
 
 Rows run_by_hand(const std::vector<Event>& input) {
@@ -184,6 +191,36 @@ Rows run_by_hand(const std::vector<Event>& input) {
   }
   close();
   return rows;
+}
+
+// So many queries of one stream, each with a window of its own.
+void concurrent_counts(benchmark::State& state) {
+  const auto queries = static_cast<std::size_t>(state.range(1));
+  const std::vector<Event>& all = events(state.range(0));
+  const std::vector<Event> input(all.begin(), all.begin() + kRecords / 10);
+  const Rows wanted = run_by_hand(input);
+  double total = 0;
+  for (auto _ : state) {
+    auto graph = std::make_shared<GraphBuilder>();
+    std::vector<Rows> rows(queries);
+    const auto clicks =
+        read_batches(graph, input).map(kToClick).filter(kIsKept).key_by(&Click::key);
+    for (std::size_t q = 0; q < queries; ++q) {
+      const std::string number = std::to_string(q);
+      clicks.window(Tumbling{.size = kWindow})
+          .aggregate<Count>("counts" + number)
+          .process<Collect>("rows" + number, &rows[q]);
+    }
+    const double begin = cpu_seconds();
+    const testing::PipelineHarness pipeline(graph->graph(), {});
+    const double seconds = cpu_seconds() - begin;
+    if (std::any_of(rows.begin(), rows.end(), [&](const Rows& r) { return r != wanted; }))
+      throw std::runtime_error("the rows differ from the hand loop's");
+    state.SetIterationTime(seconds);
+    total += seconds;
+  }
+  state.counters["ns/record"] =
+      total * 1e9 / static_cast<double>(input.size()) / static_cast<double>(state.iterations());
 }
 
 template <Rows (*kRun)(const std::vector<Event>&)>
@@ -208,6 +245,10 @@ void measured(benchmark::internal::Benchmark* b) {
 BENCHMARK(tumbling_count<run_by_hand>)->Name("tumbling_count/hand_loop")->Apply(measured);
 BENCHMARK(tumbling_count<run_from_batches>)->Name("tumbling_count/chain")->Apply(measured);
 BENCHMARK(tumbling_count<run_pipeline>)->Name("tumbling_count/source_and_chain")->Apply(measured);
+BENCHMARK(concurrent_counts)
+    ->ArgsProduct({{100, 10'000}, {1, 10, 100}})
+    ->UseManualTime()
+    ->Iterations(1);
 
 }  // namespace
 }  // namespace tidemill

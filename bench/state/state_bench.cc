@@ -208,8 +208,19 @@ BENCHMARK(BM_Timers)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 
-// A checkpoint of 10 M keys, of which a share in percent is dirty, with updates going on: the
-// longest time that the task stands still for it (the barrier, or one step of copying out).
+// What of `now` no former checkpoint has.
+std::uint64_t new_bytes(const std::vector<StoredFile>& now, const std::vector<StoredFile>& former) {
+  std::uint64_t total = 0;
+  for (const StoredFile& file : now) {
+    const auto same = [&](const StoredFile& f) { return f.name == file.name; };
+    if (std::none_of(former.begin(), former.end(), same)) total += file.size;
+  }
+  return total;
+}
+
+// A checkpoint of so many keys, of which a share in thousandths is dirty, with updates going on:
+// the longest time that the task stands still for it (the barrier, or one step of copying out), and
+// the bytes that it adds to the former one.
 void BM_Checkpoint(benchmark::State& bench) {
   using Clock = std::chrono::steady_clock;
   BenchSubtask setup("rocksdb", std::size_t{16} << 30);
@@ -223,6 +234,8 @@ void BM_Checkpoint(benchmark::State& bench) {
   double worst_us = 0;
   double sum_us = 0;
   double snapshot_ms = 0;
+  std::uint64_t bytes = 0;
+  std::vector<StoredFile> former;
   StageSnapshot ignored;
   double worst_cpu_us = 0;  // without what other processes take
   const auto timed = [&](auto&& work) {
@@ -235,43 +248,46 @@ void BM_Checkpoint(benchmark::State& bench) {
     sum_us += us;
     return result;
   };
-  const auto checkpoint = [&] {
+  const auto checkpoint = [&](bool has_updates) {
     ++id;
     timed([&] {
       part.freeze(id);
       return 0;
     });
     while (!timed([&] { return part.drain(ignored, 1000); })) {
+      if (!has_updates) continue;
       update(state, batches.next());
       updates += kBatch;
     }
     const auto start = Clock::now();
-    setup.snapshot(id);
+    const Taken taken = setup.snapshot(id);
     snapshot_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    bytes = new_bytes(taken.files, former);
+    former = taken.files;
   };
-  if (bench.range(1) < 100) checkpoint();
+  const auto dirty = static_cast<std::size_t>(bench.range(1));
+  if (dirty < 1000) checkpoint(false);  // which leaves nothing dirty
   for (auto _ : bench) {
-    if (bench.range(1) < 100) {
+    if (dirty < 1000) {
       bench.PauseTiming();
-      for (std::size_t i = 0; i < keys.size() / 100 * static_cast<std::size_t>(bench.range(1));
-           ++i) {
+      for (std::size_t i = 0; i < keys.size() * dirty / 1000; ++i) {
         ++state.at(keys[i * 37 % keys.size()], key_hash(keys[i * 37 % keys.size()])).count;
         ++updates;
       }
       worst_us = worst_cpu_us = sum_us = 0;
       bench.ResumeTiming();
     }
-    checkpoint();
+    checkpoint(true);
   }
   bench.counters["longest_stall_us"] = worst_us;
   bench.counters["longest_stall_cpu_us"] = worst_cpu_us;
   bench.counters["all_stalls_ms"] = sum_us / 1000;
   bench.counters["snapshot_ms"] = snapshot_ms;
+  bench.counters["new_bytes"] = static_cast<double>(bytes);
   check_sum(bench, state, updates);
 }
 BENCHMARK(BM_Checkpoint)
-    ->Args({10'000'000, 1})
-    ->Args({10'000'000, 100})
+    ->ArgsProduct({{10'000, 1'000'000, 10'000'000}, {1, 10, 100, 1000}})
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 
@@ -298,7 +314,12 @@ void BM_Restore(benchmark::State& bench) {
     bench.ResumeTiming();
   }
 }
-BENCHMARK(BM_Restore)->Arg(10'000'000)->Iterations(3)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_Restore)
+    ->Arg(10'000)
+    ->Arg(1'000'000)
+    ->Arg(10'000'000)
+    ->Iterations(3)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace tidemill

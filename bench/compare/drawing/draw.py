@@ -1,4 +1,4 @@
-"""Draws what bench/compare/plots.py sends; prints the names of the files made in the folder given."""
+"""Draws what plots.py sends; prints the names of the files made in the folder given."""
 import json
 import sys
 from pathlib import Path
@@ -36,8 +36,37 @@ def bars(told, value, low, high, title, unit, path):
     print(path.name)
 
 
+def lines(charts, path):
+    """Small charts side by side, three in a row."""
+    columns = min(3, len(charts))
+    rows = -(-len(charts) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 3.4 * rows), squeeze=False)
+    for chart, one in zip(charts, axes.flat):
+        for i, (label, points) in enumerate(chart["series"].items()):
+            one.plot(*zip(*points), marker="o", markersize=3, linewidth=1.2, label=label, color=COLOURS[i % len(COLOURS)])
+        one.set_xscale("log")
+        one.set_yscale("log")
+        low, high = one.get_ylim()
+        if high < 10 * low:  # a decade at least, or nothing looks flat
+            one.set_ylim((low * high / 10) ** 0.5, (low * high * 10) ** 0.5)
+        one.minorticks_off()
+        one.set_title(chart["title"], fontsize=9)
+        one.set_xlabel(chart["x"], fontsize=8)
+        one.set_ylabel(chart["y"], fontsize=8)
+        one.grid(alpha=0.3)
+        one.legend(fontsize=7, frameon=False)
+    for unused in axes.flat[len(charts):]:
+        unused.remove()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    print(path.name)
+
+
 def main():
     told, out = json.load(sys.stdin), Path(sys.argv[1])
+    if "charts" in told:
+        lines(told["charts"], out / told["name"])
+        return
     if not told["figures"]:
         return
     bars(told, "cpu_ns", "min", "max", "Nexmark in memory, one core: CPU of the whole process", "ns per event, logarithmic", out / "cpu.svg")
