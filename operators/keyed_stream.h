@@ -109,7 +109,7 @@ class KeyedStream {
     const AlignedWindows all_time(Tumbling{Duration::max() / 4});
     const NodeId id = options.pre_aggregates && !options.ttl
                           ? add_pre_aggregated<T, A>(*graph_, from_, std::move(name), kind, make,
-                                                     all_time, !options.every, key)
+                                                     all_time, SendPartials::kEachWatermark, key)
                           : add(std::move(name), kind, make);
     graph_->note_revises(id, "gives a new row of a key with each batch");
     return Stream<typename Op::Out>(graph_, {{id, 0}});
@@ -216,7 +216,7 @@ class WindowedStream {
     const NodeId id =
         options.pre_aggregates
             ? add_pre_aggregated<T, A>(*stream_.graph(), stream_.from(), std::move(name), kind,
-                                       make, windows, depends_on_batches(options), key)
+                                       make, windows, partials_of(options), key)
             : stream_.add(std::move(name), kind, make);
     stream_.graph()->note_revises(id, revision_of(options_));
     return ResultsWithLate<typename Op::Out, T>(stream_.graph(), id);

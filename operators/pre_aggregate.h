@@ -14,6 +14,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "engine/base/fault.h"
 #include "engine/operator/context.h"
 #include "engine/operator/operator.h"
 #include "operators/accumulator.h"
@@ -45,13 +46,26 @@ void add_record(A& a, const Record<KeyedPartial<Key, In, A>>& partial) {
   }
 }
 
-// Port 0: KeyedPartial, at the greatest time of its records. Given out at the end of each batch
-// (`at_once`: for windows whose rows depend on batches), else when the watermark moves, before a
-// barrier, at each tick (a millisecond), or when there are many; so nothing of it is state.
+// When what was added up is sent, at the latest: always before a barrier, when the input becomes
+// idle or ends, at each tick (a millisecond), and when there is much of it.
+enum class SendPartials : std::uint8_t {
+  kEachBatch,      // windows whose rows depend on batches
+  kEachWatermark,  // what gives rows at the times of its records
+  kEachSlice,      // windows that wait for the end of a slice
+};
+
+inline SendPartials partials_of(const WindowOptions& options) {
+  return depends_on_batches(options) ? SendPartials::kEachBatch : SendPartials::kEachSlice;
+}
+
+// Port 0: KeyedPartial, at the greatest time of its records, or at the watermark where that has
+// passed it. Nothing of what is held is state.
 //
 // Whatever is added up is in time here, and so it is behind, whose watermark is not ahead of this
-// one: records behind this one's go on as they came, and so do all until the first watermark since
-// the start is known. Where most records have keys of their own, records are passed on for a while.
+// one: with kEachSlice as long as the slice has not ended, since no window ends within it. Other
+// records go on as they came, and so do all until the first watermark since the start is known, so
+// that records of one slice keep their order. Where most records have keys of their own, records
+// are passed on for a while.
 template <class In, class A, class KeyOf>
 requires Accumulator<A, In>
 class PreAggregate final : public OneInput<In> {
@@ -59,9 +73,9 @@ class PreAggregate final : public OneInput<In> {
   using Key = typename BatchKeys<In, KeyOf>::Key;
   using Out = KeyedPartial<Key, In, A>;
 
-  PreAggregate(OperatorContext& ctx, AlignedWindows windows, bool at_once, KeyOf key_of)
+  PreAggregate(OperatorContext& ctx, AlignedWindows windows, SendPartials send, KeyOf key_of)
       : windows_(windows),
-        at_once_(at_once),
+        send_(send),
         batch_keys_(std::move(key_of)),
         out_(ctx.output<Out>(0)),
         added_up_(ctx.counter("tidemill_records_pre_aggregated_total")) {}
@@ -74,19 +88,21 @@ class PreAggregate final : public OneInput<In> {
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       Record<In>& record = batch[i];
-      if (record.time < watermark_) {
-        pass_on(record, *refs[i].key);
-      } else {
+      if (record.time < slice_.start || record.time >= slice_.end) find_slice(record.time);
+      if (is_in_time(record.time)) {
         add(record, refs[i]);
+      } else {
+        pass_on(record, *refs[i].key);
       }
     }
     added_up_.add(batch.size());
     records_ += batch.size();
-    if (at_once_ || partials_.size() >= kMostPartials) give_out();
+    if (send_ == SendPartials::kEachBatch || partials_.size() >= kMostPartials) give_out();
   }
 
   Progress on_watermark(EventTime watermark) override {
-    give_out();
+    const bool is_held = send_ == SendPartials::kEachSlice && watermark < earliest_end_;
+    if (!is_held && !TM_BROKEN("partials_behind_watermark")) give_out();
     watermark_ = std::max(watermark_, watermark);
     return Progress::kDone;
   }
@@ -112,6 +128,7 @@ class PreAggregate final : public OneInput<In> {
     }
   };
   struct PlaceHash {
+    using is_avalanching = void;  // hashes of keys are
     std::size_t operator()(const Place& place) const {
       return static_cast<std::size_t>(place.hash ^ static_cast<std::uint64_t>(place.slice_end.ms));
     }
@@ -121,13 +138,22 @@ class PreAggregate final : public OneInput<In> {
     EventTime latest = EventTime::min();
   };
 
+  void find_slice(EventTime time) {
+    slice_ = windows_.slice_of(time);
+    is_in_window_ = windows_.last_window_of(slice_.end).has_value();
+  }
+  // Of a time in slice_.
+  [[nodiscard]] bool is_in_time(EventTime time) const {
+    if (send_ == SendPartials::kEachSlice) return slice_.end > watermark_ && is_in_window_;
+    return time >= watermark_;
+  }
+
   void pass_on(Record<In>& record, const Key& key) {
     out_.emit(Out{key, {}, std::move(record.value)}, record.time);
   }
 
   void add(const Record<In>& record, const KeyRef<Key>& ref) {
-    if (record.time < slice_.start || record.time >= slice_.end)
-      slice_ = windows_.slice_of(record.time);
+    earliest_end_ = std::min(earliest_end_, slice_.end);
     Entry& entry = partials_[Place{*ref.key, ref.hash, slice_.end}];
     add_to(entry.content, record.value, Stamp{record.time});
     entry.latest = std::max(entry.latest, record.time);
@@ -137,11 +163,14 @@ class PreAggregate final : public OneInput<In> {
   [[nodiscard]] bool is_off() {
     if (off_ > 0) return --off_ > 0;
     if (records_ < kJudgedAfter) return false;
-    const bool pays = given_out_ + partials_.size() <= records_ / 2;
+    const bool pays = given_out_ + partials_.size() - held_ <= records_ / 2;
     records_ = 0;
     given_out_ = 0;
+    held_ = partials_.size();
     if (pays) return false;
     give_out();
+    given_out_ = 0;
+    held_ = 0;
     off_ = kOffFor;
     return true;
   }
@@ -149,39 +178,45 @@ class PreAggregate final : public OneInput<In> {
   void give_out() {
     if (partials_.empty()) return;
     given_out_ += partials_.size();
-    for (auto& [place, entry] : partials_)
-      out_.emit(Out{place.key, std::move(entry.content), std::nullopt}, entry.latest);
+    for (auto& [place, entry] : partials_) {
+      out_.emit(Out{place.key, std::move(entry.content), std::nullopt},
+                std::max(entry.latest, watermark_));
+    }
     partials_.clear();
+    earliest_end_ = EventTime::max();
   }
 
   const AlignedWindows windows_;
-  const bool at_once_;
+  const SendPartials send_;
   BatchKeys<In, KeyOf> batch_keys_;
   Emitter<Out>& out_;
   Counter& added_up_;
   EventTime watermark_ = EventTime::min();  // since the start
   Window slice_{};
+  bool is_in_window_ = false;                  // of the slice
+  EventTime earliest_end_ = EventTime::max();  // of the slices in partials_
   // Empty at every barrier.
   boost::unordered_flat_map<Place, Entry, PlaceHash> partials_;
   // Whether it pays: of late.
   std::size_t records_ = 0;
   std::size_t given_out_ = 0;
-  std::size_t off_ = 0;  // batches
+  std::size_t held_ = 0;  // when it was judged last
+  std::size_t off_ = 0;   // batches
 };
 
 // Adds the operator `make` makes of records (input 0) by key; where there are several subtasks, of
 // what is added up of them (input 1). Returns its node.
 template <class In, class A, class KeyOf>
 NodeId add_pre_aggregated(GraphBuilder& graph, const std::vector<PortRef>& from, std::string name,
-                          std::string kind, MakeOperator make, AlignedWindows windows, bool at_once,
-                          const KeyOf& key) {
+                          std::string kind, MakeOperator make, AlignedWindows windows,
+                          SendPartials send, const KeyOf& key) {
   using Op = PreAggregate<In, A, KeyOf>;
   Node before;
   before.name = name + ".partials";
   before.kind = "pre-aggregate";
   before.presence = Presence::kSeveralSubtasks;
   before.make_operator = [=](OperatorContext& ctx) {
-    return std::make_unique<Op>(ctx, windows, at_once, key);
+    return std::make_unique<Op>(ctx, windows, send, key);
   };
   const NodeId partials = graph.add(std::move(before));
   Node node;

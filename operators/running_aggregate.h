@@ -37,8 +37,9 @@ struct RunningOptions {
   // had its row; none: for ever. Nothing is given out when it is dropped: its last row stands, and
   // its next record starts anew, with an insert.
   std::optional<Duration> ttl = std::nullopt;
-  // Adds records up by key before they are sent to the subtask that has the key, unless there is a
-  // `ttl`: what is added up must not span a key's end.
+  // Adds records up by key before they are sent to the subtask that has the key, until the
+  // watermark moves or for a millisecond, unless there is a `ttl`: what is added up must not span a
+  // key's end.
   bool pre_aggregates = true;
   // Keys after which a firing lets other messages pass.
   std::size_t firing_budget = 4096;

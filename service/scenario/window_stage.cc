@@ -37,8 +37,8 @@ StageRows add_window_stage(const StageSite& site) {
       return std::make_unique<Stage>(ctx, windows, options, &ScenarioRecord::key, finish);
     };
     return add_pre_aggregated<ScenarioRecord, A>(*site.graph, site.inputs.front().from(), site.name,
-                                                 spec.kind, make, windows,
-                                                 depends_on_batches(options), &ScenarioRecord::key);
+                                                 spec.kind, make, windows, partials_of(options),
+                                                 &ScenarioRecord::key);
   });
   return {site.port<WindowRow>(id, 0).map(&row_of_window),
           {site.port<ScenarioRecord>(id, 1).map(&text_of_late)}};

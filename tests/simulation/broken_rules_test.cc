@@ -31,7 +31,7 @@ TEST_P(BrokenRule, IsNoticed) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, BrokenRule,
                          ::testing::Values("watermark_maximum", "forget_position", "accept_late",
-                                           "no_alignment"),
+                                           "no_alignment", "partials_behind_watermark"),
                          [](const auto& rule) { return std::string(rule.param); });
 
 TEST(UnbrokenRules, AreRight) {
