@@ -9,6 +9,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <boost/describe.hpp>
 
@@ -102,6 +103,11 @@ class EquiJoin final : public TwoInput<L, R> {
     BOOST_DESCRIBE_CLASS(OperatorProgress, (), (watermark, ttl), (), ())
   };
 
+  struct Kept {
+    std::size_t number;  // in the batch
+    bool has_partner;
+  };
+
   static const EquiJoinOptions& check(const EquiJoinOptions& options) {
     if (options.ttl && *options.ttl <= Duration::zero())
       throw Error(ErrorCode::kConfig, "the TTL of a join must be positive");
@@ -120,15 +126,13 @@ class EquiJoin final : public TwoInput<L, R> {
     const EventTime from = kept_from();
     other.rows.prefetch(
         refs, [&](std::size_t) { return from; }, [](std::size_t) { return EventTime::max(); });
-    const auto time_of = [&](std::size_t i) { return batch[i].time; };
-    mine.rows.prefetch(refs, time_of, time_of);
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      T& value = batch[i].value;
+      const T& value = batch[i].value;
       const EventTime time = batch[i].time;
       const auto& [key, hash] = refs[i];
       bool has_partner = false;
       bool has_new_partner = false;
-      other.rows.for_each_between(*key, hash, from, EventTime::max(), [&](const auto& row) {
+      const auto meet = [&](const auto& row) {
         has_partner = true;
         const EventTime at = std::max(time, row.time);
         if constexpr (kPadsOther) {
@@ -138,7 +142,8 @@ class EquiJoin final : public TwoInput<L, R> {
           }
         }
         insert(row_of(&value, &row.value), at);
-      });
+      };
+      other.rows.for_each_between(*key, hash, from, EventTime::max(), meet, i);
       if (mine.is_unique) {
         if (has_partner) other.rows.erase(*key, hash);
       } else if (has_new_partner) {
@@ -147,9 +152,18 @@ class EquiJoin final : public TwoInput<L, R> {
       if constexpr (kPadsMine) {
         if (!has_partner) insert(row_of(&value, nullptr), time);
       }
-      if (time >= from && !(other.is_unique && has_partner))
-        mine.rows.insert(*key, hash, time, has_partner, std::move(value));
+      if (time >= from && !(other.is_unique && has_partner)) {
+        kept_.push_back({i, has_partner});
+        kept_keys_.push_back(refs[i]);
+      }
     }
+    // Rows of one side do not see each other, so all may be kept at the end.
+    mine.rows.insert_all(kept_keys_, [&](std::size_t n) {
+      Record<T>& record = batch[kept_[n].number];
+      return typename decltype(mine.rows)::Row{record.time, kept_[n].has_partner, &record.value};
+    });
+    kept_.clear();
+    kept_keys_.clear();
   }
   void insert(Row row, EventTime time) {
     if constexpr (kIsChangelog) {
@@ -165,6 +179,9 @@ class EquiJoin final : public TwoInput<L, R> {
   Side<R, RightKey> right_;
   OperatorState<OperatorProgress> progress_;
   Emitter<Out>& out_;
+  // Empty between calls: the rows of a batch that are to be kept.
+  std::vector<Kept> kept_;
+  std::vector<KeyRef<Key>> kept_keys_;
 };
 
 }  // namespace tidemill

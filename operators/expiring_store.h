@@ -85,18 +85,21 @@ class ExpiringStore {
       wakes_.emplace(ctx, wakes);
   }
 
+  // `place`: as KeyedStore's.
   template <class K>
-  V* find(const Id& id, std::uint64_t hash, const KeyInProgress<K>& now) {
+  V* find(const Id& id, std::uint64_t hash, const KeyInProgress<K>& now,
+          PlaceAhead place = kNoPlace) {
     const bool refreshes = ttl_ && ttl_->refresh_on_read;
-    Expiring<V>* kept = store_.find(kOnly, id, hash);
+    Expiring<V>* kept = store_.find(kOnly, id, hash, place);
     if (kept == nullptr || is_expired(*kept, now)) return nullptr;
     if (refreshes) touch(*(kept = store_.find_for_update(kOnly, id, hash)), id, hash, now);
     return &kept->value;
   }
   template <class K>
-  V& at(const Id& id, std::uint64_t hash, const KeyInProgress<K>& now) {
+  V& at(const Id& id, std::uint64_t hash, const KeyInProgress<K>& now,
+        PlaceAhead place = kNoPlace) {
     if (ttl_) let_go_if_expired(id, hash, now);
-    Expiring<V>& kept = store_.at(kOnly, id, hash);
+    Expiring<V>& kept = store_.at(kOnly, id, hash, place);
     touch(kept, id, hash, now);
     return kept.value;
   }

@@ -35,9 +35,9 @@ class ValueState final : public FunctionState<K> {
   ValueState& operator=(const ValueState&) = delete;
 
   // Null if there is none.
-  const V* find() { return values_.find(*current_.key, current_.hash, current_); }
+  const V* find() { return values_.find(*current_.key, current_.hash, current_, current_.place); }
   // V{} if there is none yet; counts as a write. Valid until the call ends.
-  V& value() { return values_.at(*current_.key, current_.hash, current_); }
+  V& value() { return values_.at(*current_.key, current_.hash, current_, current_.place); }
   void set(V value) { this->value() = std::move(value); }
   // True if there was one.
   bool clear() { return values_.erase(*current_.key, current_.hash, current_); }

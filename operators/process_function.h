@@ -173,11 +173,12 @@ class FunctionRunner {
     bool processing = false;
   };
 
-  // A batch of these keys: begin, take for each record, finish. The keys stay where they are
-  // meanwhile.
+  // A batch of these keys: begin, take for each record in order, finish. The keys stay where they
+  // are meanwhile.
   void begin(std::span<const KeyRef<K>> keys, const SetsTimers& sets) {
     read_clock();
     load_states(keys);
+    place_ = 0;
     if constexpr (kHasTimers) {
       is_behind_ = event_timers_->fired_until() < progress_->watermark;
       if (sets.event || is_behind_) event_timers_->prefetch(keys);
@@ -193,7 +194,9 @@ class FunctionRunner {
         fire_event(*ref.key, ref.hash, progress_->watermark);
     }
     work_on(*ref.key, ref.hash, progress_->watermark, time);
+    current_.place = place_++;
     call(function_, context_);
+    current_.place = kNoPlace;
     if constexpr (kHasTimers) {
       if (context_.passed_event_ || context_.passed_processing_) {
         context_.passed_event_ = context_.passed_processing_ = false;
@@ -360,6 +363,7 @@ class FunctionRunner {
   Context context_;
   // Of the batch in progress.
   bool is_behind_ = false;
+  PlaceAhead place_ = 0;
   std::vector<KeyRef<K>> overdue_;
   // Of a firing.
   std::vector<std::pair<K, std::uint64_t>> due_keys_;

@@ -28,19 +28,42 @@ class RowBuckets {
   // `key` may lie in `value`.
   void insert(const K& key, std::uint64_t hash, EventTime time, bool is_marked, T&& value) {
     const EventTime start = start_of(time);
-    if (const auto at = std::ranges::lower_bound(starts_, start);
-        at == starts_.end() || *at != start)
-      starts_.insert(at, start);
+    note(start);
     RowList<T>& list = lists_.at(start, key, hash);
     list.insert(time, is_marked, std::move(value));
   }
+  // The same for many, whose keys need not have been prefetched: the i-th key's row is row(i), a
+  // Row. Keys may lie in the values.
+  struct Row {
+    EventTime time;
+    bool is_marked;
+    T* value;  // moved from
+  };
+  template <class RowOf>
+  void insert_all(std::span<const KeyRef<K>> keys, RowOf&& row) {
+    for (std::size_t i = 0; i < keys.size();) {
+      // As far as they lie in one bucket.
+      const EventTime start = start_of(row(i).time);
+      std::size_t end = i + 1;
+      while (end < keys.size() && start_of(row(end).time) == start) ++end;
+      note(start);
+      lists_.update(start, keys.subspan(i, end - i), [&](std::size_t n, RowList<T>& list) {
+        const Row& r = row(i + n);
+        list.insert(r.time, r.is_marked, std::move(*r.value));
+      });
+      i = end;
+    }
+  }
 
   // Calls fn(const StoredRow<T>&) for the key's rows with first <= time <= last, in the order of
-  // time. The callback leaves this object alone.
+  // time. The callback leaves this object alone. `place`: which of the keys of the last prefetch it
+  // is, if known.
   template <class F>
-  void for_each_between(const K& key, std::uint64_t hash, EventTime first, EventTime last, F&& fn) {
+  void for_each_between(const K& key, std::uint64_t hash, EventTime first, EventTime last, F&& fn,
+                        PlaceAhead place = kNoPlace) {
+    if (!is_prefetched_whole_) place = kNoPlace;
     for_each_bucket(first, last, [&](EventTime start) {
-      const RowList<T>* list = lists_.find(start, key, hash);
+      const RowList<T>* list = lists_.find(start, key, hash, place);
       if (list == nullptr) return;
       for (const StoredRow<T>& row : list->between(first, last)) fn(row);
     });
@@ -61,7 +84,13 @@ class RowBuckets {
   // first(i) <= time <= last(i).
   template <class First, class Last>
   void prefetch(std::span<const KeyRef<K>> keys, First&& first, Last&& last) {
+    is_prefetched_whole_ = false;
     if (keys.empty() || starts_.empty()) return;
+    if (starts_.size() == 1) {
+      lists_.prefetch(starts_.front(), keys);
+      is_prefetched_whole_ = true;
+      return;
+    }
     EventTime least = EventTime::max();
     EventTime greatest = EventTime::min();
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -87,11 +116,20 @@ class RowBuckets {
  private:
   // The lowest bucket has no finite start of its own.
   [[nodiscard]] EventTime start_of(EventTime time) const {
+    if (width_ == Duration::max()) return time.ms < 0 ? kLowest : EventTime{};
     return std::max(floor_to(time, width_), kLowest);
+  }
+  void note(EventTime start) {
+    if (!starts_.empty() && starts_.back() == start) return;
+    const auto at = std::ranges::lower_bound(starts_, start);
+    if (at == starts_.end() || *at != start) starts_.insert(at, start);
   }
   template <class F>
   void for_each_bucket(EventTime first, EventTime last, F&& fn) {
-    for (auto it = std::ranges::lower_bound(starts_, start_of(first));
+    const EventTime begin = start_of(first);
+    for (auto it = starts_.size() == 1 && starts_.front() >= begin
+                       ? starts_.begin()
+                       : std::ranges::lower_bound(starts_, begin);
          it != starts_.end() && *it <= last; ++it) {
       fn(*it);
     }
@@ -102,7 +140,9 @@ class RowBuckets {
   const Duration width_;
   WindowedValue<K, RowList<T>> lists_;  // by the start of the bucket
   std::vector<EventTime> starts_;       // derived: the namespaces of lists_
-  std::vector<KeyRef<K>> wanted_;       // empty between calls
+  // The last prefetch asked for all its keys, in one bucket.
+  bool is_prefetched_whole_ = false;
+  std::vector<KeyRef<K>> wanted_;  // empty between calls
 };
 
 }  // namespace tidemill

@@ -56,6 +56,8 @@ class RowList {
   [[nodiscard]] std::span<const StoredRow<T>> rows() const { return all().subspan(gone_); }
   // Those with first <= time <= last.
   [[nodiscard]] std::span<const StoredRow<T>> between(EventTime first, EventTime last) const {
+    const std::span<const StoredRow<T>> kept = rows();
+    if (!kept.empty() && first <= kept.front().time && kept.back().time <= last) return kept;
     const auto [begin, end] = range(first, last);
     return all().subspan(begin, end - begin);
   }

@@ -21,7 +21,8 @@ template <class K>
 struct KeyInProgress {
   const K* key = nullptr;
   std::uint64_t hash = 0;
-  EventTime time{};  // of the record or timer; ProcessContext::time
+  PlaceAhead place = kNoPlace;  // among the keys that the states were asked to prefetch
+  EventTime time{};             // of the record or timer; ProcessContext::time
   EventTime event_now = EventTime::min();
   EventTime processing_now = EventTime::min();
 };

@@ -107,15 +107,8 @@ class HashIndex {
   // none.
   template <class Same>
   [[nodiscard]] std::uint32_t find(std::uint64_t hash, Same&& same) const {
-    const std::uint32_t tag = tag_of(hash);
-    const std::uint64_t first = std::uint64_t{tag} << 32;  // no slot of this tag is less
-    // How far a hash lies from its home is not to be predicted, so the slots before it are counted
-    // without a branch, four at a time.
-    const std::uint64_t* slot = slots_[place_of(hash)].home(tag);
-    for (int before = kTail; before == kTail; slot += before) {
-      before = 0;
-      for (int i = 0; i < kTail; ++i) before += static_cast<int>(slot[i] < first);
-    }
+    const std::uint64_t first = std::uint64_t{tag_of(hash)} << 32;  // no slot of this tag is less
+    const std::uint64_t* slot = first_slot(hash, first);
     for (;; ++slot) {
       // Of another tag it differs above the number; kNone is no number.
       const std::uint64_t number = *slot - first;
@@ -127,8 +120,10 @@ class HashIndex {
   [[gnu::always_inline]] void prefetch(std::uint64_t hash) const {
     prefetch_line(slots_[place_of(hash)].home(tag_of(hash)));
   }
-  [[nodiscard]] std::uint32_t guess(std::uint64_t hash) const {
-    return find(hash, [](std::uint32_t) { return true; });
+  [[gnu::always_inline]] [[nodiscard]] std::uint32_t guess(std::uint64_t hash) const {
+    const std::uint64_t first = std::uint64_t{tag_of(hash)} << 32;
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(*first_slot(hash, first) - first, kNone));
   }
 
   // Requires: `number` is not there, and is not kNone.
@@ -165,6 +160,18 @@ class HashIndex {
 
   [[nodiscard]] std::size_t place_of(std::uint64_t hash) const {
     return (hash >> 1) >> (63 - depth_);
+  }
+  // The first slot that is not less than `first`, the least of the hash's tag.
+  [[gnu::always_inline]] const std::uint64_t* first_slot(std::uint64_t hash,
+                                                         std::uint64_t first) const {
+    const std::uint64_t* slot = slots_[place_of(hash)].home(tag_of(hash));
+    // How far a hash lies from its home is not to be predicted, so the slots before it are counted
+    // without a branch, four at a time.
+    for (int before = kTail; before == kTail; slot += before) {
+      before = 0;
+      for (int i = 0; i < kTail; ++i) before += static_cast<int>(slot[i] < first);
+    }
+    return slot;
   }
   // Tells the directory where a segment is.
   void enter(Segment& s);

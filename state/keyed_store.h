@@ -19,6 +19,7 @@
 #include "state/codec.h"
 #include "state/epochs.h"
 #include "state/key_answer.h"
+#include "state/keys_ahead.h"
 #include "state/namespace_table.h"
 #include "state/recent_entries.h"
 #include "state/table_drain.h"
@@ -70,9 +71,10 @@ class KeyedStore final : public Snapshotable {
   KeyedStore(const KeyedStore&) = delete;
   KeyedStore& operator=(const KeyedStore&) = delete;
 
-  V& at(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+  // `place`, here and below: which of the keys of the last prefetch it is, which was of `ns`.
+  V& at(EventTime ns, KeyView<K> key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
     NsTable& t = table(ns);
-    Found found = look_up(t, key, hash);
+    Found found = ahead_.find(t, key, hash, place);
     if (found.entry == nullptr || Loader::is_part(*found.entry)) [[unlikely]]
       found = load_or_insert(t, key, hash);
     return change(t, found, hash).value;
@@ -116,18 +118,19 @@ class KeyedStore final : public Snapshotable {
     change(t, found, hash);
     return true;
   }
-  V* find(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+  V* find(EventTime ns, KeyView<K> key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
     NsTable* t = existing_table(ns);
     if (t == nullptr) return nullptr;
-    const Found found = find_or_load(*t, key, hash);
+    const Found found = find_or_load(*t, key, hash, place);
     if (found.entry == nullptr || found.entry->has(T::kDeleted)) return nullptr;
     found.entry->set(T::kReferenced);
     return &found.entry->value;
   }
-  V* find_for_update(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+  V* find_for_update(EventTime ns, KeyView<K> key, std::uint64_t hash,
+                     PlaceAhead place = kNoPlace) {
     NsTable* t = existing_table(ns);
     if (t == nullptr) return nullptr;
-    const Found found = find_or_load(*t, key, hash);
+    const Found found = find_or_load(*t, key, hash, place);
     if (found.entry == nullptr || found.entry->has(T::kDeleted)) return nullptr;
     return &change(*t, found, hash).value;
   }
@@ -145,14 +148,11 @@ class KeyedStore final : public Snapshotable {
   void prefetch(EventTime ns, std::span<const KeyRef<K>> keys) {
     give_back_memory();
     NsTable* t = existing_table(ns);
-    ahead_.clear();
+    ahead_.forget();
     if (t == nullptr || (t->is_resident && t->table.size() == 0)) return;
     for (const KeyRef<K>& k : keys) t->table.prefetch_slot(k.hash);
     if (!t->is_resident) load(*t, keys);
-    for (const KeyRef<K>& k : keys) ahead_.emplace_back(k.hash, t->table.prefetch_entry(k.hash));
-    ahead_at_ = 0;
-    ahead_table_ = t;
-    ahead_removals_ = t->table.num_removals();
+    ahead_.look_at(*t, keys);
   }
 
   // The end of all references, as a prefetch is: buries what the backend knows to be dead, and
@@ -297,7 +297,7 @@ class KeyedStore final : public Snapshotable {
   void forget(EventTime ns) {
     measure_touched();
     last_ = nullptr;
-    ahead_table_ = nullptr;
+    ahead_.forget();
     recent_.forget();
     tables_.erase(ns);
   }
@@ -375,28 +375,21 @@ class KeyedStore final : public Snapshotable {
     graves_.push_back({found.number, hash, t.ns});
   }
 
-  // As Table::find; what a prefetch has found already is not searched again, if it is asked for in
-  // about the same order, once or several times through.
-  Found look_up(NsTable& t, KeyView<K> key, std::uint64_t hash) {
-    if (ahead_table_ == &t && !ahead_.empty()) {
-      // How often each is asked for is not known: those that are alike are passed at once.
-      const std::uint64_t former = ahead_[ahead_at_].first;
-      for (int n = 0; n < kMostPassed && former != hash && ahead_[ahead_at_].first == former; ++n)
-        ahead_at_ = ahead_at_ + 1 == ahead_.size() ? 0 : ahead_at_ + 1;
-      const auto [expected, number] = ahead_[ahead_at_];
-      if (expected == hash && number != T::kNone && t.table.num_removals() == ahead_removals_) {
-        Entry& e = t.table.entry(number);
-        if (Traits::view(e.key) == key) return {&e, number};
-      }
-    }
-    return t.table.find(key, hash);
-  }
-  Found find_or_load(NsTable& t, KeyView<K> key, std::uint64_t hash) {
-    const Found found = look_up(t, key, hash);
-    if (found.entry != nullptr && Loader::is_part(*found.entry))
-      loader_.complete(t, *found.entry, hash);
-    if (found.entry != nullptr || t.is_resident || t.is_dropped(layout_.group_of(hash)))
+  [[gnu::always_inline]] Found find_or_load(NsTable& t, KeyView<K> key, std::uint64_t hash,
+                                            PlaceAhead place = kNoPlace) {
+    const Found found = ahead_.find(t, key, hash, place);
+    if (found.entry != nullptr && !Loader::is_part(*found.entry)) [[likely]]
       return found;
+    if (found.entry == nullptr && t.is_resident) return found;
+    return load_one(t, found, key, hash);
+  }
+  [[gnu::noinline]] Found load_one(NsTable& t, const Found& found, KeyView<K> key,
+                                   std::uint64_t hash) {
+    if (found.entry != nullptr) {
+      loader_.complete(t, *found.entry, hash);
+      return found;
+    }
+    if (t.is_dropped(layout_.group_of(hash))) return found;
     return loader_.load(t, key, hash);
   }
   Found load_or_insert(NsTable& t, KeyView<K> key, std::uint64_t hash) {
@@ -458,7 +451,6 @@ class KeyedStore final : public Snapshotable {
 
   static constexpr std::size_t kMostTouched = 4096;
   static constexpr int kMostBuried = 8192;  // in one batch
-  static constexpr int kMostPassed = 16;    // of a look-up
 
   const std::string name_;
   Backend& backend_;
@@ -470,11 +462,7 @@ class KeyedStore final : public Snapshotable {
   std::deque<Grave> graves_;       // deleted entries, until the backend knows
   std::vector<Grave> markers_;     // of this batch: entries that say that the backend has nothing
   std::vector<std::pair<NsTable*, std::uint32_t>> touched_;  // entries that are to be measured
-  // What the last prefetch looked up, how far later look-ups have come, and what it holds for.
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> ahead_;  // hash, number of the entry
-  std::size_t ahead_at_ = 0;
-  const NsTable* ahead_table_ = nullptr;
-  std::uint64_t ahead_removals_ = 0;
+  KeysAhead<K, V> ahead_;
   RecentEntries<K, V> recent_;
   std::size_t charged_ = 0;
   std::size_t besides_ = 0;

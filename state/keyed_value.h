@@ -22,11 +22,16 @@ class KeyedValue {
 
   // The value of the key; V{} if it has none yet. Counts as a write: the value goes into the next
   // checkpoint.
-  V& at(const K& key, std::uint64_t hash) { return store_.at(kOnly, key, hash); }
+  // `place`: which of the keys of the last prefetch it is, if known; it is faster then.
+  V& at(const K& key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
+    return store_.at(kOnly, key, hash, place);
+  }
   V& operator[](const K& key) { return at(key, key_hash(key)); }
 
   // Null if the key has no value.
-  const V* find(const K& key, std::uint64_t hash) { return store_.find(kOnly, key, hash); }
+  const V* find(const K& key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
+    return store_.find(kOnly, key, hash, place);
+  }
   const V* find(const K& key) { return find(key, key_hash(key)); }
   // The same, counted as a write if there is one.
   V* find_for_update(const K& key, std::uint64_t hash) {

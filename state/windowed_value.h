@@ -19,9 +19,12 @@ class WindowedValue {
       : store_(ctx, name, "windowed", Namespaces::kByTime) {}
 
   // The value of the key in namespace `ns`; V{} if it has none yet. Counts as a write.
-  V& at(EventTime ns, const K& key, std::uint64_t hash) { return store_.at(ns, key, hash); }
-  const V* find(EventTime ns, const K& key, std::uint64_t hash) {
-    return store_.find(ns, key, hash);
+  // `place`: which of the keys of the last prefetch it is, which was of `ns`, if known.
+  V& at(EventTime ns, const K& key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
+    return store_.at(ns, key, hash, place);
+  }
+  const V* find(EventTime ns, const K& key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
+    return store_.find(ns, key, hash, place);
   }
   V* find_for_update(EventTime ns, const K& key, std::uint64_t hash) {
     return store_.find_for_update(ns, key, hash);
