@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <ctime>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -223,6 +224,8 @@ void BM_Checkpoint(benchmark::State& bench) {
   double worst_us = 0;
   double sum_us = 0;
   double snapshot_ms = 0;
+  std::set<std::string> known;  // files of the former checkpoint
+  double new_mib = 0;           // in the others, of the last one
   StageSnapshot ignored;
   double worst_cpu_us = 0;  // without what other processes take
   const auto timed = [&](auto&& work) {
@@ -246,8 +249,15 @@ void BM_Checkpoint(benchmark::State& bench) {
       updates += kBatch;
     }
     const auto start = Clock::now();
-    setup.snapshot(id);
+    const Taken taken = setup.snapshot(id);
     snapshot_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    new_mib = 0;
+    std::set<std::string> now;
+    for (const StoredFile& file : taken.files) {
+      now.insert(file.name);
+      if (!known.contains(file.name)) new_mib += static_cast<double>(file.size) / (1 << 20);
+    }
+    known = std::move(now);
   };
   if (bench.range(1) < 100) checkpoint();
   for (auto _ : bench) {
@@ -267,6 +277,7 @@ void BM_Checkpoint(benchmark::State& bench) {
   bench.counters["longest_stall_cpu_us"] = worst_cpu_us;
   bench.counters["all_stalls_ms"] = sum_us / 1000;
   bench.counters["snapshot_ms"] = snapshot_ms;
+  bench.counters["new_MiB"] = new_mib;
   check_sum(bench, state, updates);
 }
 BENCHMARK(BM_Checkpoint)
