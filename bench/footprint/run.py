@@ -105,11 +105,14 @@ def idle_on_files(folder, scratch):
 def idle_on_kafka(folder, scratch):
     sys.path.insert(0, str(ROOT / "tests/e2e"))
     from broker import Cluster  # pylint: disable=import-outside-toplevel
-    with Cluster(scratch / "kafka").start() as cluster:
+    cluster = Cluster(scratch / "kafka").start()
+    try:
         settings = {"source.kafka.brokers": cluster.address, "source.kafka.topic": cluster.create_topic("events", 1),
                     "sinks.kafka.topic": cluster.create_topic("features", 1)}
         command = pipeline(folder, scratch, settings)
         return "idle feature_pipeline on Kafka, resident", idle_mb("feature_pipeline", command, scratch / "checkpoints"), LIMITS["idle"], "MB"
+    finally:
+        cluster.stop()
 
 
 def most_of_an_example(folder):
