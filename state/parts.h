@@ -1,6 +1,6 @@
 // Values that come in parts. What can be merged need not be read to be added to: the store is given
 // what was added as a part, and merges the parts of a key later, when it compacts its files or
-// somebody asks. docs/decisions/0006_parts.md.
+// somebody asks. docs/decisions/0007_parts.md.
 #pragma once
 
 #include <concepts>

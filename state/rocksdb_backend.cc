@@ -36,7 +36,7 @@ using rocksdb::Status;
 
 constexpr const char* kCheckpointFolder = "db";
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-constexpr int kFilesToMerge = 16;
+constexpr std::size_t kFilesToMerge = 16;
 constexpr std::uint64_t kMostTimesOldest = 4;  // 2.5 with what came while all was being merged
 
 void check(const Status& status, const char* what) { check_rocksdb(status, what); }
@@ -44,12 +44,10 @@ void check(const Status& status, const char* what) { check_rocksdb(status, what)
 // Merging is behind when much more lies above the oldest rows than it lets lie there; it is under
 // way then.
 bool is_merging_behind(rocksdb::DB& db) {
-  std::uint64_t files = 0;
-  db.GetIntProperty(rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &files);
-  if (files < kFilesToMerge) return false;
   rocksdb::ColumnFamilyMetaData all;
   db.GetColumnFamilyMetaData(&all);
   const auto& first = all.levels.front();
+  if (first.files.size() < kFilesToMerge) return false;
   const std::uint64_t oldest = all.size > first.size || first.files.empty()
                                    ? all.size - first.size
                                    : first.files.back().size;
@@ -95,7 +93,7 @@ rocksdb::Options make_options(std::size_t memory, std::shared_ptr<PartsMerger> m
   options.compaction_options_universal.min_merge_width = 4;
   options.compaction_options_universal.max_size_amplification_percent = 150;
   options.check_flush_compaction_key_order = false;  // hashes each row once more
-  options.level0_file_num_compaction_trigger = kFilesToMerge;
+  options.level0_file_num_compaction_trigger = static_cast<int>(kFilesToMerge);
   // Out of reach: with them in reach CreateCheckpoint and ingestion wait for compactions.
   options.level0_slowdown_writes_trigger = 1 << 20;
   options.level0_stop_writes_trigger = 1 << 20;
