@@ -44,18 +44,23 @@ rd_kafka_t* client(rd_kafka_type_t type, const std::map<std::string, std::string
   return made;
 }
 
-// Pipelined: `finish` sends what waits and takes all answers.
+// Pipelined: `finish` sends what waits and takes all answers, at the latest after so many.
+constexpr std::size_t kPipelined = 1000;
+
 class Redis {
  public:
   explicit Redis(int port) : context_(redisConnect("127.0.0.1", port)) {
     if (context_ == nullptr || context_->err != 0) fail("no Redis", std::to_string(port));
   }
-  void set(std::string_view key, std::string_view value) {
+  void set(std::string_view user, std::string_view value) {
+    if (waiting_ == kPipelined) finish();
     // Largest window and its slice, as the job sets them.
     static constexpr std::string_view kCommand = "SETEX";
     static const std::string ttl = std::to_string((kWindows[2].size + kWindows[2].resolution) / 1000);
-    const char* arguments[] = {kCommand.data(), key.data(), ttl.data(), value.data()};
-    const std::size_t sizes[] = {kCommand.size(), key.size(), ttl.size(), value.size()};
+    key_.resize(kPrefix.size());
+    key_ += user;
+    const char* arguments[] = {kCommand.data(), key_.data(), ttl.data(), value.data()};
+    const std::size_t sizes[] = {kCommand.size(), key_.size(), ttl.size(), value.size()};
     if (redisAppendCommandArgv(context_, 4, arguments, sizes) != REDIS_OK)
       fail("Redis", context_->errstr);
     ++waiting_;
@@ -71,7 +76,9 @@ class Redis {
   }
 
  private:
+  static constexpr std::string_view kPrefix = "features:";
   redisContext* context_;
+  std::string key_ = std::string(kPrefix);
   std::size_t waiting_ = 0;
 };
 
@@ -155,9 +162,9 @@ class Loop {
         rd_kafka_message_destroy(messages[i]);
       }
       move_on(features);
-      rows_.finish();
       rd_kafka_poll(producer_, 0);
       if (steady_clock::now() < due) continue;
+      rows_.finish();
       commit();
       check(rd_kafka_begin_transaction(producer_), "begin_transaction");
       due = steady_clock::now() + settings_.commit_interval;
