@@ -108,13 +108,12 @@ class TrailingKey {
     }
   }
 
-  // Asks for the memory behind the object that the next calls will touch.
+  // Asks for the memory behind the object that the next calls will touch, and whoever measures it.
   void prefetch() const {
-    const auto fetch = [](const void* begin, std::size_t size) {
-      for (std::size_t i = 0; i < size; i += 64) prefetch_line(static_cast<const char*>(begin) + i);
-    };
     fetch(totals_.data(), totals_.size() * sizeof(Total));
     if (!slices_.empty()) fetch(&slices_.back(), sizeof(Slice));
+    // The last one, and where the next one will stand.
+    if (!waiting.empty()) fetch(&waiting.back(), 2 * sizeof(Waiting));
   }
 
   // Moves on to `to` (never back): slices that have left by then are taken out of their windows.
@@ -161,8 +160,12 @@ class TrailingKey {
   // Lets a record wait.
   template <class In>
   void put_off(const Stamp& stamp, const In& value) {
-    const auto place = std::upper_bound(waiting.begin(), waiting.end(), stamp,
-                                        [](const Stamp& a, const auto& b) { return a < b.stamp; });
+    // Nearly always behind the last one; a search would touch memory that is not in the cache.
+    const auto place = waiting.empty() || !(stamp < waiting.back().stamp)
+                           ? waiting.end()
+                           : std::upper_bound(
+                                 waiting.begin(), waiting.end(), stamp,
+                                 [](const Stamp& a, const auto& b) { return a < b.stamp; });
     if constexpr (HasParts<A>) {
       waiting.insert(place, {stamp, shared_.take(value)});
     } else {
@@ -181,6 +184,10 @@ class TrailingKey {
   [[nodiscard]] std::size_t num_slices() const { return slices_.size(); }
 
  private:
+  static void fetch(const void* begin, std::size_t size) {
+    for (std::size_t i = 0; i < size; i += 64) prefetch_line(static_cast<const char*>(begin) + i);
+  }
+
   friend struct Codec<TrailingKey>;
   friend struct HeapSize<TrailingKey>;
 

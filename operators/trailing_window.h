@@ -259,6 +259,8 @@ class TrailingWindow final : public OneInput<In> {
     if (is_ordered()) {
       state.put_off(stamp, record.value);
       if (record.time < record_limit()) overdue_.push_back(ref);
+      // The timer is there for all that waited before.
+      if (record.time >= state.timer) return;
     } else {
       LastRow last = last_row(state);
       state.advance(layout_, record.time);

@@ -153,7 +153,6 @@ class FileReader final : public SourceReader<RawRecord>, private Snapshotable {
         kept = split.reader->chunk().get();
         out.keep_alive.push_back(split.reader->chunk());
       }
-      record.is_padded = true;
       out.append(record, {static_cast<std::uint32_t>(i), split.partition, split.reader->line() - 1,
                           EventTime::min()});
     }

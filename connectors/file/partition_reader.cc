@@ -15,7 +15,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kChunkBytes = 256 * 1024;
-constexpr std::size_t kPadding = 64;
 
 }  // namespace
 
@@ -81,7 +80,7 @@ bool PartitionReader::fill() {
   // A long line doubles the room each time, so that it is copied a constant number of times.
   auto more = std::make_shared<FileChunk>();
   const std::size_t room = std::max(kChunkBytes, unread);
-  more->bytes.resize(unread + room + kPadding);
+  more->bytes.resize(unread + room);
   if (unread > 0) std::memcpy(more->bytes.data(), chunk_->bytes.data() + at_, unread);
   ssize_t n = 0;
   do {

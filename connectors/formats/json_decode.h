@@ -30,8 +30,7 @@ class JsonDecode {
       why.reason = "no_value";
       return false;
     }
-    const Decoded decoded = decoder_->decode(
-        raw.value, out, raw.is_padded ? JsonPadding::kReadable : JsonPadding::kNone);
+    const Decoded decoded = decoder_->decode(raw.value, out);
     if (!decoded) {
       why.reason = name_of(decoded.fault);
       why.detail = decoded.text();

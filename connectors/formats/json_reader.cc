@@ -1,27 +1,26 @@
 #include "connectors/formats/json_reader.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <simdjson.h>
-#include <system_error>
 #include <utility>
 
 #include "connectors/formats/iso_time.h"
+#include "connectors/formats/json_number_internal.h"
 #include "engine/base/error.h"
 
 namespace tidemill {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
-
-static_assert(simdjson::SIMDJSON_PADDING <= kJsonPadding);
-
 constexpr int kMaxDepth = 256;
 constexpr std::size_t kKeptBytes = 1u
                                    << 20;  // a parser that had to grow beyond this is dropped again
+// Names of fields are remembered up to so many, none longer than this.
+constexpr std::size_t kKnownNames = 64;
+constexpr std::size_t kKnownNameBytes = 128;
 
 std::string_view trimmed(std::string_view token) {
   while (!token.empty() && (token.back() == ' ' || token.back() == '\t' || token.back() == '\n' ||
@@ -35,38 +34,11 @@ bool has_backslash(std::string_view text) {
   return std::memchr(text.data(), '\\', text.size()) != nullptr;
 }
 
-// The grammar of RFC 8259 section 6.
-bool is_number(std::string_view text) {
-  std::size_t i = 0;
-  const auto is_digit = [&] { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
-  const auto skip_digits = [&] {
-    if (!is_digit()) return false;
-    while (is_digit()) ++i;
-    return true;
-  };
-  if (i < text.size() && text[i] == '-') ++i;
-  if (i < text.size() && text[i] == '0') {
-    ++i;
-  } else if (!skip_digits()) {
-    return false;
-  }
-  if (i < text.size() && text[i] == '.') {
-    ++i;
-    if (!skip_digits()) return false;
-  }
-  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
-    ++i;
-    if (i < text.size() && (text[i] == '+' || text[i] == '-')) ++i;
-    if (!skip_digits()) return false;
-  }
-  return i == text.size();
-}
-
 bool is_literal(std::string_view token) {
   return token == "true" || token == "false" || token == "null";
 }
 
-bool starts_number(char c) { return c == '-' || (c >= '0' && c <= '9'); }
+bool starts_number(char c) { return c == '-' || is_json_digit(c); }
 
 bool begins_other_value(std::string_view text) {
   const char first = text.empty() ? '\0' : text[0];
@@ -103,8 +75,10 @@ std::string Decoded::text() const {
   return text += ')';
 }
 
-// Walks one object with simdjson's on-demand interface. A scalar is judged by its token, the bytes
-// up to the next structural character, because simdjson by itself checks only what is asked for.
+// Walks the tokens of one object. Where they begin is found by simdjson's first pass, which also
+// checks UTF-8, that texts are closed and that no control character stands in them; everything else
+// is checked here, token by token, the fields that nobody asked for included. A token goes up to
+// the next one, so only the bytes of the record are ever read.
 class JsonReader::Parser {
  public:
   Parser(std::vector<JsonSlot> slots, JsonLimits limits)
@@ -119,192 +93,187 @@ class JsonReader::Parser {
     }
   }
 
-  Decoded read(std::string_view record, JsonPadding padding, void* row) {
+  Decoded read(std::string_view record, void* row) {
     if (record.size() > limits_.max_bytes) {
       return {JsonFault::kTooLarge, {}, limits_.max_bytes, "the record is longer than the limit"};
     }
-    if (padding == JsonPadding::kNone) record = padded(record);
     begin_ = record.data();
     end_ = begin_ + record.size();
     row_ = static_cast<char*>(row);
     const bool is_good = read_record(record);
-    if (record.size() > kKeptBytes) shrink();
+    if (record.size() > kKeptBytes) pass_.reset();
     return is_good ? Decoded{} : fault_;
   }
 
  private:
-  std::string_view padded(std::string_view record) {
-    if (record.size() > copy_capacity_) {
-      copy_capacity_ = std::max<std::size_t>(1024, 2 * record.size());
-      copy_ = std::make_unique<char[]>(copy_capacity_ + kJsonPadding);
-    }
-    if (!record.empty()) std::memcpy(copy_.get(), record.data(), record.size());
-    if (copy_) std::memset(copy_.get() + record.size(), 0, kJsonPadding);
-    return {copy_.get(), record.size()};
-  }
-
-  void shrink() {
-    parser_ = ondemand::parser();
-    copy_.reset();
-    copy_capacity_ = 0;
-  }
+  // A name as it stands in records, with its quotes, and the member it fills, if any.
+  struct Known {
+    std::string token;
+    std::size_t slot;
+  };
 
   bool read_record(std::string_view record) {
     if (record.empty()) return fail(JsonFault::kMalformed, {}, 0, "the record is empty");
-    ondemand::document document;
-    const auto readable = record.size() + simdjson::SIMDJSON_PADDING;
-    if (const auto error = parser_.iterate(record.data(), record.size(), readable).get(document))
-      return malformed(error);
-    ondemand::object object;
-    if (const auto error = document.get_object().get(object)) {
-      const std::size_t start = std::min(record.size(), record.find_first_not_of(" \t\r\n"));
+    if (const auto error = find_tokens(record)) return malformed(error);
+    if (begin_[*next_] != '{') {
+      const std::size_t start = *next_;
       if (begins_other_value(trimmed(record.substr(start)))) {
         return fail(JsonFault::kNotObject, {}, start, "a record is one JSON object");
       }
-      return malformed(error);
+      return misplaced();
     }
+    ++next_;
     if (++generation_ == 0) {
       std::fill(seen_.begin(), seen_.end(), 0u);
       generation_ = 1;
     }
-    if (!read_fields(object)) return false;
-    // At the very end there is no location any more.
-    if (const char* rest = nullptr; document.current_location().get(rest) == simdjson::SUCCESS) {
-      return fail(JsonFault::kMalformed, {}, offset(rest), "there is more behind the object");
+    num_seen_ = 0;
+    expected_ = 0;
+    if (!read_fields()) return false;
+    if (next_ != stop_) {
+      return fail(JsonFault::kMalformed, {}, *next_, "there is more behind the object");
     }
-    return settle_absent();
+    return num_seen_ == slots_.size() || settle_absent();
   }
 
-  bool read_fields(ondemand::object& object) {
-    for (auto item : object) {
-      ondemand::field field;
-      if (const auto error = std::move(item).get(field)) return malformed(error);
-      std::size_t slot = slots_.size();
-      if (!find_slot(field, slot)) return false;
-      ondemand::value value = field.value();
-      if (slot == slots_.size()) {
-        if (!check(value, 1)) return false;
-        continue;
-      }
-      seen_[slot] = generation_;
-      if (!read_value(slots_[slot], value)) return false;
+  simdjson::error_code find_tokens(std::string_view record) {
+    if (!pass_ || pass_->capacity() < record.size()) {
+      const std::size_t capacity = std::max<std::size_t>(1024, 2 * record.size());
+      if (const auto error = simdjson::get_active_implementation()->create_dom_parser_implementation(
+              capacity, 1, pass_))
+        return error;
     }
+    const auto error =
+        pass_->stage1(reinterpret_cast<const std::uint8_t*>(record.data()), record.size(),
+                      simdjson::stage1_mode::regular);
+    next_ = pass_->structural_indexes.get();
+    stop_ = next_ + pass_->n_structural_indexes;
+    return error == simdjson::SUCCESS && next_ == stop_ ? simdjson::EMPTY : error;
+  }
+
+  // The next token without the white space behind it; empty at the end of the record.
+  std::string_view take_token() {
+    if (next_ == stop_) return {};
+    const char* begin = begin_ + *next_++;
+    const char* end = next_ == stop_ ? end_ : begin_ + *next_;
+    return trimmed({begin, static_cast<std::size_t>(end - begin)});
+  }
+
+  bool take(char c) {
+    if (next_ == stop_ || begin_[*next_] != c) return false;
+    ++next_;
     return true;
   }
 
-  bool read_name(ondemand::field& field, std::string_view& name) {
-    const char* raw = field.key().raw();
-    const char* end = raw;
-    while (*end != '"' && *end != '\\')
-      ++end;  // the first pass of simdjson has seen the closing quote
-    name = {raw, static_cast<std::size_t>(end - raw)};
-    if (*end == '"' || field.unescaped_key().get(name) == simdjson::SUCCESS) return true;
-    return fail(JsonFault::kMalformed, {}, offset(raw), "a field name has a wrong escape");
+  bool read_fields() {
+    if (take('}')) return true;
+    while (true) {
+      if (next_ == stop_ || begin_[*next_] != '"') return misplaced();
+      std::size_t slot = slots_.size();
+      if (!find_slot(take_token(), slot)) return false;
+      if (!take(':')) return misplaced();
+      if (slot == slots_.size()) {
+        if (!check(1)) return false;
+      } else {
+        if (seen_[slot] != generation_) ++num_seen_;
+        seen_[slot] = generation_;
+        if (!read_value(slots_[slot])) return false;
+      }
+      if (take('}')) return true;
+      if (!take(',')) return misplaced();
+    }
   }
 
-  // Finds the member for a field's name; leaves `slot` alone for an unknown one.
-  bool find_slot(ondemand::field& field, std::size_t& slot) {
-    const char* raw = field.key().raw();
-    // Records of one stream have their fields in the same order, so the one expected is nearly
-    // always the one met. Reading beyond the name is reading beyond the record by less than the
-    // padding.
-    if (next_ < slots_.size()) {
-      const std::string& name = slots_[next_].name;
-      if (name.size() < kJsonPadding && raw[name.size()] == '"' &&
-          std::memcmp(raw, name.data(), name.size()) == 0 && !has_backslash(name)) {
-        slot = next_++;
+  // Finds the member for a field's name; leaves `slot` alone for an unknown one. Records of one
+  // stream have the same fields in the same order, so the name met is nearly always the one behind
+  // the last.
+  bool find_slot(std::string_view token, std::size_t& slot) {
+    for (std::size_t tried = 0; tried < known_.size(); ++tried) {
+      if (expected_ >= known_.size()) expected_ = 0;
+      const Known& known = known_[expected_++];
+      if (known.token == token) {
+        slot = known.slot;
         return true;
       }
     }
     std::string_view name;
-    if (!read_name(field, name)) return false;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i].name == name) {
-        slot = i;
-        next_ = i + 1;
-        break;
-      }
+    if (!unquote(token, name))
+      return fail(JsonFault::kMalformed, {}, offset(token.data()) + 1,
+                  "a field name has a wrong escape");
+    const auto found = std::ranges::find(slots_, name, &JsonSlot::name);
+    slot = static_cast<std::size_t>(found - slots_.begin());
+    if (known_.size() < kKnownNames && token.size() <= kKnownNameBytes) {
+      known_.push_back({std::string(token), slot});
+      expected_ = known_.size();
     }
     return true;
   }
 
-  bool read_value(const JsonSlot& slot, ondemand::value& value) {
+  bool read_value(const JsonSlot& slot) {
     char* member = row_ + slot.offset;
     switch (slot.kind) {
-      case JsonKind::kBool: return read_as<bool>(slot, value, member);
-      case JsonKind::kInt64: return read_as<std::int64_t>(slot, value, member);
-      case JsonKind::kUint64: return read_as<std::uint64_t>(slot, value, member);
-      case JsonKind::kDouble: return read_as<double>(slot, value, member);
-      case JsonKind::kString: return read_as<std::string>(slot, value, member);
-      case JsonKind::kEventTime: return read_as<EventTime>(slot, value, member);
+      case JsonKind::kBool: return read_as<bool>(slot, member);
+      case JsonKind::kInt64: return read_as<std::int64_t>(slot, member);
+      case JsonKind::kUint64: return read_as<std::uint64_t>(slot, member);
+      case JsonKind::kDouble: return read_as<double>(slot, member);
+      case JsonKind::kString: return read_as<std::string>(slot, member);
+      case JsonKind::kEventTime: return read_as<EventTime>(slot, member);
     }
     return true;
   }
 
   template <class M>
-  bool read_as(const JsonSlot& slot, ondemand::value& value, char* member) {
-    const std::string_view token = token_of(value);
+  bool read_as(const JsonSlot& slot, char* member) {
+    const std::string_view token = take_token();
     if (token.empty()) return no_value(end_);
-    if (!slot.is_optional) return read_scalar(slot, value, token, *reinterpret_cast<M*>(member));
+    if (!slot.is_optional) return read_scalar(slot, token, *reinterpret_cast<M*>(member));
     auto& optional = *reinterpret_cast<std::optional<M>*>(member);
     if (token == "null") {
       optional.reset();
       return true;
     }
     if (!optional) optional.emplace();
-    return read_scalar(slot, value, token, *optional);
+    return read_scalar(slot, token, *optional);
   }
 
-  bool read_scalar(const JsonSlot& slot, ondemand::value&, std::string_view token, bool& out) {
+  bool read_scalar(const JsonSlot& slot, std::string_view token, bool& out) {
     out = token == "true";
     return out || token == "false" || wrong(slot, token, "wanted true or false");
   }
 
-  bool read_scalar(const JsonSlot& slot, ondemand::value& value, std::string_view token,
-                   std::int64_t& out) {
-    return value.get_int64().get(out) == simdjson::SUCCESS || read_whole(slot, token, out);
+  bool read_scalar(const JsonSlot& slot, std::string_view token, std::int64_t& out) {
+    return read_json_integer(token, out) || read_whole(slot, token, out);
   }
 
-  bool read_scalar(const JsonSlot& slot, ondemand::value& value, std::string_view token,
-                   std::uint64_t& out) {
-    return value.get_uint64().get(out) == simdjson::SUCCESS || read_whole(slot, token, out);
+  bool read_scalar(const JsonSlot& slot, std::string_view token, std::uint64_t& out) {
+    return read_json_integer(token, out) || read_whole(slot, token, out);
   }
 
-  bool read_scalar(const JsonSlot& slot, ondemand::value& value, std::string_view token,
-                   double& out) {
-    // simdjson 3.0.1 reads a fraction of more than 19 digits behind a leading zero wrongly, so it
-    // gets the short numbers only.
-    if (token.size() <= 18 && value.get_double().get(out) == simdjson::SUCCESS) return true;
-    if (!is_number(token)) return wrong(slot, token, "wanted a number");
-    const char* end = token.data() + token.size();
-    if (std::from_chars(token.data(), end, out).ec == std::errc()) return true;
-    // Too large or too small for from_chars; simdjson refuses only what is too large.
-    out = 0;
-    double too_small = 0;
-    return value.get_double().get(too_small) == simdjson::SUCCESS ||
+  bool read_scalar(const JsonSlot& slot, std::string_view token, double& out) {
+    if (read_short_fraction(token, out)) return true;
+    if (!is_json_number(token)) return wrong(slot, token, "wanted a number");
+    return read_json_double(token, out) ||
            out_of_range(slot, token, "the number does not fit 64-bit floating point");
   }
 
-  bool read_scalar(const JsonSlot& slot, ondemand::value& value, std::string_view token,
-                   std::string& out) {
+  bool read_scalar(const JsonSlot& slot, std::string_view token, std::string& out) {
     if (token[0] != '"') return wrong(slot, token, "wanted a text");
     std::string_view content;
-    if (!unquote(value, token, content)) return bad_escape(token, slot.name);
+    if (!unquote(token, content)) return bad_escape(token, slot.name);
     out.assign(content);
     return true;
   }
 
-  bool read_scalar(const JsonSlot& slot, ondemand::value& value, std::string_view token,
-                   EventTime& out) {
+  bool read_scalar(const JsonSlot& slot, std::string_view token, EventTime& out) {
     if (token[0] == '"') {
       std::string_view content;
-      if (!unquote(value, token, content)) return bad_escape(token, slot.name);
+      if (!unquote(token, content)) return bad_escape(token, slot.name);
       const std::optional<EventTime> time = parse_iso_time(content);
       if (time) out = *time;
       return time || fail(JsonFault::kBadTime, slot.name, offset(token.data()),
                           "wanted an ISO 8601 time with a zone, as 2026-01-01T00:00:00.123Z");
     }
-    if (!read_scalar(slot, value, token, out.ms)) return false;
+    if (!read_scalar(slot, token, out.ms)) return false;
     return out.is_finite() ||
            out_of_range(slot, token, "the time is beyond what 64-bit milliseconds hold");
   }
@@ -312,11 +281,10 @@ class JsonReader::Parser {
   // An integer that is not written as one: 3.0, 3e2. Everything else is a fault.
   template <class M>
   bool read_whole(const JsonSlot& slot, std::string_view token, M& out) {
-    if (!is_number(token)) return wrong(slot, token, "wanted a whole number");
+    if (!is_json_number(token)) return wrong(slot, token, "wanted a whole number");
     const bool is_integer = token.find_first_of(".eE") == std::string_view::npos;
     double value = 0;
-    const auto parsed = std::from_chars(token.data(), token.data() + token.size(), value);
-    const bool is_small = parsed.ec == std::errc() && std::abs(value) < kExactIntegers;
+    const bool is_small = read_json_double(token, value) && std::abs(value) < kExactIntegers;
     if (is_integer && token == "-0") {  // an unsigned one
       out = 0;
       return true;
@@ -332,65 +300,67 @@ class JsonReader::Parser {
     return true;
   }
 
-  // The bytes of a value up to the next structural character, empty at the end of the record: there
-  // simdjson would go on reading.
-  std::string_view token_of(ondemand::value& value) const {
-    const std::string_view token = value.raw_json_token();
-    if (token.data() < begin_ || token.data() >= end_) return {};
-    return trimmed(token.substr(0, static_cast<std::size_t>(end_ - token.data())));
-  }
-
-  // The content of a text token. Without escapes it is viewed where it stands.
-  static bool unquote(ondemand::value& value, std::string_view token, std::string_view& content) {
-    if (token.size() < 2) return false;
+  // The content of a text token, viewed where it stands or, with escapes, in `unescaped_`.
+  bool unquote(std::string_view token, std::string_view& content) {
+    if (token.size() < 2 || token.back() != '"') return false;
     content = token.substr(1, token.size() - 2);
-    if (has_backslash(content)) return value.get_string().get(content) == simdjson::SUCCESS;
-    // Taken, because what simdjson skips by itself may be taken for a field name.
-    ondemand::raw_json_string taken;
-    return value.get_raw_json_string().get(taken) == simdjson::SUCCESS;
+    return !has_backslash(content) || unescape(content);
   }
 
-  // Checks a value that is not wanted: simdjson alone would skip over it by counting brackets.
-  bool check(ondemand::value value, int depth) {
-    const std::string_view token = token_of(value);
+  bool unescape(std::string_view& content) {
+    // simdjson reads and writes by blocks, beyond the quote.
+    escaped_.assign(content).append(1, '"').append(simdjson::SIMDJSON_PADDING, ' ');
+    unescaped_.resize(content.size() + simdjson::SIMDJSON_PADDING);
+    auto* to = reinterpret_cast<std::uint8_t*>(unescaped_.data());
+    const std::uint8_t* end =
+        pass_->parse_string(reinterpret_cast<const std::uint8_t*>(escaped_.data()), to);
+    if (end == nullptr) return false;
+    content = {unescaped_.data(), static_cast<std::size_t>(end - to)};
+    return true;
+  }
+
+  // Checks a value that is not wanted.
+  bool check(int depth) {
+    const std::string_view token = take_token();
     if (token.empty()) return no_value(end_);
     const char first = token[0];
+    if (first == '"') {
+      std::string_view content;
+      return unquote(token, content) || bad_escape(token, {});
+    }
     if (first == '{' || first == '[') {
       if (depth == kMaxDepth)
         return fail(JsonFault::kTooDeep, {}, offset(token.data()),
                     "values are nested deeper than 256 levels");
-      return first == '{' ? check_object(value, depth) : check_array(value, depth);
+      return first == '{' ? check_object(depth) : check_array(depth);
     }
-    if (first == '"') {
-      std::string_view content;
-      return unquote(value, token, content) || bad_escape(token, {});
-    }
-    if (is_number(token) || is_literal(token)) return true;
-    return no_value(token.data());
+    return is_json_number(token) || is_literal(token) || no_value(token.data());
   }
 
-  bool check_object(ondemand::value& value, int depth) {
-    ondemand::object object;
-    if (const auto error = value.get_object().get(object)) return malformed(error);
-    for (auto item : object) {
-      ondemand::field field;
-      if (const auto error = std::move(item).get(field)) return malformed(error);
+  bool check_object(int depth) {
+    if (take('}')) return true;
+    while (true) {
+      if (next_ == stop_ || begin_[*next_] != '"') return misplaced();
+      const std::string_view token = take_token();
       std::string_view name;
-      if (!read_name(field, name)) return false;
-      if (!check(field.value(), depth + 1)) return false;
+      if (!unquote(token, name)) {
+        return fail(JsonFault::kMalformed, {}, offset(token.data()) + 1,
+                    "a field name has a wrong escape");
+      }
+      if (!take(':')) return misplaced();
+      if (!check(depth + 1)) return false;
+      if (take('}')) return true;
+      if (!take(',')) return misplaced();
     }
-    return true;
   }
 
-  bool check_array(ondemand::value& value, int depth) {
-    ondemand::array array;
-    if (const auto error = value.get_array().get(array)) return malformed(error);
-    for (auto item : array) {
-      ondemand::value element;
-      if (const auto error = std::move(item).get(element)) return malformed(error);
-      if (!check(element, depth + 1)) return false;
+  bool check_array(int depth) {
+    if (take(']')) return true;
+    while (true) {
+      if (!check(depth + 1)) return false;
+      if (take(']')) return true;
+      if (!take(',')) return misplaced();
     }
-    return true;
   }
 
   bool settle_absent() {
@@ -400,7 +370,6 @@ class JsonReader::Parser {
         return fail(JsonFault::kMissingField, slots_[i].name, Decoded::kNowhere, "");
       clear_optional(slots_[i]);
     }
-    next_ = 0;
     return true;
   }
 
@@ -433,7 +402,7 @@ class JsonReader::Parser {
   bool wrong(const JsonSlot& slot, std::string_view token, const char* wanted) {
     const char first = token.empty() ? '\0' : token[0];
     const bool is_value = first == '"' || first == '{' || first == '[' || is_literal(token) ||
-                          (starts_number(first) && is_number(token));
+                          (starts_number(first) && is_json_number(token));
     return fail(is_value ? JsonFault::kMistyped : JsonFault::kMalformed, slot.name,
                 offset(token.data()), wanted);
   }
@@ -447,6 +416,14 @@ class JsonReader::Parser {
     return fail(JsonFault::kMalformed, field, offset(token.data()), "a text has a wrong escape");
   }
 
+  // Something else stands where the next token should be, or nothing.
+  bool misplaced() {
+    if (next_ == stop_)
+      return fail(JsonFault::kMalformed, {}, offset(end_), "the object does not end");
+    return fail(JsonFault::kMalformed, {}, *next_,
+                "a comma, colon, quote or bracket is missing or misplaced");
+  }
+
   bool malformed(simdjson::error_code error) {
     switch (error) {
       case simdjson::UTF8_ERROR: return fail(JsonFault::kNotUtf8, {}, Decoded::kNowhere, "");
@@ -455,25 +432,27 @@ class JsonReader::Parser {
                     "a text contains a control character");
       case simdjson::UNCLOSED_STRING:
         return fail(JsonFault::kMalformed, {}, Decoded::kNowhere, "a text has no closing quote");
+      case simdjson::EMPTY:
+        return fail(JsonFault::kMalformed, {}, 0, "the record holds nothing but white space");
       case simdjson::CAPACITY:
       case simdjson::MEMALLOC:
         return fail(JsonFault::kTooLarge, {}, Decoded::kNowhere, "there is no memory to parse it");
-      case simdjson::INCOMPLETE_ARRAY_OR_OBJECT:
-        return fail(JsonFault::kMalformed, {}, Decoded::kNowhere, "the object does not end");
-      default:
-        return fail(JsonFault::kMalformed, {}, Decoded::kNowhere,
-                    "a comma, colon, quote or bracket is missing or misplaced");
+      default: return fail(JsonFault::kMalformed, {}, Decoded::kNowhere, "it cannot be parsed");
     }
   }
 
   const std::vector<JsonSlot> slots_;
   const JsonLimits limits_;
-  ondemand::parser parser_;
-  std::unique_ptr<char[]> copy_;
-  std::size_t copy_capacity_ = 0;
-  std::vector<std::uint32_t> seen_;  // per slot the generation that last met it
+  std::unique_ptr<simdjson::internal::dom_parser_implementation> pass_;
+  const std::uint32_t* next_ = nullptr;  // where the next token begins in the record
+  const std::uint32_t* stop_ = nullptr;
+  std::vector<Known> known_;          // in the order in which they were first met
+  std::size_t expected_ = 0;          // the name that comes next, probably
+  std::vector<std::uint32_t> seen_;   // per slot the generation that last met it
   std::uint32_t generation_ = 0;
-  std::size_t next_ = 0;  // the slot the next field probably fills
+  std::size_t num_seen_ = 0;
+  std::string escaped_;
+  std::string unescaped_;
   const char* begin_ = nullptr;
   const char* end_ = nullptr;
   char* row_ = nullptr;
@@ -486,8 +465,6 @@ JsonReader::~JsonReader() = default;
 JsonReader::JsonReader(JsonReader&&) noexcept = default;
 JsonReader& JsonReader::operator=(JsonReader&&) noexcept = default;
 
-Decoded JsonReader::read(std::string_view record, JsonPadding padding, void* row) {
-  return parser_->read(record, padding, row);
-}
+Decoded JsonReader::read(std::string_view record, void* row) { return parser_->read(record, row); }
 
 }  // namespace tidemill

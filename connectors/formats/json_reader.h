@@ -58,11 +58,6 @@ struct Decoded {
   [[nodiscard]] std::string text() const;
 };
 
-// Whether kJsonPadding bytes behind the record may be read (their content does not matter); if not,
-// the record is copied first.
-enum class JsonPadding : std::uint8_t { kNone, kReadable };
-constexpr std::size_t kJsonPadding = 64;
-
 struct JsonLimits {
   std::size_t max_bytes =
       8u << 20;  // a parser needs about six times the bytes of the largest record
@@ -79,7 +74,7 @@ class JsonReader {
 
   // Requires: `row` points to the struct the slots were made for. On a fault its members hold
   // anything valid.
-  [[nodiscard]] Decoded read(std::string_view record, JsonPadding padding, void* row);
+  [[nodiscard]] Decoded read(std::string_view record, void* row);
 
  private:
   class Parser;
@@ -96,9 +91,8 @@ class JsonDecoder {
       : reader_(fields.slots(), limits) {}
 
   // Overwrites the listed members of `out`, whose strings keep their memory from record to record.
-  [[nodiscard]] Decoded decode(std::string_view record, T& out,
-                               JsonPadding padding = JsonPadding::kNone) {
-    return reader_.read(record, padding, &out);
+  [[nodiscard]] Decoded decode(std::string_view record, T& out) {
+    return reader_.read(record, &out);
   }
 
  private:

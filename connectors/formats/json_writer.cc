@@ -81,6 +81,27 @@ std::size_t plain_prefix(std::string_view text) {
   return i;
 }
 
+// The same for a whole text, with overlapping words at its end in place of single letters.
+bool is_all_plain(std::string_view text) {
+  const std::size_t size = text.size();
+  if (size < 4) return plain_prefix(text) == size;
+  const auto half_at = [&](std::size_t i) {
+    std::uint32_t half = 0;
+    std::memcpy(&half, text.data() + i, sizeof half);
+    return std::uint64_t{half};
+  };
+  if (size < 8) return is_plain(half_at(0) << 32 | half_at(size - 4));
+  const auto word_at = [&](std::size_t i) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data() + i, sizeof word);
+    return word;
+  };
+  for (std::size_t i = 0; i + 8 < size; i += 8) {
+    if (!is_plain(word_at(i))) return false;
+  }
+  return is_plain(word_at(size - 8));
+}
+
 // Takes `d.ddde±xx` apart and prints the digits with the point where ECMAScript's Number::toString
 // puts it.
 void append_from_scientific(std::string& out, const char* begin, const char* end) {
@@ -129,6 +150,11 @@ void append_slot(std::string& out, const void* member, bool is_optional) {
 
 void append_json(std::string& out, std::string_view text) {
   out += '"';
+  if (is_all_plain(text)) {
+    out.append(text);
+    out += '"';
+    return;
+  }
   for (std::size_t plain = plain_prefix(text);; plain = plain_prefix(text)) {
     out.append(text.data(), plain);
     text.remove_prefix(plain);
@@ -146,7 +172,7 @@ void append_json(std::string& out, std::string_view text) {
 }
 
 char* write_json(char* out, std::string_view text) {
-  if (plain_prefix(text) == text.size()) {
+  if (is_all_plain(text)) {
     *out++ = '"';
     std::memcpy(out, text.data(), text.size());
     out += text.size();

@@ -21,8 +21,6 @@ struct RawRecord {
   std::string_view key;
   bool has_key = false;
   bool has_value = true;
-  // 64 bytes behind `value` may be read (simdjson's padding), so that a parser need not copy.
-  bool is_padded = false;
   const RecordHeaders* headers = nullptr;  // null: none
 };
 

@@ -34,19 +34,16 @@ JsonFields<JsonBid> fields_of_bid() {
           {"extra", &JsonBid::extra}};
 }
 
-void write_bid(const JsonBid& bid, EventTime at, OutputBatch& out) {
-  out.begin_row();
-  out.set_time(at);
-  JsonWriter(out.buffer())
-      .begin_object()
-      .field("auction", bid.auction)
-      .field("bidder", bid.bidder)
-      .field("price", bid.price)
-      .field("dateTime", bid.date_time)
-      .field("extra", bid.extra)
-      .end_object();
-  out.end_row();
-}
+struct WriteBid {
+  JsonEncoder<JsonBid> json{fields_of_bid()};
+
+  void operator()(const JsonBid& bid, EventTime at, OutputBatch& out) const {
+    out.begin_row();
+    out.set_time(at);
+    json.encode(bid, out.buffer());
+    out.end_row();
+  }
+};
 
 void write_price(const JsonBid& bid, EventTime at, OutputBatch& out) {
   out.begin_row();
@@ -69,13 +66,13 @@ void build(Environment& env) {
                           JsonDecode<JsonBid>(fields_of_bid()), time_of, event_time);
   const SinkSpec sink = features::kafka_sink(env, env.config().required("sinks.kafka.topic"));
   if (query == "q0") {
-    bids.sink_to("rows", sink, write_bid);
+    bids.sink_to("rows", sink, WriteBid{});
   } else if (query == "q1") {
     bids.map([](JsonBid bid) {
           bid.price *= 908;
           return bid;
         })
-        .sink_to("rows", sink, write_bid);
+        .sink_to("rows", sink, WriteBid{});
   } else {
     bids.filter([](const JsonBid& bid) { return bid.auction % 123 == 0; })
         .sink_to("rows", sink, write_price);

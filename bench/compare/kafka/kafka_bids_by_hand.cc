@@ -136,13 +136,15 @@ class Loop {
                                              {"isolation.level", "read_committed"},
                                              {"enable.auto.commit", "false"},
                                              {"enable.partition.eof", "true"},
-                                             {"queued.min.messages", "100000"},
-                                             {"fetch.message.max.bytes", "1048576"}})),
+                                             {"queued.min.messages", "1000000"},
+                                             {"fetch.message.max.bytes", "4194304"},
+                                             {"fetch.wait.max.ms", "100"}})),
         producer_(client(RD_KAFKA_PRODUCER, {{"bootstrap.servers", brokers},
                                              {"transactional.id", "by-hand-" + output},
                                              {"compression.type", "lz4"},
-                                             {"linger.ms", "10"},
+                                             {"linger.ms", "5"},
                                              {"queue.buffering.max.messages", "1000000"},
+                                             {"batch.num.messages", "100000"},
                                              {"batch.size", "1000000"}})),
         topic_(rd_kafka_topic_new(producer_, output.c_str(), nullptr)) {
     check(rd_kafka_init_transactions(producer_, 30'000), "init_transactions");

@@ -1,11 +1,13 @@
 // What JsonDecoder must hold for any input: what JsonEncoder wrote reads back equal, and what is
 // JSON is judged as an independent parser (Boost.JSON) judges it.
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <gtest/gtest.h>
 #include <optional>
 #include <rapidcheck.h>
 #include <string>
+#include <vector>
 
 #include <boost/describe/class.hpp>
 #include <boost/json/src.hpp>
@@ -33,6 +35,11 @@ struct Wide {
   friend bool operator==(const Wide&, const Wide&) = default;
 };
 BOOST_DESCRIBE_STRUCT(Wide, (), (b, i, u, d, s, t, ob, oi, od, os, ot))
+
+struct Number {
+  double d = 0;
+};
+BOOST_DESCRIBE_STRUCT(Number, (), (d))
 
 struct Nothing {};
 BOOST_DESCRIBE_STRUCT(Nothing, (), ())
@@ -108,6 +115,23 @@ TEST(JsonProperty, WhatWasWrittenReadsBackEqual) {
     const Decoded decoded = decoder.decode(text, back);
     RC_ASSERT(decoded.text() == "none");
     RC_ASSERT(back == row);
+  }));
+}
+
+TEST(JsonProperty, FractionsReadAsTheNearestDouble) {
+  JsonDecoder<Number> decoder;
+  EXPECT_TRUE(rc::check([&] {
+    const int whole = *rc::gen::elementOf(std::vector<int>{9, 999, 99'999, 99'999'999});
+    std::string text = std::to_string(*rc::gen::inRange(-whole, whole));
+    if (*rc::gen::arbitrary<bool>()) {
+      text += '.';
+      for (int n = *rc::gen::inRange(1, 12); n > 0; --n) text += *rc::gen::inRange('0', ':');
+    }
+    double nearest = 0;
+    std::from_chars(text.data(), text.data() + text.size(), nearest);
+    Number read;
+    RC_ASSERT(static_cast<bool>(decoder.decode("{\"d\":" + text + "}", read)));
+    RC_ASSERT(read.d == nearest);
   }));
 }
 
