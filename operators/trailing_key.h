@@ -161,11 +161,11 @@ class TrailingKey {
   template <class In>
   void put_off(const Stamp& stamp, const In& value) {
     // Nearly always behind the last one; a search would touch memory that is not in the cache.
-    const auto place = waiting.empty() || !(stamp < waiting.back().stamp)
-                           ? waiting.end()
-                           : std::upper_bound(
-                                 waiting.begin(), waiting.end(), stamp,
-                                 [](const Stamp& a, const auto& b) { return a < b.stamp; });
+    const auto place =
+        waiting.empty() || !(stamp < waiting.back().stamp)
+            ? waiting.end()
+            : std::upper_bound(waiting.begin(), waiting.end(), stamp,
+                               [](const Stamp& a, const auto& b) { return a < b.stamp; });
     if constexpr (HasParts<A>) {
       waiting.insert(place, {stamp, shared_.take(value)});
     } else {

@@ -289,7 +289,8 @@ class Features {
   void write(User& user) {
     const std::string* last_action =
         user.next_leave == kMax ? nullptr : &action_json_[user.last_action];
-    char* at = rows_.room(user.partition, user.json.size() + (last_action ? last_action->size() : 0) + 512);
+    char* at = rows_.room(user.partition,
+                          user.json.size() + (last_action ? last_action->size() : 0) + 512);
     at = put(at, user.json);
     for (std::size_t w = 0; w < kNumWindows; ++w) {
       const Total& total = user.totals[w];

@@ -3,7 +3,8 @@
 // transaction that holds the consumer's offsets and is committed once Redis has answered for them.
 // The measure for feature_pipeline on Kafka (bench/RESULTS.md).
 //
-//   hand_kafka_loop BROKERS INPUT OUTPUT REDIS_PORT MODE DISORDER LATENESS EMIT_INTERVAL COMMIT_INTERVAL
+//   hand_kafka_loop BROKERS INPUT OUTPUT REDIS_PORT MODE DISORDER LATENESS EMIT_INTERVAL
+//   COMMIT_INTERVAL
 //
 // The last four in ms. Client settings are those of the job.
 #include <algorithm>
@@ -56,7 +57,8 @@ class Redis {
     if (waiting_ == kPipelined) finish();
     // Largest window and its slice, as the job sets them.
     static constexpr std::string_view kCommand = "SETEX";
-    static const std::string ttl = std::to_string((kWindows[2].size + kWindows[2].resolution) / 1000);
+    static const std::string ttl =
+        std::to_string((kWindows[2].size + kWindows[2].resolution) / 1000);
     key_.resize(kPrefix.size());
     key_ += user;
     const char* arguments[] = {kCommand.data(), key_.data(), ttl.data(), value.data()};
@@ -236,7 +238,8 @@ class Loop {
     for (const Input& input : partitions_) {
       greatest = std::max(greatest, input.greatest);
       if (input.is_finished) continue;
-      merged = std::min(merged, input.greatest == kMin ? kMin : input.greatest - settings_.disorder);
+      merged =
+          std::min(merged, input.greatest == kMin ? kMin : input.greatest - settings_.disorder);
     }
     if (num_finished_ == partitions_.size()) merged = greatest + 1;
     if (merged <= watermark_) return;

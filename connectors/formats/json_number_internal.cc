@@ -13,11 +13,10 @@ bool is_below_one(std::string_view text) {
   const std::size_t first = mantissa.find_first_of("123456789");
   const auto place = [](std::size_t i) { return static_cast<std::int64_t>(i); };
   // The power of ten of the first digit that is not zero.
-  const std::int64_t power = first < point && point != std::string_view::npos
-                                 ? place(point) - place(first) - 1
-                             : point == std::string_view::npos
-                                 ? place(mantissa.size()) - place(first) - 1
-                                 : place(point) - place(first);
+  const std::int64_t power =
+      first < point && point != std::string_view::npos ? place(point) - place(first) - 1
+      : point == std::string_view::npos                ? place(mantissa.size()) - place(first) - 1
+                                                       : place(point) - place(first);
   if (e == std::string_view::npos) return power < 0;
   std::string_view digits = text.substr(e + 1);
   const bool is_negative = digits[0] == '-';

@@ -139,13 +139,13 @@ class JsonReader::Parser {
   simdjson::error_code find_tokens(std::string_view record) {
     if (!pass_ || pass_->capacity() < record.size()) {
       const std::size_t capacity = std::max<std::size_t>(1024, 2 * record.size());
-      if (const auto error = simdjson::get_active_implementation()->create_dom_parser_implementation(
-              capacity, 1, pass_))
+      if (const auto error =
+              simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1,
+                                                                                      pass_))
         return error;
     }
-    const auto error =
-        pass_->stage1(reinterpret_cast<const std::uint8_t*>(record.data()), record.size(),
-                      simdjson::stage1_mode::regular);
+    const auto error = pass_->stage1(reinterpret_cast<const std::uint8_t*>(record.data()),
+                                     record.size(), simdjson::stage1_mode::regular);
     next_ = pass_->structural_indexes.get();
     stop_ = next_ + pass_->n_structural_indexes;
     return error == simdjson::SUCCESS && next_ == stop_ ? simdjson::EMPTY : error;
@@ -446,9 +446,9 @@ class JsonReader::Parser {
   std::unique_ptr<simdjson::internal::dom_parser_implementation> pass_;
   const std::uint32_t* next_ = nullptr;  // where the next token begins in the record
   const std::uint32_t* stop_ = nullptr;
-  std::vector<Known> known_;          // in the order in which they were first met
-  std::size_t expected_ = 0;          // the name that comes next, probably
-  std::vector<std::uint32_t> seen_;   // per slot the generation that last met it
+  std::vector<Known> known_;         // in the order in which they were first met
+  std::size_t expected_ = 0;         // the name that comes next, probably
+  std::vector<std::uint32_t> seen_;  // per slot the generation that last met it
   std::uint32_t generation_ = 0;
   std::size_t num_seen_ = 0;
   std::string escaped_;

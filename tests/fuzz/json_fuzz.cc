@@ -1,5 +1,6 @@
-// Any bytes as a record: never a crash, no byte read beyond it, and good only if Boost.JSON, written
-// independently, agrees. A record that was read must also survive being written and read again.
+// Any bytes as a record: never a crash, no byte read beyond it, and good only if Boost.JSON,
+// written independently, agrees. A record that was read must also survive being written and read
+// again.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

@@ -346,7 +346,8 @@ TEST(JsonReader, ReadsDoubles) {
   EXPECT_EQ(fault_of<double>("1e309"), JsonFault::kOutOfRange);
   EXPECT_EQ(fault_of<double>("-1e99999999999999999999"), JsonFault::kOutOfRange);
   EXPECT_EQ(x_of<double>("123e-99999999999999999999"), (std::pair{JsonFault::kNone, 0.0}));
-  EXPECT_EQ(x_of<double>("1" + std::string(400, '0') + "e-900"), (std::pair{JsonFault::kNone, 0.0}));
+  EXPECT_EQ(x_of<double>("1" + std::string(400, '0') + "e-900"),
+            (std::pair{JsonFault::kNone, 0.0}));
   EXPECT_EQ(fault_of<double>("0." + std::string(400, '0') + "1e800"), JsonFault::kOutOfRange);
   EXPECT_EQ(fault_of<double>("0.00001e400"), JsonFault::kOutOfRange);
   EXPECT_EQ(fault_of<double>("\"1\""), JsonFault::kMistyped);
