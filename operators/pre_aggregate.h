@@ -128,9 +128,11 @@ class PreAggregate final : public OneInput<In> {
     }
   };
   struct PlaceHash {
-    using is_avalanching = void;  // hashes of keys are
+    using is_avalanching = void;  // hashes of keys are, and slices differ in all bits
     std::size_t operator()(const Place& place) const {
-      return static_cast<std::size_t>(place.hash ^ static_cast<std::uint64_t>(place.slice_end.ms));
+      constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15;  // 2^64 by the golden ratio
+      return static_cast<std::size_t>(place.hash ^
+                                      (static_cast<std::uint64_t>(place.slice_end.ms) * kOdd));
     }
   };
   struct Entry {
@@ -145,7 +147,7 @@ class PreAggregate final : public OneInput<In> {
   // Of a time in slice_.
   [[nodiscard]] bool is_in_time(EventTime time) const {
     if (send_ == SendPartials::kEachSlice) return slice_.end > watermark_ && is_in_window_;
-    return time >= watermark_;
+    return time >= watermark_ && (is_in_window_ || send_ == SendPartials::kEachWatermark);
   }
 
   void pass_on(Record<In>& record, const Key& key) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -41,14 +42,21 @@ class RowBuckets {
   };
   template <class RowOf>
   void insert_all(std::span<const KeyRef<K>> keys, RowOf&& row) {
-    for (std::size_t i = 0; i < keys.size();) {
-      // As far as they lie in one bucket.
-      const EventTime start = start_of(row(i).time);
-      std::size_t end = i + 1;
-      while (end < keys.size() && start_of(row(end).time) == start) ++end;
+    // Bucket by bucket, each as far as the batch has rows for it: in the order in which they came.
+    order_.resize(keys.size());
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    const auto bucket_of = [&](std::size_t i) { return start_of(row(i).time); };
+    if (!std::ranges::is_sorted(order_, {}, bucket_of))
+      std::ranges::stable_sort(order_, {}, bucket_of);
+    for (std::size_t i = 0; i < order_.size();) {
+      const EventTime start = bucket_of(order_[i]);
+      std::size_t end = i;
+      wanted_.clear();
+      for (; end < order_.size() && bucket_of(order_[end]) == start; ++end)
+        wanted_.push_back(keys[order_[end]]);
       note(start);
-      lists_.update(start, keys.subspan(i, end - i), [&](std::size_t n, RowList<T>& list) {
-        const Row& r = row(i + n);
+      lists_.update(start, wanted_, [&](std::size_t n, RowList<T>& list) {
+        const Row& r = row(order_[i + n]);
         list.insert(r.time, r.is_marked, std::move(*r.value));
       });
       i = end;
@@ -142,7 +150,9 @@ class RowBuckets {
   std::vector<EventTime> starts_;       // derived: the namespaces of lists_
   // The last prefetch asked for all its keys, in one bucket.
   bool is_prefetched_whole_ = false;
-  std::vector<KeyRef<K>> wanted_;  // empty between calls
+  // Empty between calls, or of the last one.
+  std::vector<KeyRef<K>> wanted_;
+  std::vector<std::size_t> order_;
 };
 
 }  // namespace tidemill

@@ -61,17 +61,30 @@ class CompactionListener final : public rocksdb::EventListener {
   // One after the other, so that what is told last was seen last.
   void tell_budget(rocksdb::DB& db) {
     const std::lock_guard lock(mutex_);
-    budget_.set_behind(is_merging_behind(db));
+    budget_.set_behind(error_.ok() && is_merging_behind(db));
+  }
+  // Throws what has ended merging for good: nobody must wait for it.
+  void rethrow_error() const {
+    const std::lock_guard lock(mutex_);
+    check(error_, "state files cannot be merged");
   }
   void OnCompactionBegin(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override { give_way(); }
   void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo&) override {
     tell_budget(*db);
   }
   void OnFlushBegin(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { give_way(); }
+  // Lesser ones, like a full disk, end by themselves.
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, Status* error) override {
+    if (error->severity() < Status::Severity::kHardError) return;
+    const std::lock_guard lock(mutex_);
+    error_ = *error;
+    budget_.set_behind(false);
+  }
 
  private:
   MemoryBudget& budget_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  Status error_;
 };
 
 rocksdb::Options make_options(std::size_t memory, std::shared_ptr<PartsMerger> merger,
@@ -166,7 +179,8 @@ class RocksDbBackend::Store {
   void spill(const SortedRun& run) {
     StateFileWriter files(options_, [this] { return next_path(); });
     for (std::size_t i = 0; i < run.size(); ++i) files.add(run.row(i));
-    ingest(merge_ranges({&run, 1}), files.take());
+    std::vector<std::string> paths = files.take();
+    ingest(merge_ranges({&run, 1}), paths);
   }
 
   void take_parts(StateId state, MergeParts merge) {
@@ -189,6 +203,7 @@ class RocksDbBackend::Store {
     if (unwritten_bytes_ > stage_memory_ || id <= completed_) wake_.notify_one();
   }
   [[nodiscard]] bool has_room() const {
+    listener_->rethrow_error();
     const std::lock_guard lock(mutex_);
     rethrow_locked();
     return unwritten_bytes_ + writing_bytes_ <= 2 * stage_memory_;
@@ -242,15 +257,18 @@ class RocksDbBackend::Store {
 
   // First the deletions of whole ranges, then the files, each file's changes newer than all before.
   // `end`: behind the checkpoint that they complete, if they do.
-  void ingest(const std::vector<KeyRange>& ranges, const std::vector<std::string>& files,
+  // Leaves in `files` those that are not in the database.
+  void ingest(const std::vector<KeyRange>& ranges, std::vector<std::string>& files,
               CheckpointId end = 0) {
+    listener_->rethrow_error();
     // Who looks at the view meanwhile finds the one before, with what it has.
     const std::lock_guard lock(ingest_mutex_);
     erase_ranges_locked(ranges);
     ingest_locked(files);
+    const bool has_come = !std::exchange(files, {}).empty();
     shown_ = std::max(shown_, end);
     if (has_parts_) show();
-    if (!files.empty()) listener_->tell_budget(db());
+    if (has_come) listener_->tell_budget(db());
   }
   void ingest_locked(const std::vector<std::string>& files) {
     if (files.empty()) return;

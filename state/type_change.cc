@@ -420,6 +420,11 @@ bool TypeChange::needs_conversion() const { return root_->op != Step::Op::kKeep;
 
 void TypeChange::convert(ByteView stored, Bytes& out) const {
   if (stored_.kind == StoredType::Kind::kStruct && is_in_parts(stored)) {
+    if (wanted_.kind != StoredType::Kind::kStruct)
+      throw Error(ErrorCode::kConfig,
+                  "a stored value is in parts, and would be none that can be merged any more; keep "
+                  "its type: " +
+                      to_text(stored_));
     Bytes part;
     for (ByteReader in(stored.substr(1)); !in.empty();) {
       part.clear();

@@ -101,7 +101,11 @@ class JsonReader::Parser {
     end_ = begin_ + record.size();
     row_ = static_cast<char*>(row);
     const bool is_good = read_record(record);
-    if (record.size() > kKeptBytes) pass_.reset();
+    if (record.size() > kKeptBytes) {
+      pass_.reset();
+      escaped_ = {};
+      unescaped_ = {};
+    }
     return is_good ? Decoded{} : fault_;
   }
 
@@ -284,7 +288,8 @@ class JsonReader::Parser {
     if (!is_json_number(token)) return wrong(slot, token, "wanted a whole number");
     const bool is_integer = token.find_first_of(".eE") == std::string_view::npos;
     double value = 0;
-    const bool is_small = read_json_double(token, value) && std::abs(value) < kExactIntegers;
+    const auto parsed = std::from_chars(token.data(), token.data() + token.size(), value);
+    const bool is_small = parsed.ec == std::errc() && std::abs(value) < kExactIntegers;
     if (is_integer && token == "-0") {  // an unsigned one
       out = 0;
       return true;

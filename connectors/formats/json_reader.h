@@ -60,7 +60,7 @@ struct Decoded {
 
 struct JsonLimits {
   std::size_t max_bytes =
-      8u << 20;  // a parser needs about six times the bytes of the largest record
+      8u << 20;  // a parser needs about ten times the bytes of the largest record
 };
 
 // The parser behind JsonDecoder. One thread at a time; reuses its memory, and gives back what a

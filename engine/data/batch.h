@@ -59,6 +59,10 @@ class Batch final : public BatchBase {
     if (home_) home_->give_back({std::move(records_), std::move(hashes_)});
   }
   Batch(const Batch& other) : BatchBase(other), records_(other.records_), hashes_(other.hashes_) {}
+  Batch(Batch&& other) noexcept
+      : records_(std::move(other.records_)),
+        hashes_(std::move(other.hashes_)),
+        home_(std::move(other.home_)) {}
   Batch& operator=(const Batch&) = delete;
 
   void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }

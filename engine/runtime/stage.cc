@@ -76,6 +76,9 @@ Stage::Stage(std::unique_ptr<OperatorContext> context,
   show_watermark();
   // A firing that a checkpoint interrupted goes on.
   firing_ = clock_.forwarded < clock_.target;
+  // Who comes behind may have been told less: it waited for another one when the checkpoint was
+  // made.
+  must_tell_ = context_->is_restored() && clock_.forwarded > EventTime::min();
 }
 
 std::unique_ptr<Outlet> Stage::make_inlet(int input, std::size_t number, std::size_t count) {
@@ -110,7 +113,10 @@ void Stage::on_exchanged(int input, AnyBatch batch) {
 void Stage::on_signal(const Signal& signal) {
   switch (signal.kind) {
     case SignalKind::kWatermark:
-      if (signal.time <= clock_.target) return;
+      if (signal.time <= clock_.target) {
+        if (must_tell_ && !firing_) tell_watermark();
+        return;
+      }
       clock_.target = signal.time;
       firing_ = true;
       fire();
@@ -166,12 +172,17 @@ void Stage::fire() {
   if (progress == Progress::kMore) return;
   firing_ = false;
   const EventTime out = operator_->output_watermark(clock_.target);
-  if (out > clock_.forwarded) {
-    clock_.forwarded = out;
-    show_watermark();
-    emit_signal(Signal::watermark(out));
+  if (out > clock_.forwarded || must_tell_) {
+    clock_.forwarded = std::max(clock_.forwarded, out);
+    tell_watermark();
   }
   settle();
+}
+
+void Stage::tell_watermark() {
+  must_tell_ = false;
+  show_watermark();
+  emit_signal(Signal::watermark(clock_.forwarded));
 }
 
 void Stage::show_watermark() {

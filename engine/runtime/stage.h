@@ -64,6 +64,7 @@ class Stage {
  private:
   void fire();
   void show_watermark();
+  void tell_watermark();
   void settle();  // what waited for the firing to finish
   void emit_signal(const Signal& signal);
   void flush();
@@ -74,6 +75,7 @@ class Stage {
   std::unique_ptr<Operator> operator_;
   StageClock clock_;
   bool firing_ = false;
+  bool must_tell_ = false;  // the forwarded watermark again, once
   bool ending_ = false;
   bool ended_ = false;
   std::optional<bool> idle_pending_;

@@ -162,6 +162,7 @@ void SourceHead::count_emitted() {
 
 void Task::tick() {
   if (source_) source_->count_emitted();
+  flush_exchanges();
   for (const auto& stage : stages_) stage->tick();
 }
 

@@ -14,6 +14,10 @@ constexpr auto kSpinFor = std::chrono::microseconds(20);
 constexpr auto kTickEvery = std::chrono::milliseconds(1);
 constexpr auto kParkAtMost = std::chrono::microseconds(1000);
 
+// Other tasks of a worker wait no longer than this and one step.
+constexpr auto kStepFor = std::chrono::microseconds(500);
+constexpr int kUntimedSteps = 4;
+
 // A few steps in a row keep a task's data in the cache. What has been sent is taken in before more
 // is read, so that little of it waits: in the cache of the core that wrote it, not behind.
 int steps_in_a_row(const Task& task, std::size_t tasks_of_worker) {
@@ -80,6 +84,7 @@ void ThreadedScheduler::run(Worker& worker) {
         auto last = Task::Step::kWorked;
         const int at_most = steps_in_a_row(*task, worker.tasks.size());
         for (int n = 0; n < at_most && last == Task::Step::kWorked; ++n) {
+          if (n >= kUntimedSteps && SteadyClock::now() - begin >= kStepFor) break;
           last = task->step(turn++);
           has_worked = has_worked || last == Task::Step::kWorked;
         }

@@ -33,6 +33,17 @@ TEST(StatelessTest, MapGivesOneForEach) {
       });
 }
 
+// What hands batches on must not copy them, or could not have such rows.
+static_assert(std::is_nothrow_move_constructible_v<Batch<std::unique_ptr<int>>>);
+
+TEST(StatelessTest, RowsOfABatchThatIsMovedStayWhereTheyAre) {
+  Batch<std::string> batch;
+  batch.append(std::string(100, 'x'), {1});
+  const Record<std::string>* const row = &batch[0];
+  const Batch<std::string> moved(std::move(batch));
+  EXPECT_EQ(&moved[0], row);
+}
+
 TEST(StatelessTest, FilterKeepsOrderTimesAndHashes) {
   const auto is_odd = [](const int& n) { return n % 2 != 0; };
   OperatorHarness::run(

@@ -1,12 +1,15 @@
 // What every backend promises, checked against an ordered map: random spills, staged runs, range
 // deletions, snapshots, restores.
+#include <chrono>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
+#include <span>
 #include <thread>
 
 #include "state/backend.h"
+#include "state/parts.h"
 #include "tests/state/attempt.h"
 
 namespace tidemill {
@@ -386,6 +389,54 @@ TEST(RocksDbBackendOnAFullDisk, KeepsWhatItCouldNotStoreForTheNextCheckpoint) {
   Bytes value;
   EXPECT_TRUE(backend->get(key(1), value));
   EXPECT_TRUE(backend->get(key(2), value));
+}
+
+// Files of the same 500 keys, until there are more than are merged at once.
+bool spill_until_behind(Backend& backend) {
+  for (int file = 0; file < 1000 && !backend.budget().is_exhausted(); ++file) {
+    SortedRun run;
+    for (std::uint64_t n = 0; n < 500; ++n) run.put_part(key(n), Bytes(200, 'p'));
+    backend.spill(run);
+  }
+  return backend.budget().is_exhausted();
+}
+bool catches_up(Backend& backend) {
+  for (int n = 0; n < 6000 && backend.budget().is_exhausted(); ++n)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return !backend.budget().is_exhausted();
+}
+
+TEST(RocksDbBackend, IsExhaustedWhileMergingIsBehind) {
+  const testing::TemporaryFolder folder;
+  const auto backend = make_backend("rocksdb", {.dir = folder.path()});
+  backend->restore({}, {});
+  EXPECT_TRUE(spill_until_behind(*backend));
+  EXPECT_TRUE(catches_up(*backend));
+}
+
+// They are of a type that the state had, and lie under those that were converted.
+TEST(RocksDbBackend, PartsThatCannotBeMergedAreKept) {
+  const testing::TemporaryFolder folder;
+  const auto backend = make_backend("rocksdb", {.dir = folder.path()});
+  backend->restore({}, {});
+  EXPECT_TRUE(backend->take_parts(0x0102, [](std::span<const ByteView>, Bytes& out) {
+    out = "half";
+    throw Error(ErrorCode::kCorrupt, "not of this type");
+  }));
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_TRUE(spill_until_behind(*backend));
+    EXPECT_TRUE(catches_up(*backend));
+  }
+  SortedRun newer;
+  newer.put(key(1), "converted");
+  backend->spill(newer);
+  Bytes value;
+  ASSERT_TRUE(backend->get(key(1), value));
+  EXPECT_EQ(value, "converted");
+  ASSERT_TRUE(backend->get(key(2), value));
+  ASSERT_TRUE(is_in_parts(value));
+  ByteReader parts(ByteView(value).substr(1));
+  EXPECT_EQ(next_part(parts), Bytes(200, 'p'));
 }
 
 TEST(MakeBackend, KnowsItsKinds) {

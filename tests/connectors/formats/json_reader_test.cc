@@ -313,6 +313,7 @@ TEST(JsonReader, ReadsWholeNumbers) {
   EXPECT_EQ(fault_of<I>("-9223372036854775809"), JsonFault::kOutOfRange);
   EXPECT_EQ(fault_of<I>("123456789012345678901234567890"), JsonFault::kOutOfRange);
   EXPECT_EQ(fault_of<I>("1e999"), JsonFault::kOutOfRange);
+  EXPECT_EQ(fault_of<I>("1e-400"), JsonFault::kOutOfRange) << "nothing is what it reads as";
   EXPECT_EQ(fault_of<I>("3.5"), JsonFault::kMistyped);
   EXPECT_EQ(fault_of<I>("\"3\""), JsonFault::kMistyped);
   EXPECT_EQ(fault_of<I>("true"), JsonFault::kMistyped);

@@ -235,6 +235,22 @@ TEST_F(InletsTest, TheStageIsIdleOnceAllAreActiveOnceOneIsAndEndsOnceAllHave) {
   EXPECT_THAT(seen_.take(), ElementsAre("-1", "end"));
 }
 
+TEST_F(StageTest, AfterARestoreTheWatermarkIsToldAgainToWhoMayNotHaveHeardIt) {
+  auto stage = make(1);
+  stage->on_signal(Signal::watermark({10}));
+  stage->on_signal(Signal::barrier(1));
+  while (!stage->drain(1)) {
+  }
+  RestoredOperator restored;
+  restored.subtasks.push_back({stage->take_snapshot().parts, {}});
+  seen_.take();
+  stage = make(1, Duration::zero(), &restored);
+  stage->on_signal(Signal::watermark({10}));
+  EXPECT_THAT(seen_.take(), ElementsAre("w10"));
+  stage->on_signal(Signal::watermark({10}));
+  EXPECT_THAT(seen_.take(), IsEmpty());
+}
+
 TEST_F(InletsTest, TheyGoOnFromTheWatermarkOfTheCheckpoint) {
   make_inlets();
   inlets_[0]->push(Signal::watermark({10}));
