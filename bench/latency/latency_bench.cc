@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/cpu_time.h"
 #include "bench/flags.h"
 #include "bench/latency/open_loop.h"
 #include "engine/base/metrics.h"
@@ -51,12 +51,6 @@ struct Setting {
   std::string series;
 };
 
-double cpu_seconds(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 // How late a thread saw each of the instants that lie 0.1 ms apart.
 struct Hiccups {
   LogLinear<10> all;
@@ -84,7 +78,7 @@ void read_clock(const std::stop_token& stop, const Schedule& schedule, const Set
       if (second >= setting.warm_up) seen.all.record(late);
     }
   }
-  seen.cpu_s = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+  seen.cpu_s = thread_cpu_seconds();
 }
 
 // Once a second, of the process.
@@ -94,7 +88,7 @@ struct Sample {
   double cpu_s;
 };
 Sample sample() {
-  Sample s{0, 0, cpu_seconds(CLOCK_PROCESS_CPUTIME_ID)};
+  Sample s{0, 0, process_cpu_seconds()};
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
     double kib = 0;
@@ -144,7 +138,7 @@ Ran run(Schedule& schedule, const Setting& setting, Observed& observed) {
   ran.hiccups.by_second.resize(static_cast<std::size_t>(schedule.seconds));
   ran.samples.reserve(static_cast<std::size_t>(schedule.seconds) + 10);
   schedule.start = Clock::now() + std::chrono::milliseconds(schedule.is_paced ? 50 : 0);
-  const double cpu_begin = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+  const double cpu_begin = process_cpu_seconds();
   {
     std::jthread reader;
     if (schedule.is_paced)
@@ -160,7 +154,7 @@ Ran run(Schedule& schedule, const Setting& setting, Observed& observed) {
       ran.samples.push_back(sample());
     }
     ran.wall_s = std::chrono::duration<double>(Clock::now() - schedule.start).count();
-    ran.cpu_s = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_begin;
+    ran.cpu_s = process_cpu_seconds() - cpu_begin;
   }
   ran.cpu_s -= ran.hiccups.cpu_s;
   scheduler.stop();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "app/run.h"
+#include "bench/cpu_time.h"
 #include "bench/nexmark/committed_rows.h"
 #include "bench/nexmark/event_lines.h"
 #include "bench/nexmark/file_log.h"
@@ -118,7 +119,7 @@ class JobRun {
                                  .description = "A Nexmark query over a log of events.",
                                  .keys = settings_of(query_, o_),
                                  .build = [this](Environment& env) { build(env); }});
-    result_.cpu_s = cpu_seconds() - cpu_begin_;
+    result_.cpu_s = process_cpu_seconds() - cpu_begin_;
     result_.wall_s = std::chrono::duration<double>(steady_clock::now() - begin_).count();
     talk.reset();
     result_.events = num_read_;
@@ -146,7 +147,7 @@ class JobRun {
     if (result_.has_run && is_from_kafka) make_topic(env.config(), o_.generator, o_.events);
     if (result_.has_run && !is_from_kafka) make_file_log(log_, o_.generator, o_.events);
     begin_ = steady_clock::now();
-    cpu_begin_ = cpu_seconds();
+    cpu_begin_ = process_cpu_seconds();
   }
 
   Outputs outputs(Environment& env) {

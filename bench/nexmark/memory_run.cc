@@ -1,12 +1,12 @@
 #include "bench/nexmark/memory_run.h"
 
 #include <chrono>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <thread>
 #include <unistd.h>
 
+#include "bench/cpu_time.h"
 #include "bench/nexmark/memory_source.h"
 #include "engine/base/metrics.h"
 #include "engine/graph/plan.h"
@@ -41,12 +41,6 @@ class WorkFolder {
 
 }  // namespace
 
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 RunResult run_in_memory(const Query& query, const Input& input, const Options& options,
                         Outputs::Kind outputs) {
   Tally tally;
@@ -72,13 +66,13 @@ RunResult run_in_memory(const Query& query, const Input& input, const Options& o
 
   using std::chrono::steady_clock;
   const auto begin = steady_clock::now();
-  const double cpu_begin = cpu_seconds();
+  const double cpu_begin = process_cpu_seconds();
   control.released = true;
   scheduler.wake_all();
   while (!scheduler.has_ended() && !scheduler.has_failed())
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   RunResult result;
-  result.cpu_s = cpu_seconds() - cpu_begin;
+  result.cpu_s = process_cpu_seconds() - cpu_begin;
   result.wall_s = std::chrono::duration<double>(steady_clock::now() - begin).count();
   scheduler.stop();
   if (scheduler.has_failed()) scheduler.rethrow_failure();

@@ -23,7 +23,4 @@ struct RunResult {
 RunResult run_in_memory(const Query& query, const Input& input, const Options& options,
                         Outputs::Kind outputs);
 
-// Seconds of CPU that the process has had.
-double cpu_seconds();
-
 }  // namespace tidemill::nexmark

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "bench/cpu_time.h"
 #include "bench/nexmark/event_text.h"
 #include "bench/nexmark/golden.h"
 #include "bench/nexmark/hand/hand_loops.h"
@@ -85,9 +86,9 @@ bool verify(const Query& query, const Input& input, const Options& o) {
 }
 
 double run_by_hand(const HandLoop& loop, const Input& input, std::int64_t wanted_rows) {
-  const double begin = cpu_seconds();
+  const double begin = process_cpu_seconds();
   const std::int64_t rows = loop.count(input.partitions()[0]);
-  const double seconds = cpu_seconds() - begin;
+  const double seconds = process_cpu_seconds() - begin;
   if (rows != wanted_rows)
     throw Error(ErrorCode::kInternal, std::string(loop.query) + ": the loop by hand gives " +
                                           std::to_string(rows) + " rows, the query " +

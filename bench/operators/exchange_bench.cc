@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <stdexcept>
 #include <string_view>
@@ -23,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/cpu_time.h"
 #include "engine/graph/plan.h"
 #include "engine/runtime/job.h"
 #include "engine/runtime/source_settings.h"
@@ -134,12 +134,6 @@ class Consumer final : public OneInput<Row> {
   std::uint64_t spun_ = 0;
 };
 
-double cpu_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
-
 struct Cost {
   double cpu = 0;   // ns a record
   double wall = 0;  // ns a record
@@ -179,12 +173,12 @@ Cost run(const std::vector<std::vector<Row>>& rows, std::uint64_t count, bool by
     Job job(plan, nullptr, resources, metrics, clock, [](TaskSnapshot) {});
     ThreadedScheduler scheduler(job, rows.size());
     const auto begin = std::chrono::steady_clock::now();
-    const double cpu_begin = cpu_ns();
+    const double cpu_begin = process_cpu_seconds();
     control.released = true;
     scheduler.wake_all();
     while (!scheduler.has_ended() && !scheduler.has_failed())
       std::this_thread::sleep_for(std::chrono::microseconds(200));
-    cost.cpu = cpu_ns() - cpu_begin;
+    cost.cpu = (process_cpu_seconds() - cpu_begin) * 1e9;
     cost.wall =
         std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
     scheduler.stop();
@@ -278,9 +272,9 @@ int rounds_that_take(double ns) {
   std::vector<double> turns;
   std::uint64_t x = 1;
   for (int turn = 0; turn < 200; ++turn) {
-    const double begin = cpu_ns();
+    const double begin = process_cpu_seconds();
     for (int i = 0; i < 20; ++i) x = work(x, kRounds);
-    turns.push_back((cpu_ns() - begin) / 20 / kRounds);
+    turns.push_back((process_cpu_seconds() - begin) * 1e9 / 20 / kRounds);
   }
   asm volatile("" : "+r"(x));
   return static_cast<int>(ns / median(turns) + 0.5);

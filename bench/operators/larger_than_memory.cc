@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -23,6 +22,7 @@
 
 #include <boost/describe.hpp>
 
+#include "bench/cpu_time.h"
 #include "engine/runtime/stage.h"
 #include "operators/aggregates.h"
 #include "operators/interval_join.h"
@@ -59,12 +59,6 @@ class CountingOutlet final : public Outlet {
   std::uint64_t rows = 0;
 };
 
-double cpu_nanoseconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
-
 // MiB the process had at most.
 std::size_t most_resident() {
   std::ifstream status("/proc/self/status");
@@ -90,7 +84,7 @@ class Bench {
         make);
     stage_->context().ports().at(0)->connect(out_);
     before_ = most_resident();
-    begin_ = cpu_nanoseconds();
+    begin_ = process_cpu_seconds();
   }
 
   void push(int input, AnyBatch batch) {
@@ -115,7 +109,7 @@ class Bench {
         "most %zu MiB; %.2f us CPU a record\n",
         what, static_cast<unsigned long long>(records_), static_cast<unsigned long long>(out_.rows),
         most_resident(), before_, tables_ / kMiB,
-        (cpu_nanoseconds() - begin_) * 1e-3 / static_cast<double>(records_));
+        (process_cpu_seconds() - begin_) * 1e6 / static_cast<double>(records_));
   }
 
  private:

@@ -3,7 +3,6 @@
 // process; both must give the same rows.
 #include <benchmark/benchmark.h>
 #include <cstdint>
-#include <ctime>
 #include <memory>
 #include <random>
 #include <stdexcept>
@@ -11,6 +10,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "bench/cpu_time.h"
 #include "engine/runtime/source_stage.h"
 #include "operators/aggregates.h"
 #include "operators/keyed_stream.h"
@@ -145,21 +145,15 @@ Rows run_by_hand(const Bids& input) {
   return rows;
 }
 
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 template <Rows (*kRun)(const Bids&), const Bids& (*kInput)()>
 void session_count(benchmark::State& state) {
   const Bids& input = kInput();
   const Rows wanted = run_by_hand(input);
   double total = 0;
   for (auto _ : state) {
-    const double begin = cpu_seconds();
+    const double begin = process_cpu_seconds();
     const Rows rows = kRun(input);
-    const double seconds = cpu_seconds() - begin;
+    const double seconds = process_cpu_seconds() - begin;
     if (rows != wanted) throw std::runtime_error("the rows differ from the hand loop's");
     state.SetIterationTime(seconds);
     total += seconds;

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <deque>
 #include <fstream>
 #include <functional>
@@ -21,6 +20,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "bench/cpu_time.h"
 #include "bench/flags.h"
 #include "bench/zipf.h"
 #include "engine/runtime/stage.h"
@@ -168,11 +168,6 @@ class ByHand {
   std::uint64_t sum_ = 0;
 };
 
-double cpu_nanoseconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
 double resident_bytes() {
   ::malloc_trim(0);
   std::ifstream file("/proc/self/statm");
@@ -228,9 +223,9 @@ Spent measure(const Setting& s) {
     return batch;
   };
   const auto timed = [](double& total, const auto& work) {
-    const double begin = cpu_nanoseconds();
+    const double begin = thread_cpu_seconds();
     work();
-    total += cpu_nanoseconds() - begin;
+    total += (thread_cpu_seconds() - begin) * 1e9;
   };
 
   for (std::int64_t slide = 1 - s.ratio; slide < 0; ++slide) {

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -17,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "bench/cpu_time.h"
 #include "engine/runtime/stage.h"
 #include "operators/process_function.h"
 #include "state/backend.h"
@@ -49,14 +49,9 @@ class CountingOutlet final : public Outlet {
 
 // CPU time of this thread: what else the machine does is not our matter.
 double milliseconds_of(auto&& work) {
-  const auto now = [] {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) * 1e-6;
-  };
-  const double start = now();
+  const double start = thread_cpu_seconds();
   work();
-  return now() - start;
+  return (thread_cpu_seconds() - start) * 1e3;
 }
 
 constexpr std::uint64_t kBatch = 1000;

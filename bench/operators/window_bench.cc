@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <benchmark/benchmark.h>
 #include <cstdint>
-#include <ctime>
 #include <memory>
 #include <random>
 #include <stdexcept>
@@ -13,6 +12,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "bench/cpu_time.h"
 #include "operators/aggregates.h"
 #include "operators/keyed_stream.h"
 #include "operators/source.h"
@@ -129,12 +129,6 @@ class Collect final : public OneInput<Windowed<std::uint64_t, std::int64_t>> {
   Rows* const rows_;
 };
 
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 Rows run_chain(const std::shared_ptr<GraphBuilder>& graph, const Stream<Event>& events) {
   Rows rows;
   events.map(kToClick)
@@ -211,9 +205,9 @@ void concurrent_counts(benchmark::State& state) {
           .aggregate<Count>("counts" + number)
           .process<Collect>("rows" + number, &rows[q]);
     }
-    const double begin = cpu_seconds();
+    const double begin = process_cpu_seconds();
     const testing::PipelineHarness pipeline(graph->graph(), {});
-    const double seconds = cpu_seconds() - begin;
+    const double seconds = process_cpu_seconds() - begin;
     if (std::any_of(rows.begin(), rows.end(), [&](const Rows& r) { return r != wanted; }))
       throw std::runtime_error("the rows differ from the hand loop's");
     state.SetIterationTime(seconds);
@@ -229,9 +223,9 @@ void tumbling_count(benchmark::State& state) {
   const Rows wanted = run_by_hand(input);
   double total = 0;
   for (auto _ : state) {
-    const double begin = cpu_seconds();
+    const double begin = process_cpu_seconds();
     const Rows rows = kRun(input);
-    const double seconds = cpu_seconds() - begin;
+    const double seconds = process_cpu_seconds() - begin;
     if (rows != wanted) throw std::runtime_error("the rows differ from the hand loop's");
     state.SetIterationTime(seconds);
     total += seconds;

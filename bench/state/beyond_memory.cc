@@ -12,13 +12,13 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <future>
 #include <optional>
 #include <string_view>
 #include <sys/resource.h>
 #include <thread>
 
+#include "bench/cpu_time.h"
 #include "bench/state/subtask.h"
 #include "state/windowed_value.h"
 
@@ -32,12 +32,6 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kEntryBytes = 60;  // of a key and Totals in a table, its place in the index
 constexpr std::size_t kDrawn = std::size_t{1} << 24;
 constexpr auto kInterval = std::chrono::seconds(10);
-
-double cpu_seconds(clockid_t clock) {
-  timespec now{};
-  ::clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
 
 // Draws numbers below n as YCSB does (Gray et al., SIGMOD 1994).
 class Zipf {
@@ -111,8 +105,8 @@ class Run {
     std::vector<std::uint64_t> numbers(kBatch);
     last_checkpoint_ = SteadyClock::now();
     for (int tenth = 1; tenth <= 10; ++tenth) {
-      const double start = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
-      const double thread_start = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+      const double start = process_cpu_seconds();
+      const double thread_start = thread_cpu_seconds();
       const auto clock_start = SteadyClock::now();
       const std::uint64_t before = updates_;
       while (updates_ - before < updates / 10) {
@@ -127,8 +121,8 @@ class Run {
         }
       }
       const auto done = static_cast<double>(updates_ - before);
-      const double cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - start;
-      const double thread = cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - thread_start;
+      const double cpu = process_cpu_seconds() - start;
+      const double thread = thread_cpu_seconds() - thread_start;
       const double clock = std::chrono::duration<double>(SteadyClock::now() - clock_start).count();
       rusage used{};
       ::getrusage(RUSAGE_SELF, &used);

@@ -3,11 +3,11 @@
 #include <benchmark/benchmark.h>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bench/cpu_time.h"
 #include "bench/state/subtask.h"
 #include "state/keyed_value.h"
 #include "state/timers.h"
@@ -115,12 +115,6 @@ class HotBatch {
   std::vector<K> keys_;
   std::vector<KeyRef<K>> refs_;
 };
-
-double thread_cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
 
 // ns of CPU per keyed update, uniform keys, everything in memory.
 template <template <class, class> class State, class K>
