@@ -9,7 +9,6 @@
 // CPU of the process, RocksDB's threads included, those of the subtask's thread, what lies on disk.
 // Checks the sum of all values at the end.
 #include <cinttypes>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -20,6 +19,7 @@
 
 #include "bench/cpu_time.h"
 #include "bench/state/subtask.h"
+#include "bench/zipf.h"
 #include "state/windowed_value.h"
 
 namespace tidemill {
@@ -33,38 +33,13 @@ constexpr std::size_t kEntryBytes = 60;  // of a key and Totals in a table, its 
 constexpr std::size_t kDrawn = std::size_t{1} << 24;
 constexpr auto kInterval = std::chrono::seconds(10);
 
-// Draws numbers below n as YCSB does (Gray et al., SIGMOD 1994).
-class Zipf {
- public:
-  explicit Zipf(std::uint64_t n) : n_(static_cast<double>(n)) {
-    double zeta = 0;
-    for (std::uint64_t i = 1; i <= n; ++i) zeta += 1 / std::pow(static_cast<double>(i), kSkew);
-    zeta_ = zeta;
-    const double zeta2 = 1 + 1 / std::pow(2.0, kSkew);
-    eta_ = (1 - std::pow(2.0 / n_, 1 - kSkew)) / (1 - zeta2 / zeta);
-  }
-  std::uint64_t operator()(std::mt19937_64& random) const {
-    const double u = static_cast<double>(random() >> 11) * 0x1.0p-53;
-    if (u * zeta_ < 1) return 0;
-    if (u * zeta_ < 1 + std::pow(0.5, kSkew)) return 1;
-    const double at = n_ * std::pow(eta_ * u - eta_ + 1, 1 / (1 - kSkew));
-    return static_cast<std::uint64_t>(std::min(at, n_ - 1));
-  }
-
- private:
-  static constexpr double kSkew = 0.99;
-  double n_;
-  double zeta_;
-  double eta_;
-};
-
 std::vector<std::uint32_t> draw(std::string_view how, std::uint64_t keys) {
   std::mt19937_64 random(1);
   std::vector<std::uint32_t> drawn(kDrawn);
   if (how == "uniform") {
     for (std::uint32_t& d : drawn) d = static_cast<std::uint32_t>(random() % keys);
   } else {
-    const Zipf zipf(keys);
+    Zipf zipf(keys, 0.99);
     // Frequent keys are spread over all hashes.
     for (std::uint32_t& d : drawn)
       d = static_cast<std::uint32_t>((zipf(random) * 2'654'435'761U) % keys);

@@ -1,6 +1,9 @@
 // One subtask that owns all key groups of a state, without a job around it.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <random>
