@@ -14,36 +14,15 @@
 #include <cstdlib>
 #include <hiredis/hiredis.h>
 #include <librdkafka/rdkafka.h>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "bench/kafka/loop_by_hand.h"
 #include "bench/main_job/hand_features.h"
 
 namespace tidemill::hand {
 namespace {
-
-using std::chrono::steady_clock;
-
-void check(rd_kafka_error_t* error, const char* what) {
-  if (error != nullptr) fail(what, rd_kafka_error_string(error));
-}
-void check(rd_kafka_resp_err_t error, const char* what) {
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) fail(what, rd_kafka_err2str(error));
-}
-
-rd_kafka_t* client(rd_kafka_type_t type, const std::map<std::string, std::string>& settings) {
-  char why[512];
-  rd_kafka_conf_t* conf = rd_kafka_conf_new();
-  for (const auto& [key, value] : settings) {
-    if (rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why, sizeof why) != RD_KAFKA_CONF_OK)
-      fail("a setting is refused", why);
-  }
-  rd_kafka_t* made = rd_kafka_new(type, conf, why, sizeof why);
-  if (made == nullptr) fail("no client", why);
-  return made;
-}
 
 // Pipelined: `finish` sends what waits and takes all answers, at the latest after so many.
 constexpr std::size_t kPipelined = 1000;
@@ -86,10 +65,7 @@ class Redis {
 
 class Rows {
  public:
-  Rows(rd_kafka_t* producer, const std::string& topic, int redis_port)
-      : producer_(producer),
-        topic_(rd_kafka_topic_new(producer, topic.c_str(), nullptr)),
-        redis_(redis_port) {}
+  Rows(KafkaByHand& kafka, int redis_port) : kafka_(kafka), redis_(redis_port) {}
 
   char* room(std::uint32_t, std::size_t size) {
     if (row_.size() < size) row_.resize(2 * size);
@@ -98,22 +74,18 @@ class Rows {
   void end(std::uint32_t partition, std::string_view user, std::int64_t time, const char* at) {
     const auto size = static_cast<std::size_t>(at - row_.data());
     redis_.set(user, {row_.data(), size});
-    while (true) {
-      const rd_kafka_resp_err_t error = rd_kafka_producev(
-          producer_, RD_KAFKA_V_RKT(topic_),
+    kafka_.produce([&](rd_kafka_t* producer) {
+      return rd_kafka_producev(
+          producer, RD_KAFKA_V_RKT(kafka_.topic()),
           RD_KAFKA_V_PARTITION(static_cast<std::int32_t>(partition)),
           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(user.data(), user.size()),
           RD_KAFKA_V_VALUE(row_.data(), size), RD_KAFKA_V_TIMESTAMP(time), RD_KAFKA_V_END);
-      if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-      if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL) check(error, "produce");
-      rd_kafka_poll(producer_, 10);
-    }
+    });
   }
   void finish() { redis_.finish(); }
 
  private:
-  rd_kafka_t* producer_;
-  rd_kafka_topic_t* topic_;
+  KafkaByHand& kafka_;
   Redis redis_;
   std::vector<char> row_ = std::vector<char>(4096);
 };
@@ -130,53 +102,24 @@ class Loop {
  public:
   explicit Loop(const Settings& settings)
       : settings_(settings),
-        consumer_(client(RD_KAFKA_CONSUMER, {{"bootstrap.servers", settings.brokers},
-                                             {"group.id", "by-hand-" + settings.output},
-                                             {"isolation.level", "read_committed"},
-                                             {"enable.auto.commit", "false"},
-                                             {"enable.partition.eof", "true"},
-                                             {"check.crcs", "true"},
-                                             {"queued.min.messages", "1000000"},
-                                             {"fetch.message.max.bytes", "4194304"},
-                                             {"fetch.wait.max.ms", "100"}})),
-        producer_(client(RD_KAFKA_PRODUCER, {{"bootstrap.servers", settings.brokers},
-                                             {"transactional.id", "by-hand-" + settings.output},
-                                             {"compression.type", "lz4"},
-                                             {"linger.ms", "5"},
-                                             {"queue.buffering.max.messages", "1000000"},
-                                             {"batch.num.messages", "100000"},
-                                             {"batch.size", "1000000"}})),
-        rows_(producer_, settings.output, settings.redis_port) {
-    check(rd_kafka_init_transactions(producer_, 30'000), "init_transactions");
-    assign();
-  }
+        kafka_("hand_kafka_loop", settings.brokers, settings.input, settings.output,
+               {{"check.crcs", "true"}}),
+        rows_(kafka_, settings.redis_port),
+        partitions_(static_cast<std::size_t>(kafka_.num_partitions())) {}
 
   void run() {
     Features features(rows_, partitions_.size(), settings_.emit, settings_.emit_interval);
-    rd_kafka_queue_t* queue = rd_kafka_queue_get_consumer(consumer_);
-    static rd_kafka_message_t* messages[1000];
-    check(rd_kafka_begin_transaction(producer_), "begin_transaction");
-    auto due = steady_clock::now() + settings_.commit_interval;
-    while (num_finished_ < partitions_.size()) {
-      const ssize_t n = rd_kafka_consume_batch_queue(queue, 100, messages, 1000);
-      for (ssize_t i = 0; i < n; ++i) {
-        take(*messages[i], features);
-        rd_kafka_message_destroy(messages[i]);
-      }
-      move_on(features);
-      rd_kafka_poll(producer_, 0);
-      if (steady_clock::now() < due) continue;
-      rows_.finish();
-      commit();
-      check(rd_kafka_begin_transaction(producer_), "begin_transaction");
-      due = steady_clock::now() + settings_.commit_interval;
-    }
+    kafka_.run(
+        settings_.commit_interval,
+        [&](std::int32_t partition, const rd_kafka_message_t* message) {
+          take(partitions_[static_cast<std::size_t>(partition)], message, features);
+        },
+        [&] { move_on(features); }, [&] { rows_.finish(); },
+        [&] { return num_finished_ == partitions_.size(); });
     // The end: every record takes effect; nothing decays beyond the greatest time.
     if (settings_.emit != Emit::kOnRecord) features.fire(kMax, watermark_, watermark_);
     rows_.finish();
-    commit();
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_consumer_close(consumer_);
+    kafka_.finish();
     std::printf("events %llu rows %llu late %llu bad %llu\n",
                 static_cast<unsigned long long>(events_),
                 static_cast<unsigned long long>(features.num_rows()),
@@ -189,35 +132,19 @@ class Loop {
     bool is_finished = false;
   };
 
-  void assign() {
-    const rd_kafka_metadata_t* told = nullptr;
-    rd_kafka_topic_t* topic = rd_kafka_topic_new(consumer_, settings_.input.c_str(), nullptr);
-    check(rd_kafka_metadata(consumer_, 0, topic, &told, 30'000), "metadata");
-    const int count = told->topics[0].partition_cnt;
-    positions_ = rd_kafka_topic_partition_list_new(count);
-    for (int i = 0; i < count; ++i)
-      rd_kafka_topic_partition_list_add(positions_, settings_.input.c_str(), i)->offset = 0;
-    partitions_.resize(static_cast<std::size_t>(count));
-    check(rd_kafka_assign(consumer_, positions_), "assign");
-    rd_kafka_metadata_destroy(told);
-    rd_kafka_topic_destroy(topic);
-  }
-
-  void take(const rd_kafka_message_t& message, Features<Rows>& features) {
-    Input& input = partitions_[static_cast<std::size_t>(message.partition)];
-    if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+  // No message: the partition's end.
+  void take(Input& input, const rd_kafka_message_t* message, Features<Rows>& features) {
+    if (message == nullptr) {
       if (!input.is_finished) ++num_finished_;
       input.is_finished = true;
       return;
     }
-    check(message.err, "consume");
     ++events_;
-    positions_->elems[message.partition].offset = message.offset + 1;
-    if (room_.size() < message.len + simdjson::SIMDJSON_PADDING)
-      room_.resize(2 * (message.len + simdjson::SIMDJSON_PADDING));
-    std::memcpy(room_.data(), message.payload, message.len);
+    if (room_.size() < message->len + simdjson::SIMDJSON_PADDING)
+      room_.resize(2 * (message->len + simdjson::SIMDJSON_PADDING));
+    std::memcpy(room_.data(), message->payload, message->len);
     Event event;
-    if (!decoder_.decode({room_.data(), message.len}, event)) {
+    if (!decoder_.decode({room_.data(), message->len}, event)) {
       ++bad_;
       return;
     }
@@ -227,8 +154,8 @@ class Loop {
       return;
     }
     input.greatest = std::max(input.greatest, event.time);
-    event.partition = message.partition;
-    event.offset = message.offset;
+    event.partition = message->partition;
+    event.offset = message->offset;
     features.take(event);
   }
 
@@ -250,18 +177,8 @@ class Loop {
     features.fire(settled, settled, settled);
   }
 
-  void commit() {
-    rd_kafka_consumer_group_metadata_t* group = rd_kafka_consumer_group_metadata(consumer_);
-    check(rd_kafka_send_offsets_to_transaction(producer_, positions_, group, 30'000),
-          "send_offsets");
-    rd_kafka_consumer_group_metadata_destroy(group);
-    check(rd_kafka_commit_transaction(producer_, 60'000), "commit");
-  }
-
   const Settings settings_;
-  rd_kafka_t* consumer_;
-  rd_kafka_t* producer_;
-  rd_kafka_topic_partition_list_t* positions_ = nullptr;
+  KafkaByHand kafka_;
   Rows rows_;
   Decoder decoder_;
   std::string room_;
