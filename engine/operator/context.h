@@ -116,6 +116,12 @@ class OperatorContext {
     return output<T>(port.number);
   }
   [[nodiscard]] std::vector<std::unique_ptr<EmitterBase>>& ports() { return ports_; }
+  // Tells the meters of all outputs what they do not know yet.
+  void count_emitted() {
+    for (const auto& port : ports_) {
+      if (port) port->count_emitted();
+    }
+  }
 
   // Metrics carry the operator's name and subtask as labels.
   Counter& counter(const std::string& name, Labels more = {}) {

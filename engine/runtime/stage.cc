@@ -150,9 +150,7 @@ void Stage::tick() {
     rethrow_named();
   }
   flush();
-  for (auto& port : context_->ports()) {
-    if (port) port->count_emitted();
-  }
+  context_->count_emitted();
 }
 
 bool Stage::is_outlet_blocked() const {

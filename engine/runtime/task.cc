@@ -154,14 +154,8 @@ void Task::note_barrier(std::chrono::nanoseconds begin) {
   meter_.stalled(stall_);
 }
 
-void SourceHead::count_emitted() {
-  for (auto& port : context_->ports()) {
-    if (port) port->count_emitted();
-  }
-}
-
 void Task::tick() {
-  if (source_) source_->count_emitted();
+  if (source_) source_->context().count_emitted();
   flush_exchanges();
   for (const auto& stage : stages_) stage->tick();
 }

@@ -48,8 +48,6 @@ class SourceHead {
   bool drain(std::size_t max_entries);
   [[nodiscard]] StageSnapshot take_snapshot() { return std::move(snapshot_); }
   [[nodiscard]] bool is_blocked() const;
-  // Tells the meters of the outputs what they do not know yet.
-  void count_emitted();
 
  private:
   std::unique_ptr<OperatorContext> context_;
