@@ -425,14 +425,18 @@ void TypeChange::convert(ByteView stored, Bytes& out) const {
                   "a stored value is in parts, and would be none that can be merged any more; keep "
                   "its type: " +
                       to_text(stored_));
-    Bytes part;
-    for (ByteReader in(stored.substr(1)); !in.empty();) {
-      part.clear();
-      convert(next_part(in), part);
+    ByteReader in(stored.substr(1));
+    if (in.empty()) throw Error(ErrorCode::kCorrupt, "stored value is in parts and has none");
+    for (Bytes part; !in.empty(); part.clear()) {
+      convert_whole(next_part(in), part);  // a part is never in parts itself
       append_part(out, part);
     }
     return;
   }
+  convert_whole(stored, out);
+}
+
+void TypeChange::convert_whole(ByteView stored, Bytes& out) const {
   ByteReader in(stored);
   root_->run(in, out);
   if (!in.empty())

@@ -39,6 +39,7 @@ class TypeChange {
   void convert(ByteView stored, Bytes& out) const;
 
  private:
+  void convert_whole(ByteView stored, Bytes& out) const;
   struct Step;
   StoredType stored_;
   StoredType wanted_;
