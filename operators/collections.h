@@ -65,7 +65,7 @@ class Multiset {
     }
     many_ = std::make_unique<Many>();
     for (Entry& entry : few_) many_->emplace(std::move(entry.first), entry.second);
-    few_ = {};
+    few_ = std::vector<Entry>();
     add_to_many(value, times);
   }
 

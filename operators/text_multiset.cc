@@ -45,7 +45,7 @@ void TextMultiset::add_to_many(std::string_view text, std::int64_t times) {
     auto many = std::make_unique<Many>();
     for_each([&](std::string_view t, std::int64_t n) { many->emplace(t, n); });
     many_ = std::move(many);
-    few_ = {};
+    few_ = Bytes();
     num_few_ = 0;
   }
   const auto it = many_->find(text);

@@ -30,7 +30,7 @@ struct ChangeList {
     if (is_most_changed) return;
     if (changed.size() >= kFew && changed.size() > count / 2) {
       is_most_changed = true;
-      changed = {};
+      changed = std::vector<std::uint64_t>();  // `= {}` would keep its memory
     } else {
       changed.push_back((static_cast<std::uint64_t>(tag) << 32) | number);
     }

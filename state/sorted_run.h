@@ -39,8 +39,8 @@ class SortedRun {
   }
   // Keeps the range deletions only.
   void clear_rows() {
-    bytes_ = {};
-    places_ = {};
+    bytes_ = Bytes();
+    places_ = std::vector<Place>();
   }
 
   [[nodiscard]] bool empty() const { return places_.empty() && ranges_.empty(); }

@@ -103,8 +103,8 @@ class JsonReader::Parser {
     const bool is_good = read_record(record);
     if (record.size() > kKeptBytes) {
       pass_.reset();
-      escaped_ = {};
-      unescaped_ = {};
+      escaped_ = std::string();  // `= {}` would keep its memory
+      unescaped_ = std::string();
     }
     return is_good ? Decoded{} : fault_;
   }

@@ -182,5 +182,12 @@ TEST_P(NotesOfChanges, AreKeptThroughSplits) {
 }
 INSTANTIATE_TEST_SUITE_P(FewAndMost, NotesOfChanges, ::testing::Bool());
 
+TEST(ChangeList, GivesItsMemoryBackOnceMostHaveChanged) {
+  ChangeList changes;
+  for (std::uint32_t number = 0; number < 1000; ++number) changes.add(number, number, 1, 1000);
+  EXPECT_TRUE(changes.is_most_changed);
+  EXPECT_EQ(changes.changed.capacity(), 0U);
+}
+
 }  // namespace
 }  // namespace tidemill
