@@ -65,18 +65,10 @@ class DedupFirst final : public OneInput<In> {
 
   Progress on_watermark(EventTime watermark) override {
     progress_->watermark = std::max(progress_->watermark, watermark);
-    std::size_t left = options_.firing_budget;
-    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-      if (timers_.fired_until(group) >= progress_->watermark) continue;
-      const Progress progress =
-          timers_.fire_due(group, progress_->watermark, left,
-                           [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
-                             --left;
-                             wake(time, key, hash);
-                           });
-      if (progress == Progress::kMore) return progress;
-    }
-    return Progress::kDone;
+    return timers_.fire_due(progress_->watermark, options_.firing_budget,
+                            [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
+                              wake(time, key, hash);
+                            });
   }
   Progress on_end() override { return on_watermark(EventTime::max()); }
 

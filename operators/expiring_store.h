@@ -125,17 +125,10 @@ class ExpiringStore {
   template <class F>
   Progress expire(TimeDomain clock, EventTime until, std::size_t budget, F&& begin) {
     if (!ttl_ || ttl_->clock != clock || wakes_->is_empty()) return Progress::kDone;
-    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-      if (wakes_->fired_until(group) >= until) continue;
-      const Progress progress =
-          wakes_->fire_due(group, until, budget,
-                           [&](EventTime time, const Id& id, std::uint64_t hash, std::uint64_t) {
-                             budget -= budget > 0 ? 1 : 0;
-                             wake(time, id, hash, begin);
-                           });
-      if (progress == Progress::kMore) return progress;
-    }
-    return Progress::kDone;
+    return wakes_->fire_due(until, budget,
+                            [&](EventTime time, const Id& id, std::uint64_t hash, std::uint64_t) {
+                              wake(time, id, hash, begin);
+                            });
   }
 
  private:

@@ -71,14 +71,14 @@ class ProcessContext {
   // already fires at the end of its batch; of those that are left when the input ends event-time
   // timers fire, processing-time timers do not. EventTime::max() counts as the millisecond before.
   void set_timer(EventTime time, std::string_view name = {}) {
-    sets_event_ = true;
+    ++num_event_sets_;
     passed_event_ |= set(event_, time, name, event_limit_);
   }
   void delete_timer(EventTime time, std::string_view name = {}) {
     erase(event_, time, name, event_limit_);
   }
   void set_processing_timer(EventTime time, std::string_view name = {}) {
-    sets_processing_ = true;
+    ++num_processing_sets_;
     passed_processing_ |= set(processing_, time, name, processing_limit());
   }
   void delete_processing_timer(EventTime time, std::string_view name = {}) {
@@ -99,12 +99,12 @@ class ProcessContext {
   bool set(NamedTimers<K>* timers, EventTime time, std::string_view name, EventTime limit) {
     require(timers);
     time = finite(time);
-    timers->set(time, name, key(), hash(), limit);
+    timers->set(time, name, key(), hash(), limit, current_->place);
     return time < limit;
   }
   void erase(NamedTimers<K>* timers, EventTime time, std::string_view name, EventTime limit) {
     require(timers);
-    timers->erase(finite(time), name, key(), hash(), limit);
+    timers->erase(finite(time), name, key(), hash(), limit, current_->place);
   }
   static void require(const NamedTimers<K>* timers) {
     if (timers == nullptr)
@@ -121,9 +121,9 @@ class ProcessContext {
   // Timers that were due already have been set since this was last asked.
   bool passed_event_ = false;
   bool passed_processing_ = false;
-  // Timers have been set since this was last asked.
-  bool sets_event_ = false;
-  bool sets_processing_ = false;
+  // How many timers the batch in progress has set.
+  std::size_t num_event_sets_ = 0;
+  std::size_t num_processing_sets_ = 0;
 };
 
 // Options of the operator around a function.
@@ -167,7 +167,7 @@ class FunctionRunner {
   FunctionRunner(const FunctionRunner&) = delete;
   FunctionRunner& operator=(const FunctionRunner&) = delete;
 
-  // Whether the last batch of an input has set timers: its next one is likely to set some.
+  // Whether many of an input's last batch have set timers: those of its next one are likely to.
   struct SetsTimers {
     bool event = true;
     bool processing = false;
@@ -183,7 +183,7 @@ class FunctionRunner {
       is_behind_ = event_timers_->fired_until() < progress_->watermark;
       if (sets.event || is_behind_) event_timers_->prefetch(keys);
       if (sets.processing) processing_timers_->prefetch(keys);
-      context_.sets_event_ = context_.sets_processing_ = false;
+      context_.num_event_sets_ = context_.num_processing_sets_ = 0;
     }
   }
   template <class Call>
@@ -206,7 +206,8 @@ class FunctionRunner {
   }
   void finish(SetsTimers& sets) {
     if constexpr (kHasTimers) {
-      sets = {context_.sets_event_, context_.sets_processing_};
+      // Loading a key's timers for nothing costs less than looking one up that is not loaded.
+      sets = {context_.num_event_sets_ * 8 > place_, context_.num_processing_sets_ * 8 > place_};
       for (const KeyRef<K>& ref : overdue_) {
         fire_event(*ref.key, ref.hash, progress_->watermark);
         fire_processing(*ref.key, ref.hash);
@@ -221,17 +222,14 @@ class FunctionRunner {
     read_clock();
     std::size_t left = options_.firing_budget;
     if constexpr (kHasTimers) {
-      KeyGroup loaded = groups_.begin;
-      for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-        if (event_timers_->fired_until(group) >= progress_->watermark) continue;
-        if (group >= loaded) loaded = load_due(*event_timers_, group, progress_->watermark, left);
-        const Progress progress = event_timers_->fire_due(
-            group, progress_->watermark, left, [&](const K& key, std::uint64_t hash, EventTime t) {
-              --left;
-              fire_event(key, hash, t + Duration(1));
-            });
-        if (progress == Progress::kMore) return progress;
-      }
+      const auto fire = [&](const K& key, std::uint64_t hash, EventTime time) {
+        --left;
+        current_.place = place_of_due(key, hash);
+        fire_event(key, hash, time + Duration(1));
+        current_.place = kNoPlace;
+      };
+      if (fire_due(*event_timers_, progress_->watermark, left, fire) == Progress::kMore)
+        return Progress::kMore;
     }
     return expire(TimeDomain::kEvent, progress_->watermark, left);
   }
@@ -243,16 +241,13 @@ class FunctionRunner {
     std::size_t left = options_.tick_budget;
     if constexpr (kHasTimers) {
       if (!processing_timers_->is_empty()) {
-        const EventTime until = current_.processing_now + Duration(1);
-        KeyGroup loaded = groups_.begin;
-        for (KeyGroup group = groups_.begin; group < groups_.end && left > 0; ++group) {
-          if (group >= loaded) loaded = load_due(*processing_timers_, group, until, left);
-          (void)processing_timers_->fire_due(group, until, left,
-                                             [&](const K& key, std::uint64_t hash, EventTime) {
-                                               --left;
-                                               fire_processing(key, hash);
-                                             });
-        }
+        const auto fire = [&](const K& key, std::uint64_t hash, EventTime) {
+          --left;
+          current_.place = place_of_due(key, hash);
+          fire_processing(key, hash);
+          current_.place = kNoPlace;
+        };
+        (void)fire_due(*processing_timers_, current_.processing_now + Duration(1), left, fire);
       }
     }
     (void)expire(TimeDomain::kProcessing, current_.processing_now + Duration(1), left);
@@ -287,24 +282,46 @@ class FunctionRunner {
     current_.time = time;
   }
 
+  // fn(const K&, hash, EventTime) for each timer that is due, about `left` of them, once what it
+  // needs has been loaded.
+  template <class Fire>
+  Progress fire_due(NamedTimers<K>& timers, EventTime until, const std::size_t& left, Fire&& fn) {
+    KeyGroup loaded = groups_.begin;
+    return timers.fire_due(until, left, fn, [&](KeyGroup group) {
+      if (group >= loaded) loaded = load_due(timers, group, until, left);
+    });
+  }
   // Loads what the timers that are due need, of several groups together, from `group` on; returns
   // the first one of the others.
   KeyGroup load_due(NamedTimers<K>& timers, KeyGroup group, EventTime until, std::size_t most) {
     most = std::min(most, kMostLoaded);
     due_keys_.clear();
-    for (; group < groups_.end && due_keys_.size() < most; ++group) {
-      if (timers.fired_until(group) >= until) continue;
+    for (; group < groups_.end && due_keys_.size() < most;
+         group = timers.next_due_group(group + 1, until)) {
       timers.for_each_due(
           group, until, most - due_keys_.size(),
           [&](const K& key, std::uint64_t hash) { due_keys_.emplace_back(key, hash); });
     }
     due_refs_.clear();
+    num_due_fired_ = 0;
     for (const auto& [key, hash] : due_keys_) due_refs_.push_back({&key, hash});
     if (!due_refs_.empty()) {
       timers.prefetch(due_refs_);
       load_states(due_refs_);
     }
     return group;
+  }
+
+  // Which of the keys that `load_due` has loaded this one is. They fire in that order, but for what
+  // callbacks set and erase meanwhile.
+  [[nodiscard]] PlaceAhead place_of_due(const K& key, std::uint64_t hash) {
+    const std::size_t end = std::min(due_refs_.size(), num_due_fired_ + kMostSkipped);
+    for (PlaceAhead place = num_due_fired_; place < end; ++place) {
+      if (due_refs_[place].hash != hash || !(*due_refs_[place].key == key)) continue;
+      num_due_fired_ = place + 1;
+      return place;
+    }
+    return kNoPlace;
   }
 
   // Fires the event-time timers of the key before `until`.
@@ -327,19 +344,25 @@ class FunctionRunner {
     }
   }
   void fire_event_timers(const K& key, std::uint64_t hash) {
-    event_timers_->fire_key(key, hash, context_.event_limit_, [&](const NamedTimer& timer) {
-      work_on(key, hash, timer.time, timer.time);
-      function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kEvent}, context_);
-    });
+    event_timers_->fire_key(
+        key, hash, context_.event_limit_,
+        [&](const NamedTimer& timer) {
+          work_on(key, hash, timer.time, timer.time);
+          function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kEvent}, context_);
+        },
+        current_.place);
   }
   void fire_processing_timers(const K& key, std::uint64_t hash) {
     const EventTime until = current_.processing_now + Duration(1);
-    processing_timers_->fire_key(key, hash, until, [&](const NamedTimer& timer) {
-      const EventTime time =
-          progress_->watermark.is_finite() ? progress_->watermark : current_.processing_now;
-      work_on(key, hash, progress_->watermark, time);
-      function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kProcessing}, context_);
-    });
+    processing_timers_->fire_key(
+        key, hash, until,
+        [&](const NamedTimer& timer) {
+          const EventTime time =
+              progress_->watermark.is_finite() ? progress_->watermark : current_.processing_now;
+          work_on(key, hash, progress_->watermark, time);
+          function_.on_timer(FiredTimer{timer.time, timer.name, TimeDomain::kProcessing}, context_);
+        },
+        current_.place);
   }
 
   Progress expire(TimeDomain clock, EventTime until, std::size_t budget) {
@@ -350,6 +373,7 @@ class FunctionRunner {
   }
 
   static constexpr std::size_t kMostLoaded = 4096;  // timers
+  static constexpr std::size_t kMostSkipped = 8;    // of those that were to fire
 
   const ProcessOptions options_;
   const KeyGroupRange groups_;
@@ -368,6 +392,7 @@ class FunctionRunner {
   // Of a firing.
   std::vector<std::pair<K, std::uint64_t>> due_keys_;
   std::vector<KeyRef<K>> due_refs_;
+  std::size_t num_due_fired_ = 0;  // of them
 };
 
 // F: built from (StateContext<K>&, args...), `using Out`, process(const In&, ProcessContext<K,

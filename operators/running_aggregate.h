@@ -19,7 +19,6 @@
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
 #include "operators/changelog.h"
-#include "operators/group_wakes.h"
 #include "operators/pre_aggregate.h"
 #include "operators/window.h"
 #include "state/keyed_value.h"
@@ -72,7 +71,6 @@ class RunningAggregate final : public Operator {
         batch_keys_(std::move(key_of)),
         keys_(ctx, "keys"),
         done_(ctx, "done"),
-        wakes_(groups_),
         watermark_(ctx, "watermark"),
         out_(ctx.output<Out>(0)) {
     // Those of former options are fired: rows that are owed, ends that are known.
@@ -149,7 +147,6 @@ class RunningAggregate final : public Operator {
         if (state.due != EventTime::max()) return;
         state.due = next_row(record.time);
         timers_->set(state.due, *refs[i].key, refs[i].hash);
-        wakes_.note(key_group_of(refs[i].hash, groups_.groups), state.due);
       } else if (state.due != EventTime::min()) {
         state.due = EventTime::min();
         touched_.push_back({&state, refs[i].key});
@@ -208,17 +205,10 @@ class RunningAggregate final : public Operator {
   // Drops keys that have come to their end. Nobody sees when: such a key counts as dropped before.
   Progress expire(std::size_t budget) {
     if (!ends_ || ends_->is_empty()) return Progress::kDone;
-    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-      if (ends_->fired_until(group) >= *watermark_) continue;
-      const Progress progress =
-          ends_->fire_due(group, *watermark_, budget,
-                          [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
-                            budget -= budget > 0 ? 1 : 0;
-                            drop_or_wait(time, key, hash);
-                          });
-      if (progress == Progress::kMore) return progress;
-    }
-    return Progress::kDone;
+    return ends_->fire_due(*watermark_, budget,
+                           [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
+                             drop_or_wait(time, key, hash);
+                           });
   }
   void drop_or_wait(EventTime time, const Key& key, std::uint64_t hash) {
     const State* found = keys_.find(key, hash);
@@ -236,36 +226,23 @@ class RunningAggregate final : public Operator {
   // together.
   Progress fire(std::size_t& budget) {
     if (!timers_ || done_.min() >= *watermark_) return Progress::kDone;
-    wakes_.begin_firing(*watermark_);
-    Progress progress = Progress::kDone;
-    for (KeyGroup group = groups_.begin; group < groups_.end && progress == Progress::kDone;
-         ++group) {
-      if (done_[group] >= *watermark_) continue;
-      if (wakes_.is_quiet(group, *watermark_)) {
-        done_[group] = *watermark_;
-        continue;
-      }
-      progress =
-          timers_->fire_due(group, *watermark_, budget - due_.size(),
-                            [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
-                              due_.push_back({time, key, hash});
-                            });
-      if (progress != Progress::kDone) break;
-      wakes_.set_fired(group, timers_->earliest(group));
-      finished_.push_back(group);
-    }
+    const Progress progress =
+        timers_->fire_due(*watermark_, budget,
+                          [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
+                            due_.push_back({time, key, hash});
+                          });
     due_refs_.clear();
     for (const DueTimer& due : due_) due_refs_.push_back({&due.key, due.hash});
     keys_.prefetch(due_refs_);
-    for (const DueTimer& due : due_) {
-      State* state = keys_.find_for_update(due.key, due.hash);
+    for (PlaceAhead place = 0; place < due_.size(); ++place) {
+      const DueTimer& due = due_[place];
+      State* state = keys_.find_for_update(due.key, due.hash, place);
       // Otherwise it has had its row, since a record came in between.
       if (state != nullptr && state->due == due.time) give_out(due.key, *state);
     }
     budget -= due_.size();
     due_.clear();
-    for (const KeyGroup group : finished_) done_[group] = *watermark_;
-    finished_.clear();
+    timers_->note_fired(done_, *watermark_);
     return progress;
   }
 
@@ -286,14 +263,12 @@ class RunningAggregate final : public Operator {
   std::optional<Timers<Key>> timers_;  // of rows
   std::optional<Timers<Key>> ends_;    // of keys
   KeyGroupClocks done_;
-  GroupWakes wakes_;
   OperatorState<EventTime> watermark_;
   Emitter<Out>& out_;
   // Empty between calls.
   std::vector<Touched> touched_;
   std::vector<DueTimer> due_;
   std::vector<KeyRef<Key>> due_refs_;
-  std::vector<KeyGroup> finished_;
 };
 
 }  // namespace tidemill

@@ -21,7 +21,6 @@
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
 #include "operators/changelog.h"
-#include "operators/group_wakes.h"
 #include "operators/late_records.h"
 #include "operators/session_key.h"
 #include "operators/window.h"
@@ -74,8 +73,7 @@ class SessionWindow final : public OneInput<In> {
         done_(ctx, "done"),
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)),
-        late_(ctx, OutputPort<In>{1}),
-        wakes_(groups_) {
+        late_(ctx, OutputPort<In>{1}) {
     if (options_.changes_only) last_.emplace(ctx, "last");
     if (options_.early_processing) changed_.emplace(ctx, "changed");
     restore(ctx.name());
@@ -282,7 +280,6 @@ class SessionWindow final : public OneInput<In> {
     if (next >= state.timer) return;
     timers_.set(next, *ref.key, ref.hash);
     state.timer = next;
-    wakes_.note(key_group_of(ref.hash, groups_.groups), next);
   }
 
   // The first multiple of `early` after the window's start that the watermark has not reached; none
@@ -301,26 +298,13 @@ class SessionWindow final : public OneInput<In> {
   Progress fire() {
     const EventTime watermark = progress_->watermark;
     if (done_.min() >= watermark) return Progress::kDone;
-    wakes_.begin_firing(watermark);
-    Progress progress = Progress::kDone;
-    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-      if (done_[group] >= watermark) continue;
-      if (wakes_.is_quiet(group, watermark)) {
-        done_[group] = watermark;
-        continue;
-      }
-      progress =
-          timers_.fire_due(group, watermark, options_.firing_budget - due_.size(),
-                           [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
-                             due_.push_back({time, key, hash});
-                           });
-      if (progress != Progress::kDone) break;
-      wakes_.set_fired(group, timers_.earliest(group));
-      finished_.push_back(group);
-    }
+    const Progress progress =
+        timers_.fire_due(watermark, options_.firing_budget,
+                         [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
+                           due_.push_back({time, key, hash});
+                         });
     fire_collected();
-    for (const KeyGroup group : finished_) done_[group] = watermark;
-    finished_.clear();
+    timers_.note_fired(done_, watermark);
     return progress;
   }
 
@@ -328,14 +312,15 @@ class SessionWindow final : public OneInput<In> {
     due_refs_.clear();
     for (const DueTimer& due : due_) due_refs_.push_back({&due.key, due.hash});
     keys_.prefetch(due_refs_);
-    for (const DueTimer& due : due_) {
-      State* state = keys_.find_for_update(due.key, due.hash);
+    for (PlaceAhead place = 0; place < due_.size(); ++place) {
+      const DueTimer& due = due_[place];
+      State* state = keys_.find_for_update(due.key, due.hash, place);
       if (state == nullptr || state->timer != due.time)
         continue;  // forgotten, or an earlier timer has taken over
       state->timer = EventTime::max();
       settle(due.key, due.hash, *state);
       if (state->sessions.empty()) {
-        keys_.erase(due.key, due.hash);
+        keys_.erase(due.key, due.hash, place);
       } else {
         arm(next_due(*state), {&due.key, due.hash}, *state);
       }
@@ -394,14 +379,12 @@ class SessionWindow final : public OneInput<In> {
   Emitter<Out>& out_;
   LateRecords<In> late_;
   EventTime next_early_processing_ = EventTime::max();
-  GroupWakes wakes_;
   // Empty between calls.
   std::vector<Out> gone_;
   std::vector<KeyRef<Key>> touched_;
   std::vector<KeyRef<Key>> emptied_;
   std::vector<DueTimer> due_;
   std::vector<KeyRef<Key>> due_refs_;
-  std::vector<KeyGroup> finished_;
 };
 
 }  // namespace tidemill

@@ -22,7 +22,6 @@
 #include "engine/operator/operator.h"
 #include "operators/accumulator.h"
 #include "operators/batch_keys.h"
-#include "operators/group_wakes.h"
 #include "operators/trailing_key.h"
 #include "operators/trailing_parts.h"
 #include "state/keyed_value.h"
@@ -123,7 +122,6 @@ class TrailingWindow final : public OneInput<In> {
         keys_(ctx, "keys"),
         timers_(ctx, "timers"),
         done_(ctx, "done"),
-        wakes_(groups_),
         progress_(ctx, "progress"),
         out_(ctx.output<Out>(0)) {
     restore(ctx.name());
@@ -331,7 +329,6 @@ class TrailingWindow final : public OneInput<In> {
     if (next == EventTime::max()) next = forget_after(state);
     if (next >= state.timer) return;
     timers_.set(next, key, hash);
-    wakes_.note(key_group_of(hash, groups_.groups), next);
     state.timer = next;
   }
 
@@ -343,15 +340,11 @@ class TrailingWindow final : public OneInput<In> {
     const EventTime until = progress_->has_ended
                                 ? std::max(progress_->watermark, progress_->max_time + Duration(1))
                                 : goal;
-    wakes_.begin_firing(until);
     Progress progress = Progress::kDone;
-    KeyGroup group = groups_.begin;
-    for (; group < groups_.end && progress == Progress::kDone; ++group) {
+    for (KeyGroup group = timers_.next_due_group(groups_.begin, until);
+         group < groups_.end && progress == Progress::kDone;
+         group = timers_.next_due_group(group + 1, until)) {
       if (done_[group] >= goal) continue;
-      if (wakes_.is_quiet(group, until)) {
-        done_[group] = goal;
-        continue;
-      }
       // At the end a timer may be set again before `until`, so a group is done in one go.
       const std::size_t budget = progress_->has_ended ? std::numeric_limits<std::size_t>::max()
                                                       : options_.firing_budget - due_.size();
@@ -360,15 +353,14 @@ class TrailingWindow final : public OneInput<In> {
                            [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t) {
                              due_.push_back({time, key, hash});
                            });
-      if (progress == Progress::kDone) {
-        wakes_.set_fired(group, timers_.earliest(group));
-        finished_.push_back(group);
-      }
+      if (progress == Progress::kDone) finished_.push_back(group);
       if (progress_->has_ended && due_.size() >= options_.firing_budget) progress = Progress::kMore;
     }
+    if (progress == Progress::kDone) timers_.pass(until);
     fire_collected();
     for (const KeyGroup g : finished_) done_[g] = goal;
     finished_.clear();
+    if (progress == Progress::kDone) done_.raise(goal);
     return done_.min() >= goal ? Progress::kDone : Progress::kMore;
   }
 
@@ -380,10 +372,11 @@ class TrailingWindow final : public OneInput<In> {
     std::size_t next = 0;
     for (std::size_t i = 0; i < due_.size(); ++i) {
       for (; next < std::min(i + kAhead, due_.size()); ++next) {
-        if (const State* state = keys_.find(due_[next].key, due_[next].hash)) state->prefetch();
+        if (const State* state = keys_.find(due_[next].key, due_[next].hash, next))
+          state->prefetch();
       }
       const DueTimer& due = due_[i];
-      State* state = keys_.find_for_update(due.key, due.hash);
+      State* state = keys_.find_for_update(due.key, due.hash, i);
       if (state == nullptr || state->timer != due.time)
         continue;  // forgotten, or an earlier timer has taken over
       state->timer = EventTime::max();
@@ -435,7 +428,6 @@ class TrailingWindow final : public OneInput<In> {
   KeyedValue<Key, State> keys_;
   Timers<Key> timers_;
   KeyGroupClocks done_;  // the instants before it have taken effect
-  GroupWakes wakes_;
   OperatorState<OperatorProgress> progress_;
   Emitter<Out>& out_;
   // Empty between calls.

@@ -118,13 +118,12 @@ class KeyedStore final : public Snapshotable {
     change(t, found, hash);
     return true;
   }
-  V* find(EventTime ns, KeyView<K> key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
-    NsTable* t = existing_table(ns);
-    if (t == nullptr) return nullptr;
-    const Found found = find_or_load(*t, key, hash, place);
-    if (found.entry == nullptr || found.entry->has(T::kDeleted)) return nullptr;
-    found.entry->set(T::kReferenced);
-    return &found.entry->value;
+  [[gnu::always_inline]] V* find(EventTime ns, KeyView<K> key, std::uint64_t hash,
+                                 PlaceAhead place = kNoPlace) {
+    const Found ahead = ahead_.at(ns, key, place);
+    if (ahead.entry == nullptr || Loader::is_part(*ahead.entry)) [[unlikely]]
+      return search(ns, key, hash);
+    return value_of(ahead);
   }
   V* find_for_update(EventTime ns, KeyView<K> key, std::uint64_t hash,
                      PlaceAhead place = kNoPlace) {
@@ -134,10 +133,10 @@ class KeyedStore final : public Snapshotable {
     if (found.entry == nullptr || found.entry->has(T::kDeleted)) return nullptr;
     return &change(*t, found, hash).value;
   }
-  bool erase(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+  bool erase(EventTime ns, KeyView<K> key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
     NsTable* t = existing_table(ns);
     if (t == nullptr) return false;
-    const Found found = find_or_load(*t, key, hash);
+    const Found found = find_or_load(*t, key, hash, place);
     if (found.entry == nullptr || found.entry->has(T::kDeleted)) return false;
     erase_found(*t, found, hash);
     if (t->num_live == 0 && t->is_resident && t->table.size() == 0) forget(ns);
@@ -150,9 +149,15 @@ class KeyedStore final : public Snapshotable {
     NsTable* t = existing_table(ns);
     ahead_.forget();
     if (t == nullptr || (t->is_resident && t->table.size() == 0)) return;
-    for (const KeyRef<K>& k : keys) t->table.prefetch_slot(k.hash);
-    if (!t->is_resident) load(*t, keys);
-    ahead_.look_at(*t, keys);
+    if (!t->is_resident) {
+      for (const KeyRef<K>& k : keys) t->table.prefetch_slot(k.hash);
+      load(*t, keys);
+    }
+    if (recent_.begin(t->table)) {
+      ahead_.look_at(*t, keys, recent_);
+    } else {
+      ahead_.look_at(*t, keys);
+    }
   }
 
   // The end of all references, as a prefetch is: buries what the backend knows to be dead, and
@@ -281,6 +286,16 @@ class KeyedStore final : public Snapshotable {
     EventTime ns;
   };
 
+  // The value of an entry that is read; null if there is none.
+  static V* value_of(const Found& found) {
+    if (found.entry == nullptr || found.entry->has(T::kDeleted)) return nullptr;
+    found.entry->set(T::kReferenced);
+    return &found.entry->value;
+  }
+  [[gnu::noinline]] V* search(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+    NsTable* t = existing_table(ns);
+    return t == nullptr ? nullptr : value_of(find_or_load(*t, key, hash));
+  }
   NsTable* existing_table(EventTime ns) {
     if (last_ != nullptr && last_->ns == ns) return last_;
     const auto it = tables_.find(ns);

@@ -34,8 +34,8 @@ class KeyedValue {
   }
   const V* find(const K& key) { return find(key, key_hash(key)); }
   // The same, counted as a write if there is one.
-  V* find_for_update(const K& key, std::uint64_t hash) {
-    return store_.find_for_update(kOnly, key, hash);
+  V* find_for_update(const K& key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
+    return store_.find_for_update(kOnly, key, hash, place);
   }
 
   // Calls fn(i, V&) for each of a batch's keys, in order, as `at` would: faster for many. Ends
@@ -46,7 +46,9 @@ class KeyedValue {
   }
 
   // True if there was a value.
-  bool erase(const K& key, std::uint64_t hash) { return store_.erase(kOnly, key, hash); }
+  bool erase(const K& key, std::uint64_t hash, PlaceAhead place = kNoPlace) {
+    return store_.erase(kOnly, key, hash, place);
+  }
   bool erase(const K& key) { return erase(key, key_hash(key)); }
 
   // Loads the values that a batch will touch, together. Call it first in a batch: it ends the

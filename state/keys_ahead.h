@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <limits>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "state/namespace_table.h"
+#include "state/recent_entries.h"
 
 namespace tidemill {
 
@@ -30,30 +30,80 @@ class KeysAhead {
   }
   // Warms the cache for the keys, which are in the table by now if they are to be found.
   void look_at(const NsTable& t, std::span<const KeyRef<K>> keys) {
-    seen_.resize(keys.size());
-    for (std::size_t i = 0; i < keys.size(); ++i)
-      seen_[i] = {keys[i].hash, t.table.prefetch_entry(keys[i].hash)};
-    at_ = 0;
-    table_ = &t;
-    removals_ = t.table.num_removals();
+    begin(t, keys.size());
+    for (const KeyRef<K>& key : keys) t.table.prefetch_slot(key.hash);
+    for (std::size_t i = 0; i < keys.size(); ++i) seen_[i] = {keys[i].hash, guess(t, keys[i].hash)};
+  }
+  // The same where most of the keys may be among the recent ones, of which `begin` was asked.
+  void look_at(const NsTable& t, std::span<const KeyRef<K>> keys, RecentEntries<K, V>& recent) {
+    begin(t, keys.size());
+    others_.resize(keys.size());
+    std::size_t num_others = 0;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const std::uint64_t hash = keys[i].hash;
+      seen_[i] = {hash, recent.peek(*keys[i].key, hash)};
+      if (seen_[i].found.entry != nullptr) [[likely]]
+        continue;
+      t.table.prefetch_slot(hash);
+      others_[num_others++] = static_cast<std::uint32_t>(i);
+    }
+    std::size_t num_new = 0;
+    for (const std::uint32_t i : std::span(others_).first(num_others)) {
+      Seen& seen = seen_[i];
+      seen.found = recent.peek(*keys[i].key, seen.hash);
+      if (seen.found.entry != nullptr) continue;  // another one of the batch was the first
+      ++num_new;
+      seen.found = guess(t, seen.hash);
+      if (seen.found.entry != nullptr) recent.put(seen.hash, seen.found);
+    }
+    if (!keys.empty()) recent.end(num_new, keys.size());
   }
 
+  // The entry of a key of the namespace that was looked at; null if it is not where it was.
+  [[gnu::always_inline]] [[nodiscard]] Found at(EventTime ns, KeyView<K> key,
+                                                PlaceAhead place) const {
+    if (place >= seen_.size() || table_ == nullptr || table_->ns != ns) return {};
+    return check(*table_, key, seen_[place].found);
+  }
   // As Table::find.
   [[gnu::always_inline]] Found find(const NsTable& t, KeyView<K> key, std::uint64_t hash,
                                     PlaceAhead place) {
     if (place < seen_.size() && table_ == &t) [[likely]] {
-      if (const Found found = check(t, key, seen_[place].second); found.entry != nullptr)
+      if (const Found found = check(t, key, seen_[place].found); found.entry != nullptr)
         return found;
     }
     return search(t, key, hash, place);
   }
 
  private:
-  [[nodiscard]] Found check(const NsTable& t, KeyView<K> key, std::uint32_t number) const {
-    if (number == T::kNone || t.table.num_removals() != removals_) return {};
+  struct Seen {
+    std::uint64_t hash = 0;
+    Found found;  // most likely
+  };
+
+  void begin(const NsTable& t, std::size_t num_keys) {
+    seen_.resize(num_keys);
+    at_ = 0;
+    table_ = &t;
+    removals_ = t.table.num_removals();
+  }
+  static Found guess(const NsTable& t, std::uint64_t hash) {
+    const std::uint32_t number = t.table.prefetch_entry(hash);
+    return number == T::kNone ? Found{} : Found{&t.table.entry(number), number};
+  }
+  [[gnu::always_inline]] [[nodiscard]] Found check(const NsTable& t, KeyView<K> key,
+                                                   const Found& found) const {
+    if (found.entry == nullptr) return {};
+    if (t.table.num_removals() != removals_) [[unlikely]]
+      return check_moved(t, key, found.number);
+    return T::Traits::view(found.entry->key) == key ? found : Found{};
+  }
+  // The same once entries have gone: a number may be another one's, in another place.
+  [[gnu::noinline]] static Found check_moved(const NsTable& t, KeyView<K> key,
+                                             std::uint32_t number) {
+    if (!t.table.is_used(number)) return {};
     typename T::Entry& e = t.table.entry(number);
-    if (T::Traits::view(e.key) != key) return {};
-    return {&e, number};
+    return T::Traits::view(e.key) == key ? Found{&e, number} : Found{};
   }
   // Without a place: keys that are asked for in about the same order, once or several times
   // through, are found all the same.
@@ -61,11 +111,11 @@ class KeysAhead {
                                  PlaceAhead place) {
     if (place == kNoPlace && table_ == &t && !seen_.empty()) {
       // How often each is asked for is not known: those that are alike are passed at once.
-      const std::uint64_t former = seen_[at_].first;
-      for (int n = 0; n < kMostPassed && former != hash && seen_[at_].first == former; ++n)
+      const std::uint64_t former = seen_[at_].hash;
+      for (int n = 0; n < kMostPassed && former != hash && seen_[at_].hash == former; ++n)
         at_ = at_ + 1 == seen_.size() ? 0 : at_ + 1;
-      if (seen_[at_].first == hash) {
-        if (const Found found = check(t, key, seen_[at_].second); found.entry != nullptr)
+      if (seen_[at_].hash == hash) {
+        if (const Found found = check(t, key, seen_[at_].found); found.entry != nullptr)
           return found;
       }
     }
@@ -74,10 +124,11 @@ class KeysAhead {
 
   static constexpr int kMostPassed = 16;  // of a look-up
 
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> seen_;  // hash, number of the entry
-  std::size_t at_ = 0;                                         // how far look-ups have come
+  std::vector<Seen> seen_;
+  std::vector<std::uint32_t> others_;  // of them: those that were not among the recent ones
+  std::size_t at_ = 0;                 // how far look-ups have come
   const NsTable* table_ = nullptr;
-  std::uint64_t removals_ = 0;  // of the table: numbers hold while they stay what they were
+  std::uint64_t removals_ = 0;  // of the table: entries stay where they are while these do
 };
 
 }  // namespace tidemill

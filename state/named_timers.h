@@ -36,10 +36,11 @@ class NamedTimers {
       : pending_(ctx, name), wakes_(ctx, name + ".wakes") {}
 
   // Setting the same (time, name) again changes nothing. One before `fired_by_caller` is not waited
-  // for: whoever sets it calls `fire_key` before the step ends. False if it was set.
+  // for: whoever sets it calls `fire_key` before the step ends. False if it was set. `place`, here
+  // and below: as KeyedValue's.
   bool set(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
-           EventTime fired_by_caller) {
-    Pending& pending = pending_.at(key, hash);
+           EventTime fired_by_caller, PlaceAhead place = kNoPlace) {
+    Pending& pending = pending_.at(key, hash, place);
     if (is_set(pending, time, name)) return false;
     const bool has_wake = has_time(pending, time);
     pending.insert(NamedTimer{time, std::string(name)});
@@ -49,41 +50,44 @@ class NamedTimers {
 
   // Nothing happens if there is none.
   void erase(EventTime time, std::string_view name, const K& key, std::uint64_t hash,
-             EventTime fired_by_caller) {
-    const Pending* found = pending_.find(key, hash);
+             EventTime fired_by_caller, PlaceAhead place = kNoPlace) {
+    const Pending* found = pending_.find(key, hash, place);
     if (found == nullptr || !is_set(*found, time, name)) return;
-    Pending& pending = *pending_.find_for_update(key, hash);
+    Pending& pending = *pending_.find_for_update(key, hash, place);
     pending.erase(At{time, name});
     if (time >= fired_by_caller && !has_time(pending, time)) wakes_.erase(time, key, hash);
-    if (pending.empty()) pending_.erase(key, hash);
+    if (pending.empty() && &pending != firing_) pending_.erase(key, hash, place);
   }
 
   // Fires what the key has set for a time before `until`, also what the callbacks set meanwhile:
   // fn(const NamedTimer&), in the order of (time, name). A timer is gone before its callback runs.
+  // fn sets and erases timers of this key only.
   template <class F>
-  void fire_key(const K& key, std::uint64_t hash, EventTime until, F&& fn) {
-    const Pending* due = pending_.find(key, hash);
+  void fire_key(const K& key, std::uint64_t hash, EventTime until, F&& fn,
+                PlaceAhead place = kNoPlace) {
+    const Pending* due = pending_.find(key, hash, place);
     if (due == nullptr || (!due->empty() && due->front().time >= until)) return;
-    while (true) {
-      Pending* pending = pending_.find_for_update(key, hash);
-      if (pending == nullptr) return;
-      if (pending->empty()) {
-        pending_.erase(key, hash);
-        return;
-      }
-      if (pending->front().time >= until) return;
-      const NamedTimer timer = pending->pop_front();
+    Pending& pending = *pending_.find_for_update(key, hash, place);
+    firing_ = &pending;
+    while (!pending.empty() && pending.front().time < until) {
+      const NamedTimer timer = pending.pop_front();
       fn(timer);
     }
+    firing_ = nullptr;
+    if (pending.empty()) pending_.erase(key, hash, place);
   }
 
-  // Fires the timers of a group with time < until, in the order of their times, for about `budget`
-  // of them: fn(const K&, hash, EventTime) is to call fire_key(key, hash, time + 1 ms).
-  template <class F>
-  Progress fire_due(KeyGroup group, EventTime until, std::size_t budget, F&& fn) {
-    return wakes_.fire_due(group, until, budget,
-                           [&](EventTime time, const K& key, std::uint64_t hash,
-                               typename Timers<K>::Tag) { fn(key, hash, time); });
+  // Fires the timers with time < until, group by group and in the order of their times, for about
+  // `budget` of them: fn(const K&, hash, EventTime) is to call fire_key(key, hash, time + 1 ms).
+  // begin(group): as of Timers::fire_due.
+  template <class F, class Begin>
+  Progress fire_due(EventTime until, std::size_t budget, F&& fn, Begin&& begin) {
+    return wakes_.fire_due(
+        until, budget,
+        [&](EventTime time, const K& key, std::uint64_t hash, typename Timers<K>::Tag) {
+          fn(key, hash, time);
+        },
+        begin);
   }
 
   // All timers of the group, or of all groups, before this instant have fired.
@@ -93,7 +97,10 @@ class NamedTimers {
   // Nothing is to be waited for.
   [[nodiscard]] bool is_empty() const { return wakes_.is_empty(); }
 
-  // As Timers::for_each_due.
+  // As Timers::next_due_group, Timers::for_each_due.
+  [[nodiscard]] KeyGroup next_due_group(KeyGroup from, EventTime until) const {
+    return wakes_.next_due_group(from, until);
+  }
   template <class F>
   void for_each_due(KeyGroup group, EventTime until, std::size_t most, F&& fn) {
     wakes_.for_each_due(group, until, most, fn);
@@ -127,6 +134,7 @@ class NamedTimers {
   }
 
   KeyedValue<K, Pending> pending_;
+  const Pending* firing_ = nullptr;  // stays where it is until it has been fired
   Timers<K> wakes_;
 };
 

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <queue>
+#include <functional>
+#include <iterator>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -12,7 +15,6 @@
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "state/calendar.h"
-#include "state/stored_key.h"
 
 namespace tidemill {
 
@@ -32,7 +34,7 @@ struct PendingTimer {
 };
 
 // Those that lie in the buckets before `next`, in the calendar's order, and what has been read of
-// that one, as a heap; some twice. One thread.
+// that one; some twice. A heap, but for the first ones of a firing, which are in order. One thread.
 template <class K>
 struct NearTimers {
   using Timer = PendingTimer<K>;
@@ -51,8 +53,7 @@ struct NearTimers {
   std::uint64_t next_hash = 0;
   EventTime first = EventTime::max();  // if known: when the first one of all fires
   bool is_first_known = false;
-  std::vector<Timer> heap;
-  // Erased, but still in the heap; one that comes back is not put there again.
+  // Erased, but still here; one that comes back is not put here again.
   boost::unordered_flat_set<Timer, TimerHash> erased;
 
   void note(EventTime set) { first = std::min(first, set); }
@@ -78,31 +79,32 @@ struct NearTimers {
     if (next.start < t) next = {t, t, Calendar::kBeforeAll.level};
   }
 
+  [[nodiscard]] bool empty() const { return heap_.empty() && !has_ready(); }
+  [[nodiscard]] std::size_t size() const { return heap_.size() + ready_.size() - num_taken_; }
+  // The first one. Requires: it is not empty.
+  [[nodiscard]] const Timer& front() const {
+    return is_ready_first() ? ready_[num_taken_] : heap_.front();
+  }
+
   void push(Timer timer) {
     if (take_erased(timer)) return;
-    heap.push_back(std::move(timer));
-    std::ranges::push_heap(heap, Later{});
+    heap_.push_back(std::move(timer));
+    std::ranges::push_heap(heap_, Later{});
   }
   // All of them; leaves them moved from.
   void push(std::vector<Timer>& timers) {
-    const bool is_much = timers.size() > heap.size() / 8;
+    const bool is_much = timers.size() > heap_.size() / 8;
     for (Timer& timer : timers) {
       if (take_erased(timer)) continue;
-      heap.push_back(std::move(timer));
-      if (!is_much) std::ranges::push_heap(heap, Later{});
+      heap_.push_back(std::move(timer));
+      if (!is_much) std::ranges::push_heap(heap_, Later{});
     }
-    if (is_much) std::ranges::make_heap(heap, Later{});
+    if (is_much) std::ranges::make_heap(heap_, Later{});
   }
-  // The first one, with all that are the same.
+  // Takes out the first one, with all that are the same.
   Timer pop() {
-    const auto take = [this] {
-      std::ranges::pop_heap(heap, Later{});
-      Timer last = std::move(heap.back());
-      heap.pop_back();
-      return last;
-    };
     Timer taken = take();
-    while (!heap.empty() && heap.front() == taken) take();
+    while (!empty() && front() == taken) take();
     return taken;
   }
   [[nodiscard]] bool is_erased(const Timer& timer) const {
@@ -110,31 +112,88 @@ struct NearTimers {
   }
   bool take_erased(const Timer& timer) { return !erased.empty() && erased.erase(timer) != 0; }
 
-  // The keys of the first ones before `until`, at most `most`, in their order. They end at the next
-  // change.
-  void next_keys(EventTime until, std::size_t most, std::vector<KeyRef<K>>& keys) const {
-    keys.clear();
-    std::priority_queue<std::size_t, std::vector<std::size_t>, PlaceLater> places({&heap});
-    if (!heap.empty()) places.push(0);
-    while (!places.empty() && keys.size() < most) {
-      const std::size_t at = places.top();
-      places.pop();
-      if (heap[at].time >= until) return;
-      keys.push_back({&heap[at].key, heap[at].hash});
-      for (const std::size_t child : {2 * at + 1, 2 * at + 2}) {
-        if (child < heap.size()) places.push(child);
-      }
-    }
+  // Brings the first ones before `until`, about as many as `most`, into their order, all at once.
+  void make_ready(EventTime until, std::size_t most) {
+    if (ready_.size() - num_taken_ < most && !heap_.empty() && heap_.front().time < until)
+      fill_ready(until, most);
+  }
+  // What `pop` gives next, at most `most` before `until`; ends at the next change. Some may be
+  // missing, and those that are pushed meanwhile are.
+  [[nodiscard]] std::span<const Timer> ready(EventTime until, std::size_t most) {
+    make_ready(until, most);
+    const auto all = std::span<const Timer>(ready_).subspan(num_taken_);
+    const auto end =
+        std::ranges::partition_point(all, [&](const Timer& t) { return t.time < until; });
+    return all.first(std::min(most, static_cast<std::size_t>(end - all.begin())));
+  }
+  [[nodiscard]] bool has_ready() const { return num_taken_ < ready_.size(); }
+
+  // Gives memory back, but for that of `few`.
+  void shrink(std::size_t few) {
+    if (heap_.capacity() > 4 * heap_.size() + few) heap_.shrink_to_fit();
+  }
+  [[nodiscard]] std::size_t bytes() const {
+    return (heap_.capacity() + ready_.capacity() + erased.bucket_count()) * sizeof(Timer);
   }
 
  private:
   struct Later {
     bool operator()(const Timer& a, const Timer& b) const { return b < a; }
   };
-  struct PlaceLater {
-    const std::vector<Timer>* heap;
-    bool operator()(std::size_t a, std::size_t b) const { return (*heap)[b] < (*heap)[a]; }
-  };
+
+  [[nodiscard]] bool is_ready_first() const {
+    return has_ready() && (heap_.empty() || !(heap_.front() < ready_[num_taken_]));
+  }
+  Timer take() {
+    if (!is_ready_first()) return take_from_heap();
+    Timer taken = std::move(ready_[num_taken_++]);
+    if (!has_ready()) forget_ready();
+    return taken;
+  }
+  Timer take_from_heap() {
+    std::ranges::pop_heap(heap_, Later{});
+    Timer last = std::move(heap_.back());
+    heap_.pop_back();
+    return last;
+  }
+  void forget_ready() {
+    // Groups are many, and few are fired at a time.
+    if (ready_.capacity() > kKept) ready_ = std::vector<Timer>();
+    ready_.clear();
+    num_taken_ = 0;
+  }
+  void fill_ready(EventTime until, std::size_t most) {
+    // What a former firing has left there may come behind what is in the heap.
+    for (; has_ready(); ++num_taken_) {
+      heap_.push_back(std::move(ready_[num_taken_]));
+      std::ranges::push_heap(heap_, Later{});
+    }
+    forget_ready();
+    const auto is_due = [&] { return !heap_.empty() && heap_.front().time < until; };
+    const auto take_up_to = [&](std::size_t count) {
+      while (ready_.size() < count && is_due()) ready_.push_back(take_from_heap());
+    };
+    take_up_to(std::min(most, kFew));
+    if (!is_due()) return;
+    if (heap_.size() + ready_.size() > most) {
+      take_up_to(most);
+      return;
+    }
+    // Many at once are sorted faster than taken one by one.
+    const auto due = std::ranges::partition(heap_, [&](const Timer& t) { return t.time >= until; });
+    const auto sorted = static_cast<std::ptrdiff_t>(ready_.size());
+    ready_.insert(ready_.end(), std::move_iterator(due.begin()), std::move_iterator(due.end()));
+    heap_.erase(due.begin(), due.end());
+    std::ranges::make_heap(heap_, Later{});
+    std::ranges::sort(ready_.begin() + sorted, ready_.end(), std::less{});
+  }
+
+  static constexpr std::size_t kFew = 32;
+  static constexpr std::size_t kKept = 4;  // timers' worth of memory, between two firings
+
+  std::vector<Timer> heap_;
+  std::vector<Timer> ready_;  // in their order, from `num_taken_` on
+  std::size_t num_taken_ = 0;
 };
 
 }  // namespace tidemill

@@ -113,14 +113,21 @@ class KeyGroupClocks final : public Snapshotable {
   // Requires: the group is one of this subtask's.
   EventTime& operator[](KeyGroup group) {
     TM_CHECK(groups_.contains(group));
-    return times_[group - groups_.begin];
+    EventTime& time = times_[group - groups_.begin];
+    time = std::max(time, least_);
+    return time;
   }
+  // No clock is before this from now on.
+  void raise(EventTime least) { least_ = std::max(least_, least); }
   // The earliest of all; EventTime::max() for a subtask without groups.
   [[nodiscard]] EventTime min() const {
-    return times_.empty() ? EventTime::max() : *std::ranges::min_element(times_);
+    return times_.empty() ? EventTime::max() : std::max(least_, *std::ranges::min_element(times_));
   }
 
-  void freeze(CheckpointId) override { frozen_ = times_; }
+  void freeze(CheckpointId) override {
+    frozen_ = times_;
+    for (EventTime& time : frozen_) time = std::max(time, least_);
+  }
   // [first group][(number of groups, their time)...]: one pair when all clocks agree.
   bool drain(StageSnapshot& out, std::size_t) override {
     Bytes bytes;
@@ -155,6 +162,7 @@ class KeyGroupClocks final : public Snapshotable {
   const std::string name_;
   const KeyGroupRange groups_;
   std::vector<EventTime> times_;
+  EventTime least_ = EventTime::min();  // clocks before it have come to it
   std::vector<EventTime> frozen_;
 };
 

@@ -43,7 +43,7 @@ class RecentEntries {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const KeyView<K> key = *keys[i].key;
       const std::uint64_t hash = keys[i].hash;
-      Found& found = places_[static_cast<std::size_t>(hash >> kShift) % kPlaces];
+      Found& found = places_[place_of(hash)];
       if (found.entry == nullptr || KeyTraits<K>::view(found.entry->key) != key) {
         ++misses;
         found = on_miss(key, hash);
@@ -52,9 +52,19 @@ class RecentEntries {
     }
     if (!keys.empty()) end(misses, keys.size());
   }
+  // The key's entry, if it is here; null otherwise.
+  [[gnu::always_inline]] [[nodiscard]] Found peek(KeyView<K> key, std::uint64_t hash) const {
+    const Found found = places_[place_of(hash)];
+    return found.entry != nullptr && KeyTraits<K>::view(found.entry->key) == key ? found : Found{};
+  }
+  // `entry` need not be the key's: `peek` looks.
+  void put(std::uint64_t hash, Found entry) { places_[place_of(hash)] = entry; }
   // After a batch of `keys`, of which so many were not here.
   void end(std::size_t misses, std::size_t keys) {
-    miss_share_ += (static_cast<double>(misses) / static_cast<double>(keys) - miss_share_) / 8;
+    const auto num_keys = static_cast<double>(keys);
+    // Of an operator with two inputs one may have few keys, all of them new.
+    const double weight = std::min(num_keys / kKeysOfLate, kMostWeight);
+    miss_share_ += (static_cast<double>(misses) / num_keys - miss_share_) * weight;
     if (miss_share_ > kMostMisses) {
       pause_ = next_pause_;
       next_pause_ = std::min(next_pause_ * 2, kLongestPause);
@@ -65,9 +75,15 @@ class RecentEntries {
   }
 
  private:
+  static std::size_t place_of(std::uint64_t hash) {
+    return static_cast<std::size_t>(hash >> kShift) % kPlaces;
+  }
+
   static constexpr std::size_t kPlaces = 1024;  // 16 KiB
   static constexpr double kMostMisses = 0.25;
-  static constexpr int kShift = 8;  // the lowest bits of a hash may be the weakest
+  static constexpr double kKeysOfLate = 8192;
+  static constexpr double kMostWeight = 0.125;  // of a batch
+  static constexpr int kShift = 8;              // the lowest bits of a hash may be the weakest
   static constexpr int kShortestPause = 16;
   static constexpr int kLongestPause = 512;
 

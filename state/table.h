@@ -178,6 +178,13 @@ class Table {
     return e.epoch == epoch && !e.has(kCopied) &&
            HashIndex::tag_of(hash_of(e)) == static_cast<std::uint32_t>(note >> 32);
   }
+  // True if there is an entry with this number, also if another one had it before.
+  [[nodiscard]] bool is_used(std::uint32_t number) const {
+    if (number >> kPlaceBits >= chunks_.size()) return false;  // of a former table of its name
+    const Chunk& chunk = chunks_[number >> kPlaceBits];
+    const std::uint32_t place = number & kPlaceMask;
+    return place < chunk.num_touched && entry(number).has(kUsed);
+  }
   // True if the number is still that of an entry with this hash.
   [[nodiscard]] bool holds(std::uint32_t number, std::uint64_t hash) const {
     return is_used(number) && hash_of(entry(number)) == hash;
@@ -267,13 +274,6 @@ class Table {
     if constexpr (sizeof(Entry) > 72)
       prefetch_line(at + std::min<std::size_t>(sizeof(Entry) - 1, 128));
   }
-  [[nodiscard]] bool is_used(std::uint32_t number) const {
-    if (number >> kPlaceBits >= chunks_.size()) return false;  // of a former table of its name
-    const Chunk& chunk = chunks_[number >> kPlaceBits];
-    const std::uint32_t place = number & kPlaceMask;
-    return place < chunk.num_touched && entry(number).has(kUsed);
-  }
-
   std::uint32_t allocate() {
     while (!with_room_.empty()) {
       const std::uint32_t c = with_room_.back();

@@ -44,6 +44,7 @@ class Timers {
         store_(ctx, name, "timers", Namespaces::kByTime),
         fired_until_(ctx, name + ".fired"),
         near_(groups_.size()),
+        may_fire_(groups_.size(), EventTime::min()),
         most_near_(most_near),
         most_near_of_group_(std::max<std::size_t>(most_near / groups_.groups, 64)),
         wanted_piece_(std::clamp<std::size_t>(most_near / 16, 64, 4096)) {
@@ -64,7 +65,7 @@ class Timers {
     if (time < fired) {
       if (store_.add(kOverdue, {key, time, tag}, hash) && near.has_begun)
         near.push({time, key, tag, hash});
-      near.note(time);
+      note(group, time);
       return;
     }
     const Calendar::Bucket* bucket = calendar_.find(time);
@@ -73,7 +74,7 @@ class Timers {
     } else if (is_crowded(near, *bucket)) {
       bucket = make_part(*bucket, time);
     }
-    put(near, *bucket, {time, key, tag, hash});
+    put(group, *bucket, {time, key, tag, hash});
   }
 
   // Nothing happens if there is none.
@@ -120,8 +121,9 @@ class Timers {
         load_piece(group, near, *next, until);
         continue;
       }
-      if (near.heap.empty() || near.heap.front().time >= until) break;
-      if (n == budget && !near.is_erased(near.heap.front())) return interrupt();
+      if (!near.has_ready()) near.make_ready(until, std::min(budget - n, kMostReady));
+      if (near.empty() || near.front().time >= until) break;
+      if (n == budget && !near.is_erased(near.front())) return interrupt();
       Timer popped = near.pop();
       if (near.take_erased(popped)) continue;
       near.is_first_known = false;
@@ -131,11 +133,55 @@ class Timers {
     }
     end_firing();
     near.pass(until);
+    may_fire_[group - groups_.begin] = earliest(near);
     if (fired < until) {
       fired = until;
       if (calendar_.first_last() < until) drop_passed();
     }
     return Progress::kDone;
+  }
+
+  // Fires those of all groups, one group after the other, at most `budget` in all. begin(group) is
+  // called before each group that may have some.
+  template <class F, class Begin>
+  Progress fire_due(EventTime until, std::size_t budget, F&& fn, Begin&& begin) {
+    for (KeyGroup group = next_due_group(groups_.begin, until); group < groups_.end;
+         group = next_due_group(group + 1, until)) {
+      begin(group);
+      const auto count_and_fire = [&](EventTime time, const K& key, std::uint64_t hash, Tag tag) {
+        --budget;
+        fn(time, key, hash, tag);
+      };
+      if (fire_due(group, until, budget, count_and_fire) == Progress::kMore) return Progress::kMore;
+    }
+    pass(until);
+    return Progress::kDone;
+  }
+  template <class F>
+  Progress fire_due(EventTime until, std::size_t budget, F&& fn) {
+    return fire_due(until, budget, fn, [](KeyGroup) {});
+  }
+  // The first group from `from` on of which a timer before `until` may be due; the one behind the
+  // last if there is none. After a restart every group may have some.
+  [[nodiscard]] KeyGroup next_due_group(KeyGroup from, EventTime until) const {
+    while (from < groups_.end && may_fire_[from - groups_.begin] >= until) ++from;
+    return from;
+  }
+  // The timers of all groups before `until` have been fired: those of which `next_due_group` does
+  // not speak have none.
+  void pass(EventTime until) {
+    fired_until_.raise(until);
+    if (calendar_.first_last() < until) drop_passed();
+  }
+  // Brings the clock of each group whose timers before `until` have all been fired to `until`.
+  void note_fired(KeyGroupClocks& clocks, EventTime until) {
+    if (fired_until_.min() >= until) {
+      clocks.raise(until);
+      return;
+    }
+    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
+      if (fired_until_[group] >= until) clocks[group] = until;
+    }
   }
 
   // Calls fn(const K&, hash) for the keys of the timers that fire_due(group, until) is going to
@@ -152,8 +198,7 @@ class Timers {
       if (next == nullptr) break;
       load_piece(group, near, *next, until);
     }
-    near.next_keys(until, most, ahead_);
-    for (const KeyRef<K>& ref : ahead_) fn(*ref.key, ref.hash);
+    for (const Timer& timer : near.ready(until, most)) fn(timer.key, timer.hash);
   }
 
   // What `fire_due` has come to: the timers of the group, or of all groups, before this instant
@@ -163,22 +208,12 @@ class Timers {
 
   // No timer is stored, not even one that has fired.
   [[nodiscard]] bool is_empty() const { return store_.namespaces().empty(); }
-  // No timer of the group that is set now fires before this; looks into no bucket. min(): it has
-  // not been fired yet.
-  [[nodiscard]] EventTime earliest(KeyGroup group) const {
-    const Near& near = near_[group - groups_.begin];
-    if (!near.has_begun) return EventTime::min();
-    const Calendar::Bucket* next = calendar_.first_from(near.next);
-    const EventTime begins = next == nullptr ? EventTime::max() : next->start;
-    return near.heap.empty() ? begins : std::min(begins, near.heap.front().time);
-  }
-
   // The time of the group's first timer; EventTime::max() if there is none.
   [[nodiscard]] EventTime next_due(KeyGroup group) {
     Near& near = near_[group - groups_.begin];
     if (near.is_first_known) return near.first;
-    while (!near.heap.empty() && near.is_erased(near.heap.front())) near.take_erased(near.pop());
-    EventTime first = near.heap.empty() ? EventTime::max() : near.heap.front().time;
+    while (!near.empty() && near.is_erased(near.front())) near.take_erased(near.pop());
+    EventTime first = near.empty() ? EventTime::max() : near.front().time;
     const auto look_at = [&](EventTime ns, EventTime fired) {
       store_.for_each(ns, group, [&](const TimerKey<K>& t, std::uint64_t, const TimerMark&) {
         if (t.time >= fired) first = std::min(first, t.time);
@@ -204,9 +239,16 @@ class Timers {
   static constexpr int kSplitLevels = 4;                            // into 16 parts
   static constexpr std::size_t kFewTimers = 512;  // in a bucket: a waste of buckets
   static constexpr std::uint32_t kGiveBackEvery = 1024;
+  static constexpr std::size_t kMostReady = 4096;  // brought into their order at once
   static constexpr std::size_t kNoBudget = std::numeric_limits<std::size_t>::max();
   static constexpr int kMostPieceBits = 24;
 
+  // No timer of a group that is set now fires before this; looks into no bucket.
+  [[nodiscard]] EventTime earliest(const Near& near) const {
+    const Calendar::Bucket* next = calendar_.first_from(near.next);
+    const EventTime begins = next == nullptr ? EventTime::max() : next->start;
+    return near.empty() ? begins : std::min(begins, near.front().time);
+  }
   template <class F>
   void for_each_around(EventTime time, F&& fn) {
     const Calendar::Bucket* finest = calendar_.find(time);
@@ -223,7 +265,7 @@ class Timers {
   [[nodiscard]] bool is_crowded(const Near& near, const Calendar::Bucket& bucket) const {
     if (near.is_splitting && near.is_at(bucket)) return true;
     return near.has_read(bucket) && bucket.level > Calendar::kFinest &&
-           (near.heap.size() > 2 * most_near_of_group_ || fired_since_drop_ > most_near_);
+           (near.size() > 2 * most_near_of_group_ || fired_since_drop_ > most_near_);
   }
   const Calendar::Bucket* make_bucket(EventTime time) {
     if (now_ == EventTime::min()) now_ = time;
@@ -236,9 +278,15 @@ class Timers {
     calendar_.make(time, level);
     return calendar_.find(time);
   }
-  void put(Near& near, const Calendar::Bucket& bucket, Timer timer) {
+  void note(KeyGroup group, EventTime set) {
+    near_[group - groups_.begin].note(set);
+    EventTime& may_fire = may_fire_[group - groups_.begin];
+    may_fire = std::min(may_fire, set);
+  }
+  void put(KeyGroup group, const Calendar::Bucket& bucket, Timer timer) {
     if (!store_.add(bucket.ns(), {timer.key, timer.time, timer.tag}, timer.hash)) return;
-    near.note(timer.time);
+    note(group, timer.time);
+    Near& near = near_[group - groups_.begin];
     if (near.has_read(bucket, timer.hash)) near.push(std::move(timer));
   }
 
@@ -277,9 +325,8 @@ class Timers {
   // The bucket that may have timers which are due before the first one in the heap, or if few are
   // there, the next one that has begun, so that many are woken together; null if none.
   const Calendar::Bucket* next_to_load(const Near& near, EventTime until) const {
-    const EventTime limit = near.heap.size() < wanted_piece_
-                                ? until
-                                : std::min(until, near.heap.front().time + Duration(1));
+    const EventTime limit =
+        near.size() < wanted_piece_ ? until : std::min(until, near.front().time + Duration(1));
     if (near.has_begun && near.next.start >= limit) return nullptr;
     const Calendar::Bucket* next = near.has_begun ? calendar_.first_from(near.next) : &kFirst;
     return next != nullptr && next->start < limit ? next : nullptr;
@@ -317,7 +364,7 @@ class Timers {
     // Hashes are even, so the first piece speaks for all.
     if (is_first && near.has_begun && bucket.level > Calendar::kFinest)
       near.is_splitting = num_later > (most_near_of_group_ >> (end == last ? 0 : piece_bits_));
-    take_loaded(near, bucket);
+    take_loaded(group, bucket);
     if (end != last) {
       near.next_hash = end + 1;
     } else if (!near.has_begun) {
@@ -332,14 +379,15 @@ class Timers {
     if (loaded_.size() < wanted_piece_ / 4 && piece_bits_ > 0) --piece_bits_;
     num_loaded_ += loaded_.size();
     operations_ += static_cast<std::uint32_t>(loaded_.size());
-    if (loaded_.capacity() > 4 * wanted_piece_) loaded_ = {};
+    if (loaded_.capacity() > 4 * wanted_piece_) loaded_ = std::vector<Timer>();
   }
-  void take_loaded(Near& near, const Calendar::Bucket& bucket) {
+  void take_loaded(KeyGroup group, const Calendar::Bucket& bucket) {
+    Near& near = near_[group - groups_.begin];
     if (near.is_splitting) {
       for (Timer& timer : loaded_) {
         const Calendar::Bucket* finer = calendar_.find(timer.time);
         if (finer->level >= bucket.level) finer = make_part(bucket, timer.time);
-        put(near, *finer, std::move(timer));
+        put(group, *finer, std::move(timer));
       }
       return;
     }
@@ -366,10 +414,10 @@ class Timers {
     operations_ = 0;
     std::size_t bytes = loaded_.capacity() * sizeof(Timer);
     for (Near& near : near_) {
-      if (near.heap.capacity() > 4 * near.heap.size() + kFewTimers) near.heap.shrink_to_fit();
-      bytes += (near.heap.capacity() + near.erased.bucket_count()) * sizeof(Timer);
+      near.shrink(kFewTimers);
+      bytes += near.bytes();
       // The first one's key stands for all of them.
-      if (!near.heap.empty()) bytes += near.heap.size() * memory_size(near.heap.front().key);
+      if (!near.empty()) bytes += near.size() * memory_size(near.front().key);
     }
     store_.charge_besides(bytes);
     store_.give_back_memory();
@@ -380,6 +428,7 @@ class Timers {
   KeyGroupClocks fired_until_;  // the group's timers before it have fired, but for overdue ones
   Calendar calendar_;
   std::vector<Near> near_;
+  std::vector<EventTime> may_fire_;  // of each group: none of its timers is due before
   const std::size_t most_near_;
   const std::size_t most_near_of_group_;
   const std::size_t wanted_piece_;  // timers to be read at once
@@ -395,7 +444,6 @@ class Timers {
   std::uint32_t operations_ = 0;
   // Empty between calls.
   std::vector<Timer> loaded_;
-  std::vector<KeyRef<K>> ahead_;
 };
 
 }  // namespace tidemill

@@ -60,6 +60,53 @@ TEST_F(KeysAheadTest, WhatHasComeAndGoneSinceIsSeen) {
   EXPECT_EQ(find(store_, 12, 2), 120);
 }
 
+TEST_F(KeysAheadTest, ANumberThatAnotherKeyHasSinceIsNotTakenForIt) {
+  for (const std::int64_t key : keys_) put(store_, key, 10 * key);
+  look_at(store_);
+  for (const std::int64_t key : keys_)
+    store_.table.remove(store_.table.find(key, key_hash(key)).number, key_hash(key));
+  EXPECT_EQ(ahead_.at(EventTime{}, 10, 0).entry, nullptr);
+  for (const std::int64_t key : {20, 21, 10}) put(store_, key, 10 * key);
+  for (PlaceAhead place = 0; place < 3; ++place) {
+    EXPECT_EQ(find(store_, 10, place), 100);
+    EXPECT_EQ(find(store_, 11, place), -1);
+    EXPECT_EQ(find(store_, 20, place), 200);
+  }
+}
+
+// Memory that was given back may come from elsewhere the next time.
+TEST_F(KeysAheadTest, AnEntryThatIsMadeAnewIsFoundWhereItIsNow) {
+  for (const std::int64_t key : keys_) put(store_, key, 10 * key);
+  look_at(store_);
+  for (const std::int64_t key : keys_)
+    store_.table.remove(store_.table.find(key, key_hash(key)).number, key_hash(key));
+  put(other_, 99, 990);  // takes that memory
+  for (const std::int64_t key : keys_) put(store_, key, 7 * key);
+  for (PlaceAhead place = 0; place < 3; ++place)
+    EXPECT_EQ(find(store_, keys_[place], place), 7 * keys_[place]);
+  EXPECT_EQ(find(other_, 99, kNoPlace), 990);
+}
+
+TEST_F(KeysAheadTest, WhatIsAmongTheRecentOnesIsNotSearchedAgain) {
+  for (const std::int64_t key : keys_) put(store_, key, 10 * key);
+  RecentEntries<std::int64_t, std::int64_t> recent;
+  const auto look = [&] {
+    ASSERT_TRUE(recent.begin(store_.table));
+    std::array<KeyRef<std::int64_t>, 3> refs;
+    for (std::size_t i = 0; i < refs.size(); ++i) refs[i] = {&keys_[i], key_hash(keys_[i])};
+    ahead_.look_at(store_, refs, recent);
+    for (PlaceAhead place = 0; place < 3; ++place) {
+      const auto found = ahead_.at(EventTime{}, keys_[place], place);
+      ASSERT_NE(found.entry, nullptr);
+      EXPECT_EQ(found.entry->value, 10 * keys_[place]);
+    }
+  };
+  look();
+  for (const std::int64_t key : keys_) EXPECT_NE(recent.peek(key, key_hash(key)).entry, nullptr);
+  look();
+  EXPECT_EQ(ahead_.at(EventTime{1}, 10, 0).entry, nullptr);
+}
+
 TEST_F(KeysAheadTest, APlaceOfAnotherNamespaceIsNone) {
   for (const std::int64_t key : keys_) put(store_, key, 10 * key);
   look_at(store_);

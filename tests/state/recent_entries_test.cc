@@ -102,7 +102,7 @@ TEST(RecentEntriesTest, IsLeftOffWhereNoKeyComesAgainAndTriedNowAndThen) {
   for (int batch = 0; batch < 10'000; ++batch) {
     if (!recent.begin(table)) continue;
     ++tried;
-    recent.end(128, 128);
+    recent.end(1024, 1024);
   }
   EXPECT_GT(tried, 20);
   EXPECT_LT(tried, 150);
@@ -110,7 +110,19 @@ TEST(RecentEntriesTest, IsLeftOffWhereNoKeyComesAgainAndTriedNowAndThen) {
   }
   for (int batch = 0; batch < 1000; ++batch) {
     ASSERT_TRUE(recent.begin(table)) << "keys come again: it is not left off";
-    recent.end(batch == 0 ? 100 : 10, 128);
+    recent.end(batch == 0 ? 800 : 80, 1024);
+  }
+}
+
+TEST(RecentEntriesTest, FewNewKeysAreNoReasonToLeaveItOff) {
+  BlockPool pool;
+  const Table<std::int64_t, Sum> table(pool);
+  RecentEntries<std::int64_t, Sum> recent;
+  for (int batch = 0; batch < 1000; ++batch) {
+    ASSERT_TRUE(recent.begin(table)) << batch;
+    recent.end(50, 1000);  // of one input
+    ASSERT_TRUE(recent.begin(table)) << batch;
+    recent.end(60, 60);  // of the other one
   }
 }
 
