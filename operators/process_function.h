@@ -224,9 +224,7 @@ class FunctionRunner {
     if constexpr (kHasTimers) {
       const auto fire = [&](const K& key, std::uint64_t hash, EventTime time) {
         --left;
-        current_.place = place_of_due(key, hash);
         fire_event(key, hash, time + Duration(1));
-        current_.place = kNoPlace;
       };
       if (fire_due(*event_timers_, progress_->watermark, left, fire) == Progress::kMore)
         return Progress::kMore;
@@ -243,9 +241,7 @@ class FunctionRunner {
       if (!processing_timers_->is_empty()) {
         const auto fire = [&](const K& key, std::uint64_t hash, EventTime) {
           --left;
-          current_.place = place_of_due(key, hash);
           fire_processing(key, hash);
-          current_.place = kNoPlace;
         };
         (void)fire_due(*processing_timers_, current_.processing_now + Duration(1), left, fire);
       }
@@ -287,8 +283,15 @@ class FunctionRunner {
   template <class Fire>
   Progress fire_due(NamedTimers<K>& timers, EventTime until, const std::size_t& left, Fire&& fn) {
     KeyGroup loaded = groups_.begin;
-    return timers.fire_due(until, left, fn, [&](KeyGroup group) {
-      if (group >= loaded) loaded = load_due(timers, group, until, left);
+    const auto load = [&](KeyGroup group) { loaded = load_due(timers, group, until, left); };
+    const auto fire = [&](const K& key, std::uint64_t hash, EventTime time) {
+      if (is_load_full_ && num_due_fired_ == due_refs_.size()) load(group_of(hash));
+      current_.place = place_of_due(key, hash);
+      fn(key, hash, time);
+      current_.place = kNoPlace;
+    };
+    return timers.fire_due(until, left, fire, [&](KeyGroup group) {
+      if (group >= loaded) load(group);
     });
   }
   // Loads what the timers that are due need, of several groups together, from `group` on; returns
@@ -302,6 +305,7 @@ class FunctionRunner {
           group, until, most - due_keys_.size(),
           [&](const K& key, std::uint64_t hash) { due_keys_.emplace_back(key, hash); });
     }
+    is_load_full_ = due_keys_.size() == most;
     due_refs_.clear();
     num_due_fired_ = 0;
     for (const auto& [key, hash] : due_keys_) due_refs_.push_back({&key, hash});
@@ -372,8 +376,9 @@ class FunctionRunner {
     return Progress::kDone;
   }
 
-  static constexpr std::size_t kMostLoaded = 4096;  // timers
-  static constexpr std::size_t kMostSkipped = 8;    // of those that were to fire
+  // Timers: what they need should still be in the cache when they fire.
+  static constexpr std::size_t kMostLoaded = 512;
+  static constexpr std::size_t kMostSkipped = 8;  // of those that were to fire
 
   const ProcessOptions options_;
   const KeyGroupRange groups_;
@@ -393,6 +398,7 @@ class FunctionRunner {
   std::vector<std::pair<K, std::uint64_t>> due_keys_;
   std::vector<KeyRef<K>> due_refs_;
   std::size_t num_due_fired_ = 0;  // of them
+  bool is_load_full_ = false;      // there may be more in their groups
 };
 
 // F: built from (StateContext<K>&, args...), `using Out`, process(const In&, ProcessContext<K,
