@@ -112,6 +112,30 @@ TEST_F(Parts, AreShownAsTheyAreToWhoeverDoesNotKnowTheirType) {
   EXPECT_EQ(reader.size({"op", "sums"}).rows, kKeys);
 }
 
+// Without their type nobody can tell whether parts are what a whole value is.
+TEST_F(Parts, AreNeitherTheSameNorDifferentToWhoeverDoesNotKnowTheirType) {
+  const auto read = [](const testing::TakenCheckpoint& taken) {
+    Manifest manifest;
+    manifest.backend = "rocksdb";
+    manifest.files = taken.files;
+    return std::make_unique<StateReader>(manifest, taken.folder);
+  };
+  const auto compared = [&](const StateReader& a, const StateReader& b) {
+    const auto d = a.compare(b, {"op", "sums"}, 1);
+    return std::vector<std::uint64_t>{d.same, d.changed, d.in_parts, d.changed_rows.size()};
+  };
+  const auto in_parts = read(with_parts());
+  testing::Attempt<Op<Added>> run(backend(), 1, kGroups, nullptr);
+  run.op(0).add();
+  const auto one = read(run.checkpoint(1, next_folder()));
+  run.op(0).add();
+  const auto two = read(run.checkpoint(2, next_folder()));
+  EXPECT_EQ(compared(*in_parts, *two), (std::vector<std::uint64_t>{0, 0, kKeys, 0}));
+  EXPECT_EQ(compared(*one, *in_parts), (std::vector<std::uint64_t>{0, 0, kKeys, 0}));
+  EXPECT_EQ(compared(*in_parts, *in_parts), (std::vector<std::uint64_t>{kKeys, 0, 0, 0}));
+  EXPECT_EQ(compared(*one, *two), (std::vector<std::uint64_t>{0, kKeys, 0, 1}));
+}
+
 // As Added, but that n is the second of two fields: all rows are converted.
 struct AddedLater {
   std::int64_t first = 5;
