@@ -4,6 +4,7 @@
 
 #include "engine/base/log.h"
 #include "state/memory_backend.h"
+#include "state/parts.h"
 #include "state/rocksdb_backend.h"
 #include "state/rocksdb_reader.h"
 
@@ -13,8 +14,8 @@ namespace {
 constexpr std::uint8_t kTypesFormat = 1;
 constexpr std::size_t kConvertedAtOnce = std::size_t{8} << 20;
 
-// A registry row: [0][operator][state] -> [id][kind][types][types with layouts]. What is missing at
-// the end is empty.
+// A registry row: [0][operator][state] -> [id][kind][types][types with layouts][1 if values may be
+// in parts]. What is missing at the end is empty.
 Bytes registry_key(StateId registry, const StateName& name) {
   Bytes key = key_prefix(registry);
   append_sized(key, name.op);
@@ -63,6 +64,7 @@ StateId Backend::state_id(const StateName& name, std::string_view kind, const St
                       "/" + name.state + " is " + state.kind + ", the program wants " +
                       std::string(kind));
     }
+    if (state.may_have_parts && !types.can_merge) throw cannot_merge(name.op + "/" + name.state);
     adopt(name, state, types);
     state.is_used = true;
     return state.id;
@@ -72,8 +74,17 @@ StateId Backend::state_id(const StateName& name, std::string_view kind, const St
     next = std::max<StateId>(next, static_cast<StateId>(r.id + 1));
   if (next == 0xFFFF) throw Error(ErrorCode::kInternal, "job has too many states: 65534 at most");
   registry_.emplace(name, Registered{next, std::string(kind), encode_types(types),
-                                     encode_shown_types(types), false, true});
+                                     encode_shown_types(types), false, false, true});
   return next;
+}
+
+void Backend::note_parts(StateId state) {
+  const std::lock_guard lock(registry_mutex_);
+  for (auto& [_, r] : registry_) {
+    if (r.id != state || r.may_have_parts) continue;
+    r.may_have_parts = true;
+    r.is_stored = false;
+  }
 }
 
 // Makes the rows of a state ones of these types.
@@ -136,7 +147,8 @@ std::vector<StateDescription> Backend::describe() const {
   const std::lock_guard lock(registry_mutex_);
   std::vector<StateDescription> all;
   for (const auto& [name, state] : registry_) {
-    StateDescription& d = all.emplace_back(StateDescription{name, state.kind, {}, {}});
+    StateDescription& d =
+        all.emplace_back(StateDescription{name, state.kind, {}, {}, state.may_have_parts});
     if (state.types.empty()) continue;
     const StateTypes types = decode_types(state.shown.empty() ? state.types : state.shown);
     d.key_type = encode_shown(types.key);
@@ -154,7 +166,7 @@ void Backend::rehearse(const std::vector<StateDescription>& states) {
   const std::lock_guard lock(registry_mutex_);
   StateId next = 1;
   for (const StateDescription& d : states) {
-    Registered state{next++, d.kind, {}, {}, true, false};
+    Registered state{next++, d.kind, {}, {}, d.may_have_parts, true, false};
     if (!d.value_type.empty()) {
       ByteReader key(d.key_type);
       ByteReader value(d.value_type);
@@ -228,6 +240,7 @@ void Backend::load_registry() {
     state.kind = std::string(v.sized());
     if (!v.empty()) state.types = Bytes(v.sized());
     if (!v.empty()) state.shown = Bytes(v.sized());
+    if (!v.empty()) state.may_have_parts = v.u8() != 0;
     state.is_stored = true;
     registry_.emplace(std::move(name), std::move(state));
     return true;
@@ -243,8 +256,10 @@ SortedRun Backend::take_registry_changes() {
     Bytes value;
     append_varint(value, r.id);
     append_sized(value, r.kind);
-    if (!r.types.empty()) append_sized(value, r.types);
-    if (!r.shown.empty()) append_sized(value, r.shown);
+    const bool has_shown = !r.shown.empty() || r.may_have_parts;
+    if (!r.types.empty() || has_shown) append_sized(value, r.types);
+    if (has_shown) append_sized(value, r.shown);
+    if (r.may_have_parts) append_u8(value, 1);
     rows.emplace(registry_key(kRegistry, name), std::move(value));
   }
   SortedRun run;

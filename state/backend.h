@@ -56,7 +56,8 @@ class Backend : public SnapshotStore, public StoredRows {
   // The number of a state, the same for all subtasks and after every restore; made at the first
   // call. If the checkpoint has the state with another type that may become this one
   // (type_change.h), the first call converts its rows. Throws Error(kConfig) if it may not, or if
-  // the state exists with another `kind` (another class of state under the same name).
+  // the state exists with another `kind` (another class of state under the same name), or may have
+  // values in parts which the program cannot merge.
   StateId state_id(const StateName& name, std::string_view kind, const StateTypes& types);
   [[nodiscard]] MemoryBudget& budget() { return budget_; }
 
@@ -91,6 +92,8 @@ class Backend : public SnapshotStore, public StoredRows {
    private:
     const CheckpointId end_;
   };
+  // From now on values of this state may be in parts: the next checkpoint says so.
+  void note_parts(StateId state);
   // Says how parts of a state's values become one. False: this store takes no parts.
   [[nodiscard]] virtual bool take_parts(StateId /*state*/, MergeParts /*merge*/) { return false; }
   // The newest one; null before a state has parts. Hold it for one read only: it keeps the store
@@ -125,6 +128,7 @@ class Backend : public SnapshotStore, public StoredRows {
     std::string kind;
     Bytes types;  // of key and value; empty: not known, the checkpoint is older than types in it
     Bytes shown;  // the same with their layouts, for tools; empty if they have none
+    bool may_have_parts = false;  // not known of checkpoints from before this was stored
     bool is_stored = false;
     bool is_used = false;  // by the running program
   };

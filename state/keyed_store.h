@@ -46,7 +46,8 @@ class KeyedStore final : public Snapshotable {
              Namespaces namespaces)
       : name_(name),
         backend_(ctx.resources().get<Backend>()),
-        layout_{backend_.state_id({ctx.name(), name}, kind, {stored_type<K>(), stored_type<V>()}),
+        layout_{backend_.state_id({ctx.name(), name}, kind,
+                                  {stored_type<K>(), stored_type<V>(), Mergeable<V>}),
                 namespaces, ctx.key_groups()},
         loader_(backend_, epochs_, layout_),
         drain_(backend_, epochs_, layout_),
@@ -421,6 +422,7 @@ class KeyedStore final : public Snapshotable {
     if (found.entry != nullptr) return found;
     found = t.table.insert(key, hash);
     if (!t.is_resident && !t.is_dropped(layout_.group_of(hash))) {
+      if (!std::exchange(has_parts_, true)) backend_.note_parts(layout_.id);
       found.entry->set(T::kPart);
       found.entry->set(T::kStored);
     }
@@ -482,6 +484,7 @@ class KeyedStore final : public Snapshotable {
   std::size_t charged_ = 0;
   std::size_t besides_ = 0;
   bool is_hold_noted_ = false;
+  bool has_parts_ = false;  // and the backend knows
   Loader loader_;
   TableDrain<K, V> drain_;
   TableSweep<K, V> sweep_;

@@ -16,6 +16,13 @@ void append_part(Bytes& out, ByteView value) {
   }
 }
 
+Error cannot_merge(const std::string& what) {
+  return {ErrorCode::kConfig,
+          "stored values are in parts, and their type has no merge() any more; bring it back, or "
+          "give the state a new name and let the old one go with --drop-state: " +
+              what};
+}
+
 ByteView next_part(ByteReader& in) { return in.sized(); }
 
 }  // namespace tidemill

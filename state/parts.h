@@ -6,10 +6,12 @@
 #include <concepts>
 #include <optional>
 #include <span>
+#include <string>
 #include <typeinfo>
 #include <utility>
 
 #include "engine/base/bytes.h"
+#include "engine/base/error.h"
 #include "state/codec.h"
 
 namespace tidemill {
@@ -22,6 +24,10 @@ void append_part(Bytes& out, ByteView value);
 // Reads the next part. Requires: `in` began behind the 2, and is not at the end. Throws
 // Error(kCorrupt).
 [[nodiscard]] ByteView next_part(ByteReader& in);
+
+// What becomes of `what`, a state or its type, if its values may be in parts and the program cannot
+// merge them.
+[[nodiscard]] Error cannot_merge(const std::string& what);
 
 // Appends what some values, or parts, are together to `out`, the oldest first. Throws
 // Error(kCorrupt).
@@ -54,10 +60,7 @@ V decode_value(ByteView value) {
       return std::move(whole).value_or(V{});
     }
   } else if constexpr (requires { Codec<V>::kBeginsWithLayout; }) {
-    if (is_in_parts(value))
-      throw Error(ErrorCode::kConfig,
-                  "a stored value is in parts, and its type has no merge() any more: " +
-                      type_name(typeid(V)));
+    if (is_in_parts(value)) throw cannot_merge(type_name(typeid(V)));
   }
   return decode<V>(value);
 }

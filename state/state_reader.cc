@@ -40,6 +40,11 @@ struct StateReader::State {
   bool has_types = false;
   StoredType key;
   StoredType value;
+
+  // Of the value of a row.
+  [[nodiscard]] bool has_parts(ByteView stored) const {
+    return has_types && value.kind == StoredType::Kind::kStruct && is_in_parts(stored);
+  }
 };
 
 // The rows below a prefix, a piece at a time, without it.
@@ -147,9 +152,8 @@ StateRowText StateReader::text_of(const State& state, ByteView key, ByteView val
   in.u64();  // the hash
   if (state.has_types) {
     text.key = value_json(state.key, in);
-    text.value = state.value.kind == StoredType::Kind::kStruct && is_in_parts(value)
-                     ? parts_json(state.value, value)
-                     : value_json(state.value, value);
+    text.is_in_parts = state.has_parts(value);
+    text.value = text.is_in_parts ? parts_json(state.value, value) : value_json(state.value, value);
   } else {
     StoredType unknown = stored::plain(StoredType::Kind::kOwn);
     unknown.name = "unknown";
@@ -249,6 +253,8 @@ StateReader::Difference StateReader::compare(const StateReader& later, const Sta
       if (d.added++ < samples) d.added_rows.push_back(text_of(after, b.key(), b.value()));
     } else if (a.value() == b.value()) {
       ++d.same;
+    } else if (before.has_parts(a.value()) || after.has_parts(b.value())) {
+      ++d.in_parts;
     } else if (d.changed++ < samples) {
       d.changed_rows.emplace_back(text_of(before, a.key(), a.value()),
                                   text_of(after, b.key(), b.value()));

@@ -23,6 +23,7 @@ struct StateRowText {
   std::optional<EventTime> window;  // of states by window and timers
   std::string key;
   std::string value;
+  bool is_in_parts = false;  // the value: only the program can merge them (parts.h)
 };
 
 // One thread.
@@ -56,6 +57,7 @@ class StateReader {
     std::uint64_t added = 0;
     std::uint64_t removed = 0;
     std::uint64_t changed = 0;
+    std::uint64_t in_parts = 0;  // here or in `later`, not byte for byte the same: nobody can tell
     std::vector<StateRowText> added_rows;
     std::vector<StateRowText> removed_rows;
     std::vector<std::pair<StateRowText, StateRowText>> changed_rows;  // here, in `later`

@@ -68,6 +68,7 @@ struct StoredField {
 struct StateTypes {
   StoredType key;
   StoredType value;
+  bool can_merge = false;  // of the program: it can put values in parts together (parts.h)
 };
 
 void encode(Bytes& out, const StoredType& type);

@@ -420,11 +420,7 @@ bool TypeChange::needs_conversion() const { return root_->op != Step::Op::kKeep;
 
 void TypeChange::convert(ByteView stored, Bytes& out) const {
   if (stored_.kind == StoredType::Kind::kStruct && is_in_parts(stored)) {
-    if (wanted_.kind != StoredType::Kind::kStruct)
-      throw Error(ErrorCode::kConfig,
-                  "a stored value is in parts, and would be none that can be merged any more; keep "
-                  "its type: " +
-                      to_text(stored_));
+    if (wanted_.kind != StoredType::Kind::kStruct) throw cannot_merge(to_text(stored_));
     ByteReader in(stored.substr(1));
     if (in.empty()) throw Error(ErrorCode::kCorrupt, "stored value is in parts and has none");
     for (Bytes part; !in.empty(); part.clear()) {

@@ -11,7 +11,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "bench/cpu_time.h"
-#include "engine/runtime/source_stage.h"
+#include "bench/operators/batch_source.h"
 #include "operators/aggregates.h"
 #include "operators/keyed_stream.h"
 #include "testing/pipeline_harness.h"
@@ -66,33 +66,6 @@ struct Rows {
   friend bool operator==(const Rows&, const Rows&) = default;
 };
 
-// Copies rows into batches and says how far event time is, so that what is left is the operator.
-class BatchDriver final : public SourceDriver {
- public:
-  BatchDriver(OperatorContext& ctx, const Bids& bids)
-      : bids_(bids), control_(ctx.resources().get<SourceControl>()), out_(ctx.output<Bid>(0)) {}
-  bool step() override {
-    if (has_ended_ || !control_.released) return false;
-    const std::size_t end = std::min(bids_.size(), at_ + kBatchRows<Bid>);
-    for (; at_ < end; ++at_) out_.emit(bids_[at_], bids_[at_].at);
-    out_.signal(Signal::watermark(bids_[at_ - 1].at));
-    if (at_ == bids_.size()) {
-      has_ended_ = true;
-      out_.signal(Signal::end());
-    }
-    return true;
-  }
-  void on_blocked() override {}
-  [[nodiscard]] bool has_ended() const override { return has_ended_; }
-
- private:
-  const Bids& bids_;
-  const SourceControl& control_;
-  Emitter<Bid>& out_;
-  std::size_t at_ = 0;
-  bool has_ended_ = false;
-};
-
 using Row = Windowed<std::uint64_t, std::int64_t>;
 class Collect final : public OneInput<Row> {
  public:
@@ -108,14 +81,8 @@ class Collect final : public OneInput<Row> {
 
 Rows run_chain(const Bids& input) {
   auto graph = std::make_shared<GraphBuilder>();
-  Node node;
-  node.name = node.kind = "batches";
-  node.make_source = [&](OperatorContext& ctx) {
-    return std::make_unique<BatchDriver>(ctx, input);
-  };
-  const NodeId id = graph->add(std::move(node));
   Rows rows;
-  Stream<Bid>(graph, {{id, 0}})
+  read_batches(graph, input)
       .key_by(&Bid::bidder)
       .window(Session{kGap})
       .append_only()

@@ -13,6 +13,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "bench/cpu_time.h"
+#include "bench/operators/batch_source.h"
 #include "operators/aggregates.h"
 #include "operators/keyed_stream.h"
 #include "operators/source.h"
@@ -87,36 +88,6 @@ class Reader final : public SourceReader<Event> {
   std::vector<SplitStatus> splits_;
 };
 
-// Copies rows into batches and says how far event time is: a source that costs next to nothing, so
-// that what is left is the chain.
-class BatchDriver final : public SourceDriver {
- public:
-  BatchDriver(OperatorContext& ctx, const std::vector<Event>& events)
-      : events_(events),
-        control_(ctx.resources().get<SourceControl>()),
-        out_(ctx.output<Event>(0)) {}
-  bool step() override {
-    if (has_ended_ || !control_.released) return false;
-    const std::size_t end = std::min(events_.size(), at_ + kBatchRows<Event>);
-    for (; at_ < end; ++at_) out_.emit(events_[at_], events_[at_].at);
-    out_.signal(Signal::watermark(events_[at_ - 1].at));
-    if (at_ == events_.size()) {
-      has_ended_ = true;
-      out_.signal(Signal::end());
-    }
-    return true;
-  }
-  void on_blocked() override {}
-  [[nodiscard]] bool has_ended() const override { return has_ended_; }
-
- private:
-  const std::vector<Event>& events_;
-  const SourceControl& control_;
-  Emitter<Event>& out_;
-  std::size_t at_ = 0;
-  bool has_ended_ = false;
-};
-
 class Collect final : public OneInput<Windowed<std::uint64_t, std::int64_t>> {
  public:
   using Out = Click;  // none
@@ -148,17 +119,6 @@ Rows run_pipeline(const std::vector<Event>& input) {
                                    return std::make_unique<Reader>(input);
                                  }};
   return run_chain(graph, read_events(graph, "events", source, &Event::at, Duration::zero()));
-}
-
-Stream<Event> read_batches(const std::shared_ptr<GraphBuilder>& graph,
-                           const std::vector<Event>& input) {
-  Node node;
-  node.name = node.kind = "batches";
-  node.make_source = [&](OperatorContext& ctx) {
-    return std::make_unique<BatchDriver>(ctx, input);
-  };
-  const NodeId id = graph->add(std::move(node));
-  return {graph, {{id, 0}}};
 }
 
 Rows run_from_batches(const std::vector<Event>& input) {

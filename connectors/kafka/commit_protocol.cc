@@ -51,8 +51,7 @@ class KafkaCommit final : public CommitProtocol {
               std::shared_ptr<CommitHistory> history, std::function<void(const std::string&)> audit)
       : settings_(settings),
         history_(std::move(history)),
-        admin_(settings.client, settings.job + ".control"),
-        control_(admin_, settings.job, settings.slot),
+        control_(settings.job, settings.slot),
         group_(settings.job, settings.sources),
         transaction_(producer_settings(settings), metrics, *history_, std::move(audit)) {
     resources.lend(transaction_);
@@ -61,22 +60,24 @@ class KafkaCommit final : public CommitProtocol {
   ~KafkaCommit() override { transaction_.abort_quietly(); }
 
   std::optional<CommitRecord> acquire() override {
-    control_.ensure();
-    refuse_if_taken_over();
+    Admin admin = make_admin();
+    control_.ensure(admin);
+    refuse_if_taken_over(admin);
     history_->start_attempt();
     std::optional<CommitRecord> record;
-    if (TM_BROKEN("record_before_fence")) record = read();
+    if (TM_BROKEN("record_before_fence")) record = read(admin);
     transaction_.init();
     TM_CRASH_POINT("after_init");
-    if (!TM_BROKEN("record_before_fence")) record = read();
+    if (!TM_BROKEN("record_before_fence")) record = read(admin);
     control_index_ = transaction_.add_topic(control_.name(), {});
     return record;
   }
 
   std::optional<CommitRecord> look() override {
     transaction_.rehearse();
-    if (!admin_.topic(control_.name())) return std::nullopt;
-    return read();
+    Admin admin = make_admin();
+    if (!admin.topic(control_.name())) return std::nullopt;
+    return read(admin);
   }
 
   void begin(CheckpointId epoch) override { transaction_.begin(epoch); }
@@ -101,11 +102,14 @@ class KafkaCommit final : public CommitProtocol {
   }
 
  private:
+  // For the questions of a start: an idle client has four threads and connections.
+  [[nodiscard]] Admin make_admin() const { return {settings_.client, settings_.job + ".control"}; }
+
   // A fenced instance must not fence its successor in turn. Whoever wrote the record that neither
   // this process nor a predecessor of it wrote is that successor.
-  void refuse_if_taken_over() {
+  void refuse_if_taken_over(Admin& admin) {
     if (!history_->was_fenced()) return;
-    const auto record = control_.read();
+    const auto record = control_.read(admin);
     if (!record || history_->knows(record->checkpoint)) return;
     throw RefusedStart({"taken_over", "J", "let the other instance run, or stop it"},
                        "this instance was fenced: another instance of job " + settings_.job +
@@ -113,10 +117,10 @@ class KafkaCommit final : public CommitProtocol {
                            "; let that one run, or stop it before this one is started again");
   }
 
-  std::optional<CommitRecord> read() {
+  std::optional<CommitRecord> read(Admin& admin) {
     const bool is_forced = settings_.accept_duplicates && !history_->has_committed();
     try {
-      std::optional<CommitRecord> record = control_.read();
+      std::optional<CommitRecord> record = control_.read(admin);
       group_.check(record);
       if (record) history_->found(record->checkpoint);
       return record;
@@ -145,7 +149,6 @@ class KafkaCommit final : public CommitProtocol {
 
   const CommitSettings settings_;
   const std::shared_ptr<CommitHistory> history_;
-  Admin admin_;
   ControlTopic control_;
   GroupOffsets group_;
   Transaction transaction_;

@@ -9,26 +9,26 @@
 
 namespace tidemill::kafka {
 
-ControlTopic::ControlTopic(Admin& admin, const std::string& job, std::int32_t slot)
-    : admin_(admin), name_(job + ".__commits"), slot_(slot), key_(std::to_string(slot)) {}
+ControlTopic::ControlTopic(const std::string& job, std::int32_t slot)
+    : name_(job + ".__commits"), slot_(slot), key_(std::to_string(slot)) {}
 
-void ControlTopic::ensure() {
-  const auto found = admin_.topic(name_);
+void ControlTopic::ensure(Admin& admin) const {
+  const auto found = admin.topic(name_);
   if (!found) {
-    const auto num_brokers = static_cast<std::int32_t>(admin_.num_brokers());
+    const auto num_brokers = static_cast<std::int32_t>(admin.num_brokers());
     const std::int32_t replication = std::min(kReplicationOfOurs, num_brokers);
     if (replication < kReplicationOfOurs) {
       log(LogLevel::kWarn,
           "the control topic " + name_ + " gets only " + std::to_string(replication) +
               " replica(s), as there are no more brokers: it is as durable as they");
     }
-    admin_.create_topic({.name = name_,
-                         .num_partitions = slot_ + 1,
-                         .replication = replication,
-                         .config = {{"cleanup.policy", "compact"},
-                                    {"segment.ms", "3600000"},
-                                    {"min.cleanable.dirty.ratio", "0.1"},
-                                    {"min.insync.replicas", replication >= 3 ? "2" : "1"}}});
+    admin.create_topic({.name = name_,
+                        .num_partitions = slot_ + 1,
+                        .replication = replication,
+                        .config = {{"cleanup.policy", "compact"},
+                                   {"segment.ms", "3600000"},
+                                   {"min.cleanable.dirty.ratio", "0.1"},
+                                   {"min.insync.replicas", replication >= 3 ? "2" : "1"}}});
     return;
   }
   if (found->num_partitions <= slot_) {
@@ -36,7 +36,7 @@ void ControlTopic::ensure() {
                                         name_ + " has " + std::to_string(found->num_partitions) +
                                         ", slot " + key_ + "; add partitions to it");
   }
-  const Properties config = admin_.topic_config(name_);
+  const Properties config = admin.topic_config(name_);
   const auto policy = config.find("cleanup.policy");
   if (policy != config.end() && policy->second != "compact") {
     throw Error(
@@ -46,8 +46,8 @@ void ControlTopic::ensure() {
   }
 }
 
-std::optional<CommitRecord> ControlTopic::read() {
-  const auto found = admin_.last_record({name_, slot_}, key_);
+std::optional<CommitRecord> ControlTopic::read(Admin& admin) const {
+  const auto found = admin.last_record({name_, slot_}, key_);
   if (!found) return std::nullopt;
   try {
     return parse_commit_record(found->value);

@@ -11,26 +11,24 @@
 
 namespace tidemill::kafka {
 
-// One thread; `admin` outlives it.
 class ControlTopic {
  public:
-  ControlTopic(Admin& admin, const std::string& job, std::int32_t slot);
+  ControlTopic(const std::string& job, std::int32_t slot);
 
   // Makes the topic if it is missing. Throws Error(kConfig) if one is there that would forget or
   // cannot hold the record.
-  void ensure();
+  void ensure(Admin& admin) const;
 
   // Requires: the slot's older instances are fenced, so that what is read cannot change. Nothing:
   // no checkpoint was ever committed, or the topic was lost. Throws Error(kRefused) for a record
   // that cannot be read.
-  [[nodiscard]] std::optional<CommitRecord> read();
+  [[nodiscard]] std::optional<CommitRecord> read(Admin& admin) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::int32_t partition() const { return slot_; }
   [[nodiscard]] const std::string& key() const { return key_; }
 
  private:
-  Admin& admin_;
   const std::string name_;
   const std::int32_t slot_;
   const std::string key_;

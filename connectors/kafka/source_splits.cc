@@ -118,9 +118,7 @@ std::string to_string(const PositionSpec& spec) {
 
 SourceSplits::SourceSplits(const SourceSettings& settings, const RestoredSource& restored,
                            const Audit& audit)
-    : settings_(settings),
-      admin_(std::make_unique<Admin>(settings.client, settings.job + ".splits",
-                                     settings.request_timeout)) {
+    : settings_(settings) {
   const std::vector<TopicPartition> partitions = find_partitions();
   if (restored.positions.empty()) {
     start_first(partitions);
@@ -130,6 +128,7 @@ SourceSplits::SourceSplits(const SourceSettings& settings, const RestoredSource&
   settle_stops(partitions, restored);
   check_ranges(audit);
   check_tails(restored.positions);
+  admin_.reset();
   for (const SourceSplit& split : splits_) known_.insert(split.partition);
   size_ = splits_.size();
   // A bounded run ends in the partitions it began with.
@@ -148,6 +147,14 @@ SourceSplits::~SourceSplits() {
   if (discovery_.joinable()) discovery_.join();
 }
 
+Admin& SourceSplits::admin() {
+  if (!admin_) {
+    admin_ = std::make_unique<Admin>(settings_.client, settings_.job + ".splits",
+                                     settings_.request_timeout);
+  }
+  return *admin_;
+}
+
 SourceSplit SourceSplits::split(std::size_t i) const {
   const std::lock_guard lock(mutex_);
   return splits_[i];
@@ -163,7 +170,7 @@ std::vector<TopicInfo> SourceSplits::find_topics() {
   std::vector<TopicInfo> found;
   if (!settings_.topic_pattern.empty()) {
     const Pattern pattern(settings_.topic_pattern);
-    for (TopicInfo& topic : admin_->topics()) {
+    for (TopicInfo& topic : admin().topics()) {
       if (pattern.matches(topic.name)) found.push_back(std::move(topic));
     }
     if (found.empty()) {
@@ -180,7 +187,7 @@ std::vector<TopicInfo> SourceSplits::find_topics() {
     throw Error(ErrorCode::kConfig, "a Kafka source has no topic: set `topic`");
   }
   for (const std::string& name : names) {
-    const auto topic = admin_->topic(name);
+    const auto topic = admin().topic(name);
     // Row I at start-up.
     if (!topic)
       refuse({"input_topic_missing", "I", "bring the topic back, or set the one that is meant"},
@@ -256,7 +263,7 @@ void SourceSplits::start_restored(const std::vector<TopicPartition>& partitions,
   }
   // A bounded run ends in the partitions it began with.
   if (has_stop_of(restored)) added.clear();
-  for (const auto& [partition, offset] : admin_->offsets(added, LogPoint::kStart)) {
+  for (const auto& [partition, offset] : admin().offsets(added, LogPoint::kStart)) {
     log(LogLevel::kInfo, "kafka: partition " + to_string(partition) +
                              " is new since the checkpoint: read from its earliest record, " +
                              std::to_string(offset));
@@ -267,9 +274,9 @@ void SourceSplits::start_restored(const std::vector<TopicPartition>& partitions,
 Offsets SourceSplits::resolve(const PositionSpec& spec, const char* what,
                               const std::vector<TopicPartition>& partitions) {
   switch (spec.kind) {
-    case Kind::kEarliest: return admin_->offsets(partitions, LogPoint::kStart);
-    case Kind::kLatest: return admin_->offsets(partitions, LogPoint::kLastStable);
-    case Kind::kTime: return admin_->offsets_at(partitions, spec.time);
+    case Kind::kEarliest: return admin().offsets(partitions, LogPoint::kStart);
+    case Kind::kLatest: return admin().offsets(partitions, LogPoint::kLastStable);
+    case Kind::kTime: return admin().offsets_at(partitions, spec.time);
     case Kind::kCommitted: return committed(spec, partitions);
     case Kind::kOffsets: return spec.offsets;
     case Kind::kNone: break;
@@ -281,7 +288,7 @@ Offsets SourceSplits::committed(const PositionSpec& spec,
                                 const std::vector<TopicPartition>& partitions) {
   const std::string& group = settings_.group.empty() ? settings_.job : settings_.group;
   Offsets offsets;
-  for (const auto& [partition, found] : admin_->group_offsets(group, partitions)) {
+  for (const auto& [partition, found] : admin().group_offsets(group, partitions)) {
     offsets[partition] = found.offset;
   }
   std::vector<TopicPartition> missing;
@@ -317,8 +324,8 @@ void SourceSplits::settle_stops(const std::vector<TopicPartition>& partitions,
 void SourceSplits::check_ranges(const Audit& audit) {
   std::vector<TopicPartition> partitions;
   for (const SourceSplit& split : splits_) partitions.push_back(split.partition);
-  const Offsets starts = admin_->offsets(partitions, LogPoint::kStart);
-  const Offsets ends = admin_->offsets(partitions, LogPoint::kHighWatermark);
+  const Offsets starts = admin().offsets(partitions, LogPoint::kStart);
+  const Offsets ends = admin().offsets(partitions, LogPoint::kHighWatermark);
   LostRecords lost_records;
   for (SourceSplit& split : splits_) {
     const std::string name = to_string(split.partition);
@@ -360,7 +367,7 @@ void SourceSplits::check_tails(const std::vector<SplitPosition>& positions) {
     expected[partition] = &position;
   }
   std::vector<TopicPartition> without;
-  const auto records = admin_->records_at(places);
+  const auto records = admin().records_at(places);
   for (const auto& [partition, place] : places) {
     if (records.count(partition) == 0) without.push_back(partition);
   }
@@ -386,7 +393,7 @@ void SourceSplits::check_missing_tails(const std::vector<TopicPartition>& partit
                                        const Offsets& places) {
   if (partitions.empty() || !settings_.is_read_committed) return;
   // Asked after the records were looked for, so that retention meanwhile is no accusation.
-  for (const auto& [partition, start] : admin_->offsets(partitions, LogPoint::kStart)) {
+  for (const auto& [partition, start] : admin().offsets(partitions, LogPoint::kStart)) {
     if (places.at(partition) < start || may_be_compacted(partition.first)) continue;
     refuse(another_log("input_made_anew", "G"),
            "partition " + to_string(partition) + " has no record at offset " +
@@ -399,7 +406,7 @@ void SourceSplits::check_missing_tails(const std::vector<TopicPartition>& partit
 
 bool SourceSplits::may_be_compacted(const std::string& topic) {
   try {
-    return admin_->topic_config(topic)["cleanup.policy"].find("compact") != std::string::npos;
+    return admin().topic_config(topic)["cleanup.policy"].find("compact") != std::string::npos;
   } catch (const Error& e) {
     log(LogLevel::kWarn,
         "kafka: whether topic " + topic + " was made anew cannot be told for certain: " + e.what());
@@ -422,6 +429,7 @@ void SourceSplits::discover() {
         failure = e;
       }
     }
+    admin_.reset();
     lock.lock();
     if (failure) {
       failure_ = failure;
@@ -445,7 +453,7 @@ void SourceSplits::look_for_partitions() {
     }
   }
   if (added.empty()) return;
-  const Offsets starts = admin_->offsets(added, LogPoint::kStart);
+  const Offsets starts = admin().offsets(added, LogPoint::kStart);
   const std::lock_guard lock(mutex_);
   for (const TopicPartition& partition : added) {
     log(LogLevel::kWarn,

@@ -60,6 +60,7 @@ class SourceSplits {
   void check() const;
 
  private:
+  Admin& admin();
   std::vector<TopicInfo> find_topics();
   std::vector<TopicPartition> find_partitions();
   void start_first(const std::vector<TopicPartition>& partitions);
@@ -81,7 +82,9 @@ class SourceSplits {
   void look_for_partitions();
 
   const SourceSettings settings_;
-  std::unique_ptr<Admin> admin_;  // the constructor's, then the discovery thread's
+  // The constructor's, then the discovery thread's. Only while there is something to ask: an idle
+  // client has four threads and connections.
+  std::unique_ptr<Admin> admin_;
   std::set<TopicPartition> known_;
 
   mutable std::mutex mutex_;

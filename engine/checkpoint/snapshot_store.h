@@ -32,6 +32,7 @@ struct StateDescription {
   std::string kind;  // "value", "list", "table", "windowed", "timers", "map"
   Bytes key_type;
   Bytes value_type;
+  bool may_have_parts = false;  // of values (state/parts.h)
 };
 
 // What a store holds in memory besides the tables of state, by what it is for.

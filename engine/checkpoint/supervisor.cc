@@ -6,6 +6,7 @@
 #include "engine/base/error.h"
 #include "engine/base/fault.h"
 #include "engine/base/log.h"
+#include "engine/base/start_pages.h"
 #include "engine/checkpoint/coordinator.h"
 #include "engine/checkpoint/restore_watch.h"
 #include "engine/graph/plan.h"
@@ -371,6 +372,7 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   attempt.protocol->begin(attempt.point.next);
   watch.reached(&RestoreRun::build_us);
   watch.succeeded();
+  release_start_pages();
   return drive(attempt);
 }
 

@@ -126,11 +126,11 @@ void print_state_table(const Invocation& invocation, const Answer& answer) {
 void print_difference(const Invocation& invocation, const Answer& answer) {
   invocation.out << "A " << printable(answer["a"].text()) << "\nB " << printable(answer["b"].text())
                  << "\n";
-  Table table({"OPERATOR", "STATE", ">SAME", ">ONLY A", ">ONLY B", ">DIFFERENT"});
+  Table table({"OPERATOR", "STATE", ">SAME", ">ONLY A", ">ONLY B", ">DIFFERENT", ">IN PARTS"});
   for (const Answer& state : answer["states"].list())
     table.add({state["operator"].text(), state["state"].text(), count_text(state["same"].number()),
                count_text(state["only_a"].number()), count_text(state["only_b"].number()),
-               count_text(state["different"].number())});
+               count_text(state["different"].number()), count_text(state["in_parts"].number())});
   table.print(invocation.out, invocation.width);
   for (const Answer& state : answer["states"].list()) {
     const std::vector<Answer> differences = state["differences"].list();

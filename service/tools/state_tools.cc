@@ -121,7 +121,8 @@ void write_difference(std::string& text, const StateReader::Difference& d) {
   JsonWriter json(text);
   json.begin_object().field("operator", d.name.op).field("state", d.name.state);
   json.field("same", d.same).field("only_a", d.removed).field("only_b", d.added);
-  json.field("different", d.changed).key("differences").begin_array();
+  json.field("different", d.changed).field("in_parts", d.in_parts);
+  json.key("differences").begin_array();
   bool is_first = true;
   for (const auto& [a, b] : d.changed_rows) write_difference(text, is_first, &a, &b);
   for (const Row& a : d.removed_rows) write_difference(text, is_first, &a, nullptr);
@@ -155,6 +156,8 @@ StateReader::Difference difference_of_key(const OpenedCheckpoint& a, const Opene
     }
     if (other->second.value == row.value) {
       ++d.same;
+    } else if (row.is_in_parts || other->second.is_in_parts) {
+      ++d.in_parts;
     } else if (d.changed++ < samples) {
       d.changed_rows.emplace_back(row, other->second);
     }

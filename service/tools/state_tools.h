@@ -47,9 +47,10 @@ struct StateFilter {
   std::string state;
   std::string key;
 };
-// {a, b, states: [{operator, state, same, only_a, only_b, different, differences: [{key, window_ms,
-// a, b}]}]}, with up to `samples` of each kind a state. Reads both as streams. Throws
-// Error(kConfig) if no state is meant.
+// {a, b, states: [{operator, state, same, only_a, only_b, different, in_parts, differences: [{key,
+// window_ms, a, b}]}]}, with up to `samples` of each kind a state; of those in parts only the
+// program could tell whether they differ. Reads both as streams. Throws Error(kConfig) if no state
+// is meant.
 std::string difference_json(const OpenedCheckpoint& a, const OpenedCheckpoint& b,
                             const StateFilter& filter, std::size_t samples);
 

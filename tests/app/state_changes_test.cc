@@ -24,6 +24,7 @@
 #include "state/keyed_list.h"
 #include "state/keyed_value.h"
 #include "state/operator_state.h"
+#include "state/windowed_value.h"
 
 namespace tidemill {
 namespace {
@@ -146,6 +147,30 @@ struct TextPoint {
   std::string x;
   BOOST_DESCRIBE_CLASS(TextPoint, (), (x), (), ())
 };
+
+// Only added to: rows that a restore has brought are given parts.
+template <class V>
+class Adder final : public OneInput<std::int64_t> {
+ public:
+  using Out = std::int64_t;
+  explicit Adder(OperatorContext& ctx) : state_(ctx, "value") {}
+  void process(Batch<std::int64_t>& batch) override {
+    const std::string key = "key";
+    const std::vector<KeyRef<std::string>> keys(batch.size(), {&key, key_hash(key)});
+    state_.accumulate(EventTime{1000}, keys, [](std::size_t, V& value) { ++value.x; });
+  }
+
+ private:
+  WindowedValue<std::string, V> state_;
+};
+struct Sum : Point {
+  void merge(const Sum& other) { x += other.x; }
+  BOOST_DESCRIBE_CLASS(Sum, (), (x), (), ())
+};
+template <class V>
+void adder(const KeyedNumbers& keyed) {
+  keyed.process<Adder<V>>("adder");
+}
 
 template <class State>
 void typed(const KeyedNumbers& keyed) {
@@ -336,6 +361,23 @@ TEST_P(StateChanges, ATypeThatHasChangedIsJudgedAsTheStartJudgesIt) {
     EXPECT_EQ(run({"a"}), c.code) << said_;
     EXPECT_TRUE(foretells(c.told)) << c.told << "\n" << foretold_;
   }
+}
+
+TEST_P(StateChanges, ATypeThatHasLostItsMergeIsRefusedOnceThereMayBeParts) {
+  const bool has_parts = std::string(GetParam()) == "rocksdb";
+  script_.add = adder<Sum>;
+  ASSERT_EQ(run({}), 0) << said_;
+  // All values are whole: merging is not needed.
+  script_.add = adder<Point>;
+  ASSERT_EQ(run({}), 0) << said_;
+  script_.add = adder<Sum>;
+  ASSERT_EQ(run({}), 0) << said_;
+  script_.add = adder<Point>;
+  EXPECT_EQ(run({}), has_parts ? 2 : 0) << said_;
+  EXPECT_EQ(says("their type has no merge() any more"), has_parts) << said_;
+  EXPECT_EQ(says("adder/value"), has_parts) << said_;
+  script_.add = adder<Sum>;
+  EXPECT_EQ(run({}), 0) << said_;
 }
 
 TEST_P(StateChanges, TheProgramDescribesItsState) {

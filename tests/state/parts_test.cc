@@ -112,6 +112,30 @@ TEST_F(Parts, AreShownAsTheyAreToWhoeverDoesNotKnowTheirType) {
   EXPECT_EQ(reader.size({"op", "sums"}).rows, kKeys);
 }
 
+// Without their type nobody can tell whether parts are what a whole value is.
+TEST_F(Parts, AreNeitherTheSameNorDifferentToWhoeverDoesNotKnowTheirType) {
+  const auto read = [](const testing::TakenCheckpoint& taken) {
+    Manifest manifest;
+    manifest.backend = "rocksdb";
+    manifest.files = taken.files;
+    return std::make_unique<StateReader>(manifest, taken.folder);
+  };
+  const auto compared = [&](const StateReader& a, const StateReader& b) {
+    const auto d = a.compare(b, {"op", "sums"}, 1);
+    return std::vector<std::uint64_t>{d.same, d.changed, d.in_parts, d.changed_rows.size()};
+  };
+  const auto in_parts = read(with_parts());
+  testing::Attempt<Op<Added>> run(backend(), 1, kGroups, nullptr);
+  run.op(0).add();
+  const auto one = read(run.checkpoint(1, next_folder()));
+  run.op(0).add();
+  const auto two = read(run.checkpoint(2, next_folder()));
+  EXPECT_EQ(compared(*in_parts, *two), (std::vector<std::uint64_t>{0, 0, kKeys, 0}));
+  EXPECT_EQ(compared(*one, *in_parts), (std::vector<std::uint64_t>{0, 0, kKeys, 0}));
+  EXPECT_EQ(compared(*in_parts, *in_parts), (std::vector<std::uint64_t>{kKeys, 0, 0, 0}));
+  EXPECT_EQ(compared(*one, *two), (std::vector<std::uint64_t>{0, kKeys, 0, 1}));
+}
+
 // As Added, but that n is the second of two fields: all rows are converted.
 struct AddedLater {
   std::int64_t first = 5;
@@ -134,16 +158,72 @@ TEST_F(Parts, AreConvertedOneByOneWhenTheirTypeHasChanged) {
   EXPECT_EQ(run.op(0).sums.find(kWindow, key, key_hash(key))->first, 5);
 }
 
-TEST_F(Parts, OfATypeThatCannotBeMergedAnyMoreAreRefused) {
-  const auto taken = with_parts();
-  testing::Attempt<Op<OnlyRead>> run(backend(), 1, kGroups, &taken);
+// What `act` is refused with.
+template <class Act>
+std::string refusal(Act act) {
   try {
-    run.op(0).total(kGroups);
-    FAIL() << "parts were taken for a value";
+    act();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::kConfig);
-    EXPECT_NE(std::string(e.what()).find("merge"), std::string::npos) << e.what();
+    return e.what();
   }
+  return "nothing";
+}
+
+TEST_F(Parts, OfATypeThatCannotBeMergedAnyMoreAreRefusedUpFront) {
+  const auto taken = with_parts();
+  const std::string told =
+      refusal([&] { testing::Attempt<Op<OnlyRead>>(backend(), 1, kGroups, &taken); });
+  EXPECT_NE(told.find("no merge()"), std::string::npos) << told;
+  EXPECT_NE(told.find("op/sums"), std::string::npos) << told;
+  // The checkpoint says so to whoever reads its description only.
+  Manifest manifest;
+  manifest.backend = "rocksdb";
+  manifest.files = taken.files;
+  const auto states = StateReader(manifest, taken.folder).states();
+  ASSERT_EQ(states.size(), 1U);
+  EXPECT_TRUE(states[0].may_have_parts);
+}
+
+TEST_F(Parts, WithoutThemATypeNeedNotBeMerged) {
+  testing::Attempt<Op<Added>> first(backend(), 1, kGroups, nullptr);
+  first.op(0).add();
+  const auto whole = first.checkpoint(1, next_folder());
+  testing::Attempt<Op<OnlyRead>> run(backend(), 1, kGroups, &whole);
+  run.op(0).add();
+  EXPECT_EQ(run.op(0).total(kGroups), 2 * static_cast<std::int64_t>(kKeys));
+}
+
+// It does not say so if it is older than that: then it is whoever reads a value in parts that finds
+// out.
+TEST_F(Parts, OfACheckpointThatDoesNotTellAreRefusedWhenTheyAreRead) {
+  const auto old = backend();
+  old->restore({}, {});
+  const StateId id = old->state_id({"op", "sums"}, "windowed",
+                                   {stored_type<std::uint64_t>(), stored_type<Added>(), true});
+  ASSERT_TRUE(old->take_parts(id, merge_parts_of<Added>));
+  Bytes key = key_prefix(id);
+  append_u64(key, ordered(kWindow.ms));
+  const std::uint64_t seven = 7;
+  append_u64(key, key_hash(seven));
+  encode(key, seven);
+  Bytes one;
+  encode(one, Added{1});
+  for (CheckpointId checkpoint = 1; checkpoint <= 2; ++checkpoint) {
+    SortedRun run;
+    run.put_part(key, one);
+    old->stage(checkpoint, std::move(run));
+  }
+  testing::TakenCheckpoint taken{2, next_folder(), {}, {}};
+  std::filesystem::create_directories(taken.folder);
+  taken.files = old->snapshot(2, taken.folder);
+  {
+    testing::Attempt<Op<Added>> run(backend(), 1, kGroups, &taken);
+    EXPECT_EQ(run.op(0).total(kGroups), 2);
+  }
+  testing::Attempt<Op<OnlyRead>> run(backend(), 1, kGroups, &taken);
+  const std::string told = refusal([&] { run.op(0).total(kGroups); });
+  EXPECT_NE(told.find("no merge()"), std::string::npos) << told;
 }
 
 TEST(PartsOfAValue, AreOnesOfAllWhenPartsMeet) {

@@ -1,6 +1,7 @@
 // The commit protocol and the sink on a real broker, without faults of the network: those are the
 // job's tests (tests/e2e).
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -52,19 +53,22 @@ class ProtocolTest : public KafkaTest {
  protected:
   void SetUp() override {
     KafkaTest::SetUp();
+    if (HasFatalFailure()) return;
+    std::string folder = testing::TempDir() + "tidemill-protocol-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
     settings_ = {.client = client_, .job = name_};
     out_ = make_topic("out", 1);
     sink_.topic = out_;
   }
   void TearDown() override {
-    std::filesystem::remove_all(std::filesystem::path(testing::TempDir()) / name_);
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
 
   Process process() {
     Process p;
     p.make = commit_protocol(settings_, metrics_);
-    const auto folder =
-        std::filesystem::path(testing::TempDir()) / name_ / std::to_string(num_processes_++);
+    const auto folder = folder_ / std::to_string(num_processes_++);
     p.storage = std::make_unique<CheckpointStorage>(folder, CheckpointStorage::Access::kOwn, false);
     return p;
   }
@@ -109,6 +113,7 @@ class ProtocolTest : public KafkaTest {
   SinkSettings sink_;
   std::string out_;
   SystemClock clock_;
+  std::filesystem::path folder_;  // of this test alone, removed with it
   int num_processes_ = 0;
 };
 
