@@ -1,8 +1,10 @@
 // Operators without state: one loop per batch.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "engine/operator/context.h"
@@ -19,21 +21,32 @@ class MapOperator final : public OneInput<T> {
 
   MapOperator(OperatorContext& ctx, F f) : f_(std::move(f)), out_(ctx.output<U>(0)) {}
 
+  // A batch's own loop: its rows lie at a distance known here.
   void process(Batch<T>& batch) override {
-    auto results = std::make_unique<Batch<U>>(batch.size());
-    results->append_all(std::as_const(batch), [this](const Record<T>& record) {
-      return Record<U>{std::invoke(f_, record.value), record.time};
+    map_all(batch.size(), std::as_const(batch).begin(), std::as_const(batch).end());
+  }
+  [[nodiscard]] bool takes_views() const override { return true; }
+  void on_view(int /*input*/, const AnyView& any) override {
+    const auto& rows = static_cast<const RowsView<T>&>(any);
+    map_all(rows.size(), rows.begin(), rows.end());
+  }
+
+ private:
+  template <class Iterator>
+  void map_all(std::size_t size, Iterator first, Iterator last) {
+    auto results = std::make_unique<Batch<U>>(size);
+    results->append_all(first, last, [this](const auto& row) {
+      return Record<U>{std::invoke(f_, row.value), row.time};
     });
     out_.emit(std::move(results));
   }
 
- private:
   F f_;
   Emitter<U>& out_;
 };
 
-// Keeps the records for which predicate(value) holds. The batch itself goes on, so nothing is
-// copied.
+// Keeps the records for which predicate(value) holds. A batch itself goes on, so nothing is copied;
+// of a view what is kept is.
 template <class T, class F>
 class FilterOperator final : public OneInput<T> {
  public:
@@ -45,6 +58,14 @@ class FilterOperator final : public OneInput<T> {
   void process(Batch<T>& batch) override {
     batch.erase_if([&](const Record<T>& record) { return !std::invoke(predicate_, record.value); });
     if (!batch.empty()) out_.emit(std::make_unique<Batch<T>>(std::move(batch)));
+  }
+  [[nodiscard]] bool takes_views() const override { return std::is_copy_constructible_v<T>; }
+  void on_view(int /*input*/, const AnyView& rows) override {
+    if constexpr (std::is_copy_constructible_v<T>) {
+      for (const auto& row : static_cast<const RowsView<T>&>(rows)) {
+        if (std::invoke(predicate_, row.value)) out_.emit(row.value, row.time);
+      }
+    }
   }
 
  private:
@@ -70,15 +91,15 @@ class PassOn final : public OneInput<T> {
 
 // f(value, emit) calls emit(U) any number of times; each has the record's time.
 template <class T, class U, class F>
-class FlatMapOperator final : public OneInput<T> {
+class FlatMapOperator final : public OneReadInput<T> {
  public:
   using Out = U;
 
   FlatMapOperator(OperatorContext& ctx, F f) : f_(std::move(f)), out_(ctx.output<U>(0)) {}
 
-  void process(Batch<T>& batch) override {
-    for (const Record<T>& record : batch) {
-      std::invoke(f_, record.value, [&](U value) { out_.emit(std::move(value), record.time); });
+  void process(const RowsView<T>& rows) override {
+    for (const auto& row : rows) {
+      std::invoke(f_, row.value, [&](U value) { out_.emit(std::move(value), row.time); });
     }
   }
 

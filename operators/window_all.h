@@ -80,7 +80,7 @@ struct MergedPartials {
 // change of parallelism whoever has the group has the slices. Dropped as they are given out.
 template <class In, class A>
 requires Accumulator<A, In>
-class PartialWindow final : public OneInput<In> {
+class PartialWindow final : public OneReadInput<In> {
  public:
   using Out = Partial<In, A>;
 
@@ -97,23 +97,19 @@ class PartialWindow final : public OneInput<In> {
       *watermark_ = *std::min_element(before.begin(), before.end());
   }
 
-  void process(Batch<In>& batch) override {
-    if (groups_.size() == 0) {
-      for (Record<In>& record : batch) pass_on(record);
-      return;
-    }
+  void process(const RowsView<In>& rows) override {
     const GroupOfSubtask own{first_hash_of(groups_.begin, groups_.groups)};
     A* content = nullptr;
     Window slice{};
-    for (Record<In>& record : batch) {
-      if (content == nullptr || record.time < slice.start || record.time >= slice.end) {
-        slice = windows_.slice_of(record.time);
+    for (const auto& row : rows) {
+      if (content == nullptr || row.time < slice.start || row.time >= slice.end) {
+        slice = windows_.slice_of(row.time);
         content = is_open(slice) ? &slices_.at(slice.end, own, own.hash) : nullptr;
       }
       if (content == nullptr) {
-        pass_on(record);
+        pass_on(row.value, row.time);
       } else {
-        add_to(*content, record.value, Stamp{record.time});
+        add_to(*content, row.value, Stamp{row.time});
       }
     }
     if (!at_once_) return;
@@ -138,14 +134,14 @@ class PartialWindow final : public OneInput<In> {
   static constexpr std::size_t kMostAtOnce = 1024;
 
   [[nodiscard]] bool is_open(const Window& slice) const {
-    return slice.start.is_finite() && slice.end.is_finite() && slice.end > *watermark_ &&
-           windows_.last_window_of(slice.end).has_value();
+    return groups_.size() > 0 && slice.start.is_finite() && slice.end.is_finite() &&
+           slice.end > *watermark_ && windows_.last_window_of(slice.end).has_value();
   }
 
-  void pass_on(Record<In>& record) {
+  void pass_on(const In& value, EventTime time) {
     A content{};
-    add_to(content, record.value, Stamp{record.time});
-    out_.emit(Out{std::move(content), std::move(record.value)}, record.time);
+    add_to(content, value, Stamp{time});
+    out_.emit(Out{std::move(content), value}, time);
   }
 
   void give_out(EventTime end) {

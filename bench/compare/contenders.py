@@ -102,6 +102,8 @@ def all_contenders(binary):
         Contender("timely", "Timely 0.31", stateless_and_windows, timely, peer_arguments(0, NATIVE_PASSES)),
         Contender("timely-short", "Timely 0.31, least rows", stateless_and_windows, timely,
                   peer_arguments(0, NATIVE_PASSES, "--short-rows")),
+        Contender("timely-in-place", "Timely 0.31, rows where they lie", ("q0", "q1", "q2", "q3", "q7", "q8"), timely,
+                  peer_arguments(0, NATIVE_PASSES, "--in-place")),
         Contender("flink", "Flink 2.3", IN_MEMORY, flink, peer_arguments(JVM_WARM_UP_S, 2)),
         Contender("jet", "Hazelcast Jet 5.7", ("q0", "q1", "q2", "q5", "q7", "q8", "q11"), jvm("jet", "compare.JetNexmark", *HEAP, *JET_OPENED),
                   peer_arguments(JVM_WARM_UP_S, 2)),

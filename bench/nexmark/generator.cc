@@ -145,16 +145,16 @@ Generator::Generator(const GeneratorSettings& settings)
     hot_channels_[i] = {std::string(kHotChannels[i]), url_of(i)};
 }
 
-void Generator::make(std::int64_t k, TextStore& texts, EventSink& out) const {
+void Generator::make(std::int64_t k, const TextsByKind& texts, EventSink& out) const {
   const std::int64_t g = settings_.group;
   const std::int64_t id = k / g * g + k * kGroupFactor % g;
   const std::int64_t place = id % kPeriod;
   if (place == 0) {
-    out.take(person(id, texts));
+    out.take(person(id, texts.persons));
   } else if (place <= kAuctions) {
-    out.take(auction(id, texts));
+    out.take(auction(id, texts.auctions));
   } else {
-    out.take(bid(id, texts));
+    out.take(bid(id, texts.bids));
   }
 }
 

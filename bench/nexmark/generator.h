@@ -37,6 +37,13 @@ class TextStore {
   std::size_t bytes_ = 0;
 };
 
+// Where the texts of each kind go.
+struct TextsByKind {
+  TextStore& persons;
+  TextStore& auctions;
+  TextStore& bids;
+};
+
 // Where an event goes.
 class EventSink {
  public:
@@ -53,7 +60,10 @@ class Generator {
   explicit Generator(const GeneratorSettings& settings);
 
   // The event that is emitted as number `k`, from 0.
-  void make(std::int64_t k, TextStore& texts, EventSink& out) const;
+  void make(std::int64_t k, const TextsByKind& texts, EventSink& out) const;
+  void make(std::int64_t k, TextStore& texts, EventSink& out) const {
+    make(k, {texts, texts, texts}, out);
+  }
   // How far behind the greatest time before it one of the first `events` events may be.
   [[nodiscard]] Duration disorder(std::int64_t events) const;
 

@@ -31,7 +31,8 @@ Input::Input(const GeneratorSettings& settings, std::int64_t events, int partiti
     partitions_[0].runs.reserve(static_cast<std::size_t>(events / 50 * 3 + 50));
   }
   ByKey out(partitions_);
-  with_progress("events made", events, [&](std::int64_t k) { generator_.make(k, texts_, out); });
+  const TextsByKind texts{person_texts_, auction_texts_, bid_texts_};
+  with_progress("events made", events, [&](std::int64_t k) { generator_.make(k, texts, out); });
 }
 
 void with_progress(const char* what, std::int64_t events,

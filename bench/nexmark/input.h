@@ -52,7 +52,10 @@ class Input {
  private:
   const Generator generator_;
   const std::int64_t events_;
-  TextStore texts_;
+  // Texts lie by kind, as rows do.
+  TextStore person_texts_;
+  TextStore auction_texts_;
+  TextStore bid_texts_;
   std::vector<EventLog> partitions_;
 };
 

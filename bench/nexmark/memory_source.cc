@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "engine/runtime/source_settings.h"
@@ -10,6 +11,7 @@ namespace tidemill::nexmark {
 namespace {
 
 constexpr std::size_t kPoll = 2048;  // rows before the next watermark, or a few more
+constexpr std::size_t kPiece = 256;  // rows that stay near while they are read twice
 
 class LogDriver final : public SourceDriver {
  public:
@@ -60,11 +62,16 @@ class LogDriver final : public SourceDriver {
     const T* const end = begin + count;
     if (!out.is_connected()) return;
     // All are looked at before they are copied: memory is read in one go, and not once more from
-    // the start after each batch.
-    EventTime greatest = greatest_;
-    for (const T* row = begin; row != end; ++row) greatest = std::max(greatest, row->at);
-    greatest_ = greatest;
-    out.emit_all(begin, end, [](const T& row) { return Record<T>{row, row.at}; });
+    // the start after each batch. Where none is copied a piece stays near until it is used.
+    const std::size_t most = out.all_take_views() ? kPiece : count;
+    for (const T* row = begin; row != end;) {
+      const T* const last = row + std::min(most, static_cast<std::size_t>(end - row));
+      EventTime greatest = greatest_;
+      for (const T* one = row; one != last; ++one) greatest = std::max(greatest, one->at);
+      greatest_ = greatest;
+      out.emit(RowsView<T>(std::span(row, last), &T::at, last != end));
+      row = last;
+    }
     out.flush();
   }
   void signal(const Signal& s) {

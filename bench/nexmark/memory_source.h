@@ -9,7 +9,7 @@
 
 namespace tidemill::nexmark {
 
-// Rows of each kind that something reads are copied into batches of their type; then comes the
+// Rows of each kind that something reads are emitted as views of where they lie; then comes the
 // watermark, the greatest time read minus `disorder`. `input` outlives the job, which has as many
 // subtasks as the input has partitions. Knows nothing of checkpoints: a run begins at the
 // beginning.

@@ -75,8 +75,7 @@ class RowSource final : public SourceDriver {
     for (std::size_t n = 0; n < kRowsAStep && left_ > 0;) {
       const std::size_t count =
           std::min<std::uint64_t>({left_, kRowsAStep - n, kBatchRows<Row>, rows_.size() - at_});
-      const Row* const first = rows_.data() + at_;
-      out_.emit_all(first, first + count, [&](const Row& row) {
+      out_.emit_all(rows_.data() + at_, count, [&](const Row& row) {
         return Record<Row>{row, EventTime{time_}};
       });
       n += count;

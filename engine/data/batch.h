@@ -66,13 +66,12 @@ class Batch final : public BatchBase {
   Batch& operator=(const Batch&) = delete;
 
   void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }
-  // Adds make(row), a Record<T>, for each of the `rows`: a range of known size. One loop without a
+  // Adds make(row), a Record<T>, for each of the rows from `first` to `last`. One loop without a
   // check of the room left.
-  template <class Rows, class Make>
-  void append_all(Rows&& rows, Make make) {
-    using Iterator = decltype(std::begin(rows));
-    records_.insert(records_.end(), MadeRecords<Iterator, Make>{std::begin(rows), &make},
-                    MadeRecords<Iterator, Make>{std::end(rows), &make});
+  template <class Iterator, class Make>
+  void append_all(Iterator first, Iterator last, Make make) {
+    records_.insert(records_.end(), MadeRecords<Iterator, Make>{first, &make},
+                    MadeRecords<Iterator, Make>{last, &make});
   }
   // Adds a T{}, to be filled in.
   T& append_empty(EventTime time) {
@@ -90,7 +89,8 @@ class Batch final : public BatchBase {
   // Adds those of `from` that `rows` names, moved, with their hashes out of `hashes`.
   void append_moved(Batch& from, std::span<const std::uint32_t> rows,
                     std::span<const std::uint64_t> hashes) {
-    append_all(rows, [&](std::uint32_t row) { return std::move(from.records_[row]); });
+    append_all(rows.begin(), rows.end(),
+               [&](std::uint32_t row) { return std::move(from.records_[row]); });
     const std::size_t size = hashes_.size();
     hashes_.resize(size + rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i) hashes_[size + i] = hashes[rows[i]];

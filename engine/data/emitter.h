@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "engine/base/metrics.h"
 #include "engine/data/batch.h"
 #include "engine/data/message.h"
+#include "engine/data/rows_view.h"
 
 namespace tidemill {
 
@@ -23,6 +23,9 @@ class Outlet {
  public:
   virtual ~Outlet() = default;
   virtual void push(AnyBatch batch) = 0;
+  // For an outlet that takes views: a RowsView of the type that it takes batches of.
+  [[nodiscard]] virtual bool takes_views() const { return false; }
+  virtual void push(const AnyView& /*rows*/) { TM_CHECK(takes_views()); }
   virtual void push(const Signal& signal) = 0;
   // True while something behind this outlet takes nothing more: the task is not stepped
   // (back-pressure).
@@ -54,8 +57,13 @@ class EmitterBase {
   virtual ~EmitterBase() = default;
   void meter(const OutputMeter& meter) { meter_ = meter; }
   virtual void flush() = 0;
-  void connect(Outlet& outlet) { outlets_.push_back(&outlet); }
+  void connect(Outlet& outlet) {
+    outlets_.push_back(&outlet);
+    all_take_views_ = all_take_views_ && outlet.takes_views();
+  }
   [[nodiscard]] bool is_connected() const { return !outlets_.empty(); }
+  // Rows that are emitted as a view are read where they lie, and not copied into batches.
+  [[nodiscard]] bool all_take_views() const { return all_take_views_; }
   void signal(const Signal& s) {
     flush();
     count_emitted();
@@ -81,7 +89,15 @@ class EmitterBase {
  protected:
   static constexpr std::size_t kMostUncounted = 1024;
 
+  void note_pushed(std::size_t num_records, EventTime last) {
+    emitted_ += num_records;
+    uncounted_ += num_records;
+    newest_ = last;
+    if (uncounted_ >= kMostUncounted) count_emitted();
+  }
+
   std::vector<Outlet*> outlets_;
+  bool all_take_views_ = true;
   std::optional<OutputMeter> meter_;
   std::uint64_t dropped_ = 0;
   std::uint64_t emitted_ = 0;
@@ -115,21 +131,35 @@ class Emitter final : public EmitterBase {
     if (batch_->size() >= kBatchRows<T>) flush();
   }
 
-  // Emits make(row), a Record<T>, for each of the rows that lie from `first` to `last`.
-  template <class Row, class Make>
-  void emit_all(const Row* first, const Row* last, Make make) {
+  // Emits make(row), a Record<T>, for each of the `count` rows from `first` on.
+  template <class Iterator, class Make>
+  void emit_all(Iterator first, std::size_t count, Make make) {
     if (outlets_.empty()) {
-      dropped_ += static_cast<std::size_t>(last - first);
+      dropped_ += count;
       return;
     }
-    while (first != last) {
+    while (count > 0) {
       if (!batch_) batch_ = std::make_unique<Batch<T>>(kBatchRows<T>);
-      const std::size_t room = kBatchRows<T> - batch_->size();
-      const Row* const end = first + std::min(room, static_cast<std::size_t>(last - first));
-      batch_->append_all(std::span(first, end), make);
+      const std::size_t size = std::min(kBatchRows<T> - batch_->size(), count);
+      const Iterator end = first + static_cast<std::ptrdiff_t>(size);
+      batch_->append_all(first, end, make);
       first = end;
+      count -= size;
       if (batch_->size() >= kBatchRows<T>) flush();
     }
+  }
+
+  // Emits rows that lie elsewhere: shown to who reads them there, else copied into batches.
+  void emit(const RowsView<T>& rows) {
+    if (!all_take_views_ || outlets_.empty()) {
+      emit_all(rows.begin(), rows.size(), [](const typename RowsView<T>::Row& row) {
+        return Record<T>{row.value, row.time};
+      });
+      return;
+    }
+    flush();
+    note_pushed(rows.size(), rows.last_time());
+    for (Outlet* outlet : outlets_) outlet->push(rows);
   }
 
   // Hands on a whole batch as it is.
@@ -148,14 +178,11 @@ class Emitter final : public EmitterBase {
       dropped_ += batch->size();
       return;
     }
-    if (!batch->empty()) {
-      emitted_ += batch->size();
-      uncounted_ += batch->size();
-      newest_ = batch->last_time();
-      if (uncounted_ >= kMostUncounted) count_emitted();
-    }
+    if (!batch->empty()) note_pushed(batch->size(), batch->last_time());
     for (std::size_t i = 0; i + 1 < outlets_.size(); ++i) {
-      if constexpr (std::is_copy_constructible_v<T>) {
+      if (outlets_[i]->takes_views()) {
+        outlets_[i]->push(RowsView<T>(*batch));
+      } else if constexpr (std::is_copy_constructible_v<T>) {
         outlets_[i]->push(std::make_unique<Batch<T>>(*batch));
       } else {
         TM_CHECK(outlets_.size() == 1);  // a stream of a move-only type has one consumer

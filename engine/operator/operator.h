@@ -2,9 +2,11 @@
 // watermark or a barrier.
 #pragma once
 
+#include "engine/base/error.h"
 #include "engine/base/time.h"
 #include "engine/data/batch.h"
 #include "engine/data/message.h"
+#include "engine/data/rows_view.h"
 
 namespace tidemill {
 
@@ -22,6 +24,11 @@ class Operator {
   // Takes one batch from input `input`. The watermark in force is the one given to the last
   // on_watermark call.
   virtual void on_batch(int input, AnyBatch batch) = 0;
+
+  // Whether it also reads rows where they lie (engine/data/rows_view.h), which spares copying them
+  // into a batch for it; and one such view for input `input`, of the type that it takes batches of.
+  [[nodiscard]] virtual bool takes_views() const { return false; }
+  virtual void on_view(int /*input*/, const AnyView& /*rows*/) { TM_CHECK(takes_views()); }
 
   // Event time has advanced to `watermark`: every later record has time >= it. Do a bounded amount
   // of work (some thousand rows); kMore if work is left: called again with the same or a later
@@ -58,6 +65,21 @@ class OneInput : public Operator {
   virtual void process(Batch<In>& batch) = 0;
 
   void on_batch(int /*input*/, AnyBatch batch) final { process(static_cast<Batch<In>&>(*batch)); }
+};
+
+// An operator with one typed input whose rows it only reads.
+template <class In>
+class OneReadInput : public Operator {
+ public:
+  virtual void process(const RowsView<In>& rows) = 0;
+
+  void on_batch(int /*input*/, AnyBatch batch) final {
+    process(RowsView<In>(static_cast<const Batch<In>&>(*batch)));
+  }
+  [[nodiscard]] bool takes_views() const final { return true; }
+  void on_view(int /*input*/, const AnyView& rows) final {
+    process(static_cast<const RowsView<In>&>(rows));
+  }
 };
 
 // An operator with two typed inputs: 0 is the left one.

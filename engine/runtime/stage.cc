@@ -33,6 +33,8 @@ class OnlyInlet final : public Outlet {
  public:
   OnlyInlet(Stage& stage, int input) : stage_(stage), input_(input) {}
   void push(AnyBatch batch) override { stage_.on_batch(input_, std::move(batch)); }
+  [[nodiscard]] bool takes_views() const override { return stage_.takes_views(); }
+  void push(const AnyView& rows) override { stage_.on_view(input_, rows); }
   void push(const Signal& signal) override { stage_.on_signal(signal); }
   [[nodiscard]] bool is_blocked() const override { return false; }
 
@@ -50,6 +52,11 @@ class MergedInlet final : public Outlet {
     // A barrier has passed through all of a task before a row follows it.
     TM_CHECK(!signals_.is_blocked(number_));
     stage_.on_batch(input_, std::move(batch));
+  }
+  [[nodiscard]] bool takes_views() const override { return stage_.takes_views(); }
+  void push(const AnyView& rows) override {
+    TM_CHECK(!signals_.is_blocked(number_));
+    stage_.on_view(input_, rows);
   }
   void push(const Signal& signal) override {
     signals_.take(number_, signal);
@@ -96,6 +103,16 @@ void Stage::on_batch(int input, AnyBatch batch) {
     rethrow_named();
   }
   flush();
+}
+
+void Stage::on_view(int input, const AnyView& rows) {
+  records_in_.add(rows.size());
+  try {
+    operator_->on_view(input, rows);
+  } catch (...) {
+    rethrow_named();
+  }
+  if (!rows.has_more()) flush();
 }
 
 void Stage::on_exchanged(int input, AnyBatch batch) {

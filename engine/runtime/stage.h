@@ -32,6 +32,8 @@ class Stage {
         const std::function<std::unique_ptr<Operator>(OperatorContext&)>& make);
 
   void on_batch(int input, AnyBatch batch);
+  [[nodiscard]] bool takes_views() const { return operator_->takes_views(); }
+  void on_view(int input, const AnyView& rows);
   // The same for one that comes from another task.
   void on_exchanged(int input, AnyBatch batch);
   void on_signal(const Signal& signal);

@@ -178,11 +178,25 @@ impl Fields<'_> {
     }
 }
 
+/// The lines of each kind together, as the rows are: each kind is as good as a topic of its own.
+fn lines_by_kind(text: &str) -> Vec<&'static str> {
+    let mut kinds: [String; 3] = Default::default();
+    for line in text.lines() {
+        let kind = match line.as_bytes().first() {
+            Some(b'P') => 0,
+            Some(b'A') => 1,
+            _ => 2,
+        };
+        kinds[kind].push_str(line);
+        kinds[kind].push('\n');
+    }
+    kinds.into_iter().map(|lines| &*Box::leak(lines.into_boxed_str())).collect()
+}
+
 pub fn load(path: &str) -> Input {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let text: &'static str = Box::leak(text.into_boxed_str());
     let mut input = Input::default();
-    for line in text.lines() {
+    for line in lines_by_kind(&text).into_iter().flat_map(str::lines) {
         let mut f = Fields { parts: line.split('|'), line };
         // Braces evaluate in the order written.
         match f.next() {

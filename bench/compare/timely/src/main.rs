@@ -15,7 +15,7 @@ use timely::dataflow::{InputHandle, ProbeHandle, StreamVec};
 use timely::worker::Worker;
 
 use crate::input::{Auction, Bid, BidRow, Input, Kept, Person, ShortBid, Text};
-use crate::queries::EPOCH_MS;
+use crate::queries::{Given, EPOCH_MS};
 use crate::rows::Tally;
 
 #[global_allocator]
@@ -31,6 +31,7 @@ struct Options {
     measure: u32,
     check: bool,
     short_rows: bool,
+    in_place: bool,
 }
 
 fn options() -> Options {
@@ -45,6 +46,7 @@ fn options() -> Options {
             "--measure" => o.measure = value().parse().expect("--measure wants a number"),
             "--check" => o.check = true,
             "--short-rows" => o.short_rows = true,
+            "--in-place" => o.in_place = true,
             _ => panic!("unknown argument: {flag}"),
         }
     }
@@ -62,21 +64,31 @@ fn epoch_of(at: i64) -> u64 {
     (at / EPOCH_MS) as u64
 }
 
-/// Rows in the order of their time, sent epoch by epoch in batches.
-struct Feed<'a, D> {
-    rest: &'a [D],
+type Sent<G> = InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<G>>>;
+
+/// Rows in the order of their time, sent epoch by epoch in batches: copied, or slices of where they lie.
+struct Feed<D: 'static, G> {
+    rest: &'static [D],
     at: fn(&D) -> i64,
-    batch: Vec<D>,
+    fill: fn(&'static [D], &mut Vec<G>),
+    batch: Vec<G>,
 }
 
-impl<'a, D: Copy + 'static> Feed<'a, D> {
-    fn new(rows: &'a [D], at: fn(&D) -> i64) -> Self {
-        Feed { rest: rows, at, batch: Vec::new() }
+fn copied<D: Copy>(rows: &'static [D], batch: &mut Vec<D>) {
+    batch.extend_from_slice(rows);
+}
+fn in_place<D>(rows: &'static [D], batch: &mut Vec<&'static [D]>) {
+    batch.push(rows);
+}
+
+impl<D, G: Clone + 'static> Feed<D, G> {
+    fn new(rows: &'static [D], at: fn(&D) -> i64, fill: fn(&'static [D], &mut Vec<G>)) -> Self {
+        Feed { rest: rows, at, fill, batch: Vec::new() }
     }
     fn epoch(&self) -> Option<u64> {
         self.rest.first().map(|row| epoch_of((self.at)(row)))
     }
-    fn send_epoch(&mut self, epoch: u64, worker: &mut Worker, input: &mut InputHandle<u64, timely::container::CapacityContainerBuilder<Vec<D>>>) {
+    fn send_epoch(&mut self, epoch: u64, worker: &mut Worker, input: &mut Sent<G>) {
         while self.epoch() == Some(epoch) {
             let most = &self.rest[..self.rest.len().min(BATCH)];
             let size = match most.last() {
@@ -84,7 +96,7 @@ impl<'a, D: Copy + 'static> Feed<'a, D> {
                 _ => most.partition_point(|row| epoch_of((self.at)(row)) == epoch),
             };
             self.batch.clear();
-            self.batch.extend_from_slice(&self.rest[..size]);
+            (self.fill)(&self.rest[..size], &mut self.batch);
             self.rest = &self.rest[size..];
             input.send_batch(&mut self.batch);
             worker.step();
@@ -130,23 +142,43 @@ fn timed(tally: &Rc<RefCell<Tally>>, run: impl FnOnce()) -> Pass {
     Pass { rows: tally.rows, sum: tally.sum, cpu_s, wall_s }
 }
 
-fn pass_over_bids<B: BidRow>(worker: &mut Worker, query: &str, bids: &[B], check: bool) -> Pass {
+/// q5 exchanges its rows, so it has them copied.
+fn pass_over_bids<B: BidRow>(worker: &mut Worker, query: &str, bids: &'static [B], check: bool) -> Pass {
+    if query != "q5" {
+        return pass_over_given_bids(worker, query, Feed::new(bids, B::at, copied), check);
+    }
+    let tally = Rc::new(RefCell::new(Tally::default()));
+    let probe = ProbeHandle::new();
+    let mut input = InputHandle::new();
+    worker.dataflow(|scope| collect(queries::q5::<B>(input.to_stream(scope)), &tally, check, &probe));
+    feed_bids(worker, input, Feed::new(bids, B::at, copied), &tally, &probe)
+}
+
+fn pass_over_given_bids<G: Given<B>, B: BidRow>(worker: &mut Worker, query: &str, feed: Feed<B, G>, check: bool) -> Pass {
     let tally = Rc::new(RefCell::new(Tally::default()));
     let probe = ProbeHandle::new();
     let mut input = InputHandle::new();
     worker.dataflow(|scope| {
         let bids = input.to_stream(scope);
         match query {
-            "q0" => collect(queries::q0::<B>(bids), &tally, check, &probe),
-            "q1" => collect(queries::q1::<B>(bids), &tally, check, &probe),
-            "q2" => collect(queries::q2::<B>(bids), &tally, check, &probe),
-            "q5" => collect(queries::q5::<B>(bids), &tally, check, &probe),
-            "q7" => collect(queries::q7::<B>(bids), &tally, check, &probe),
+            "q0" => collect(queries::q0::<G, B>(bids), &tally, check, &probe),
+            "q1" => collect(queries::q1::<G, B>(bids), &tally, check, &probe),
+            "q2" => collect(queries::q2::<G, B>(bids), &tally, check, &probe),
+            "q7" => collect(queries::q7::<G, B>(bids), &tally, check, &probe),
             _ => panic!("there is no {query} here"),
         }
     });
-    timed(&tally, || {
-        let mut feed = Feed::new(bids, B::at);
+    feed_bids(worker, input, feed, &tally, &probe)
+}
+
+fn feed_bids<G: Clone + 'static, B: BidRow>(
+    worker: &mut Worker,
+    mut input: Sent<G>,
+    mut feed: Feed<B, G>,
+    tally: &Rc<RefCell<Tally>>,
+    probe: &ProbeHandle<u64>,
+) -> Pass {
+    timed(tally, || {
         while let Some(epoch) = feed.epoch() {
             input.advance_to(epoch);
             feed.send_epoch(epoch, worker, &mut input);
@@ -156,21 +188,25 @@ fn pass_over_bids<B: BidRow>(worker: &mut Worker, query: &str, bids: &[B], check
     })
 }
 
-fn pass_over_persons<K: Kept>(worker: &mut Worker, query: &str, input: &Input, check: bool) -> Pass {
+fn pass_over_persons<P: Given<Person>, A: Given<Auction>, K: Kept>(
+    worker: &mut Worker,
+    query: &str,
+    mut person_feed: Feed<Person, P>,
+    mut auction_feed: Feed<Auction, A>,
+    check: bool,
+) -> Pass {
     let tally = Rc::new(RefCell::new(Tally::default()));
     let probe = ProbeHandle::new();
     let (mut persons, mut auctions) = (InputHandle::new(), InputHandle::new());
     worker.dataflow(|scope| {
         let (persons, auctions) = (persons.to_stream(scope), auctions.to_stream(scope));
         match query {
-            "q3" => collect(queries::q3::<K>(persons, auctions), &tally, check, &probe),
-            "q8" => collect(queries::q8::<K>(persons, auctions), &tally, check, &probe),
+            "q3" => collect(queries::q3::<P, A, K>(persons, auctions), &tally, check, &probe),
+            "q8" => collect(queries::q8::<P, A, K>(persons, auctions), &tally, check, &probe),
             _ => panic!("there is no {query} here"),
         }
     });
     timed(&tally, || {
-        let mut person_feed = Feed::new(&input.persons, |p: &Person| p.at);
-        let mut auction_feed = Feed::new(&input.auctions, |a: &Auction| a.at);
         while let Some(epoch) = [person_feed.epoch(), auction_feed.epoch()].into_iter().flatten().min() {
             persons.advance_to(epoch);
             auctions.advance_to(epoch);
@@ -183,14 +219,33 @@ fn pass_over_persons<K: Kept>(worker: &mut Worker, query: &str, input: &Input, c
     })
 }
 
-fn run(worker: &mut Worker, options: &Options, input: &Input) {
-    let short_bids: Vec<ShortBid> =
-        if options.short_rows { input.bids.iter().map(ShortBid::of).collect() } else { Vec::new() };
+fn run(worker: &mut Worker, options: &Options, input: &'static Input) {
+    let short_bids: &'static [ShortBid] =
+        if options.short_rows { Vec::leak(input.bids.iter().map(ShortBid::of).collect()) } else { &[] };
     let query = options.query.as_str();
+    let persons_at: fn(&Person) -> i64 = |p| p.at;
+    let auctions_at: fn(&Auction) -> i64 = |a| a.at;
     let mut pass = |check| match query {
-        "q3" | "q8" if options.short_rows => pass_over_persons::<Text>(worker, query, input, check),
-        "q3" | "q8" => pass_over_persons::<String>(worker, query, input, check),
-        _ if options.short_rows => pass_over_bids(worker, query, &short_bids, check),
+        "q3" | "q8" if options.in_place => pass_over_persons::<_, _, String>(
+            worker,
+            query,
+            Feed::new(&input.persons, persons_at, in_place),
+            Feed::new(&input.auctions, auctions_at, in_place),
+            check,
+        ),
+        "q3" | "q8" => {
+            let persons = Feed::new(&input.persons, persons_at, copied);
+            let auctions = Feed::new(&input.auctions, auctions_at, copied);
+            if options.short_rows {
+                pass_over_persons::<_, _, Text>(worker, query, persons, auctions, check)
+            } else {
+                pass_over_persons::<_, _, String>(worker, query, persons, auctions, check)
+            }
+        }
+        _ if options.short_rows => pass_over_bids(worker, query, short_bids, check),
+        _ if options.in_place && query != "q5" => {
+            pass_over_given_bids::<_, Bid>(worker, query, Feed::new(&input.bids, Bid::at, in_place), check)
+        }
         _ => pass_over_bids::<Bid>(worker, query, &input.bids, check),
     };
     let begin = Instant::now();
@@ -218,6 +273,6 @@ fn print(query: &str, input: &Input, pass: &Pass, check: bool) {
 
 fn main() {
     let options = options();
-    let input = input::load(&options.input);
-    timely::execute_directly(move |worker| run(worker, &options, &input));
+    let input: &'static Input = Box::leak(Box::new(input::load(&options.input)));
+    timely::execute_directly(move |worker| run(worker, &options, input));
 }

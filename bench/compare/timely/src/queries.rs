@@ -22,11 +22,26 @@ type Map<K, V> = HashMap<K, V, FxBuildHasher>;
 type Set<K> = HashSet<K, FxBuildHasher>;
 type Rows<'s, D> = StreamVec<'s, u64, D>;
 
+/// What an input brings: rows, or slices of rows where they lie in memory.
+pub trait Given<A>: Clone + 'static {
+    fn each(batch: &[Self], take: impl FnMut(&[A]));
+}
+impl<A: Clone + 'static> Given<A> for A {
+    fn each(batch: &[A], mut take: impl FnMut(&[A])) {
+        take(batch)
+    }
+}
+impl<A: 'static> Given<A> for &'static [A] {
+    fn each(batch: &[&'static [A]], mut take: impl FnMut(&[A])) {
+        batch.iter().for_each(|rows| take(rows))
+    }
+}
+
 /// One batch out for each batch in.
-fn each_batch<'s, A: 'static, B: 'static>(
-    rows: Rows<'s, A>,
+fn each_batch<'s, G: Given<A>, A: 'static, B: 'static>(
+    rows: Rows<'s, G>,
     name: &str,
-    mut make: impl FnMut(&mut Vec<A>, &mut Vec<B>) + 'static,
+    mut make: impl FnMut(&[A], &mut Vec<B>) + 'static,
 ) -> Rows<'s, B> {
     rows.unary(Pipeline, name, move |_, _| {
         let mut made = Vec::new();
@@ -34,7 +49,7 @@ fn each_batch<'s, A: 'static, B: 'static>(
             input.for_each_time(|time, batches| {
                 let mut session = output.session(&time);
                 for batch in batches {
-                    make(batch, &mut made);
+                    G::each(batch, |rows| make(rows, &mut made));
                     batch.clear();
                     if !made.is_empty() {
                         session.give_container(&mut made);
@@ -46,8 +61,8 @@ fn each_batch<'s, A: 'static, B: 'static>(
     })
 }
 
-pub fn q0<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, PassedBid<B::Extra>> {
-    each_batch(bids, "q0", |batch, out| {
+pub fn q0<'s, G: Given<B>, B: BidRow>(bids: Rows<'s, G>) -> Rows<'s, PassedBid<B::Extra>> {
+    each_batch(bids, "q0", |batch: &[B], out| {
         out.extend(batch.iter().map(|b| PassedBid {
             auction: b.auction(),
             bidder: b.bidder(),
@@ -58,8 +73,8 @@ pub fn q0<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, PassedBid<B::Extra>> {
     })
 }
 
-pub fn q1<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, EuroBid<B::Extra>> {
-    each_batch(bids, "q1", |batch, out| {
+pub fn q1<'s, G: Given<B>, B: BidRow>(bids: Rows<'s, G>) -> Rows<'s, EuroBid<B::Extra>> {
+    each_batch(bids, "q1", |batch: &[B], out| {
         out.extend(batch.iter().map(|b| EuroBid {
             auction: b.auction(),
             bidder: b.bidder(),
@@ -70,8 +85,8 @@ pub fn q1<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, EuroBid<B::Extra>> {
     })
 }
 
-pub fn q2<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, AuctionPrice> {
-    each_batch(bids, "q2", |batch, out| {
+pub fn q2<'s, G: Given<B>, B: BidRow>(bids: Rows<'s, G>) -> Rows<'s, AuctionPrice> {
+    each_batch(bids, "q2", |batch: &[B], out| {
         out.extend(
             batch
                 .iter()
@@ -81,8 +96,11 @@ pub fn q2<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, AuctionPrice> {
     })
 }
 
-pub fn q3<'s, K: Kept>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -> Rows<'s, LocalAuction<K>> {
-    let residents = each_batch(persons, "residents", |batch, out: &mut Vec<(i64, [K; 3])>| {
+pub fn q3<'s, P: Given<Person>, A: Given<Auction>, K: Kept>(
+    persons: Rows<'s, P>,
+    auctions: Rows<'s, A>,
+) -> Rows<'s, LocalAuction<K>> {
+    let residents = each_batch(persons, "residents", |batch: &[Person], out: &mut Vec<(i64, [K; 3])>| {
         out.extend(
             batch
                 .iter()
@@ -90,7 +108,7 @@ pub fn q3<'s, K: Kept>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -
                 .map(|p| (p.id, [K::of(p.name), K::of(p.city), K::of(p.state)])),
         )
     });
-    let offers = each_batch(auctions, "offers", |batch, out: &mut Vec<(i64, i64)>| {
+    let offers = each_batch(auctions, "offers", |batch: &[Auction], out: &mut Vec<(i64, i64)>| {
         out.extend(batch.iter().filter(|a| a.category == 10).map(|a| (a.seller, a.id)))
     });
     fn row<K: Kept>([name, city, state]: &[K; 3], auction: i64) -> LocalAuction<K> {
@@ -244,7 +262,7 @@ pub fn q5<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, HotAuction> {
     })
 }
 
-pub fn q7<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, HighBid<B::Extra>> {
+pub fn q7<'s, G: Given<B>, B: BidRow>(bids: Rows<'s, G>) -> Rows<'s, HighBid<B::Extra>> {
     bids.unary_frontier(Pipeline, "highest", |_, _| {
         let mut windows: BTreeMap<u64, (Capability<u64>, Vec<B>)> = BTreeMap::new();
         move |(input, frontier), output| {
@@ -254,16 +272,18 @@ pub fn q7<B: BidRow>(bids: Rows<'_, B>) -> Rows<'_, HighBid<B::Extra>> {
                     .or_insert_with(|| (time.retain(output.output_index()), Vec::new()));
                 let mut most = best.first().map_or(-1, |b| b.price());
                 for batch in batches {
-                    for bid in batch.iter() {
-                        if bid.price() < most {
-                            continue;
+                    G::each(batch, |bids| {
+                        for bid in bids {
+                            if bid.price() < most {
+                                continue;
+                            }
+                            if bid.price() > most {
+                                best.clear();
+                            }
+                            most = bid.price();
+                            best.push(*bid);
                         }
-                        if bid.price() > most {
-                            best.clear();
-                        }
-                        most = bid.price();
-                        best.push(*bid);
-                    }
+                    });
                     batch.clear();
                 }
             });
@@ -290,11 +310,14 @@ struct NewPersons<K> {
     sellers: Set<i64>,
 }
 
-pub fn q8<'s, K: Kept>(persons: Rows<'s, Person>, auctions: Rows<'s, Auction>) -> Rows<'s, NewSeller<K>> {
-    let persons = each_batch(persons, "names", |batch, out: &mut Vec<(i64, K)>| {
+pub fn q8<'s, P: Given<Person>, A: Given<Auction>, K: Kept>(
+    persons: Rows<'s, P>,
+    auctions: Rows<'s, A>,
+) -> Rows<'s, NewSeller<K>> {
+    let persons = each_batch(persons, "names", |batch: &[Person], out: &mut Vec<(i64, K)>| {
         out.extend(batch.iter().map(|p| (p.id, K::of(p.name))))
     });
-    let sellers = each_batch(auctions, "sellers", |batch, out: &mut Vec<i64>| {
+    let sellers = each_batch(auctions, "sellers", |batch: &[Auction], out: &mut Vec<i64>| {
         out.extend(batch.iter().map(|a| a.seller))
     });
     persons.binary_frontier(
