@@ -179,11 +179,13 @@ struct NearTimers {
       take_up_to(most);
       return;
     }
-    // Many at once are sorted faster than taken one by one.
-    const auto due = std::ranges::partition(heap_, [&](const Timer& t) { return t.time >= until; });
+    // Many at once are sorted faster than taken one by one. (std::ranges::partition returns a
+    // subrange, which clang 14 does not compile.)
+    const auto due =
+        std::partition(heap_.begin(), heap_.end(), [&](const Timer& t) { return t.time >= until; });
     const auto sorted = static_cast<std::ptrdiff_t>(ready_.size());
-    ready_.insert(ready_.end(), std::move_iterator(due.begin()), std::move_iterator(due.end()));
-    heap_.erase(due.begin(), due.end());
+    ready_.insert(ready_.end(), std::move_iterator(due), std::move_iterator(heap_.end()));
+    heap_.erase(due, heap_.end());
     std::ranges::make_heap(heap_, Later{});
     std::ranges::sort(ready_.begin() + sorted, ready_.end(), std::less{});
   }
