@@ -121,8 +121,8 @@ class Stream {
   // A small stream of which every subtask gets everything; for `connect` of a keyed stream.
   [[nodiscard]] BroadcastStream<T> broadcast() const;  // operators/connected_streams.h
 
-  // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> with `using Out`. `name`
-  // identifies its state.
+  // An operator of the user's: Op(OperatorContext&, args…), an OneInput<T> or OneReadInput<T> with
+  // `using Out`. `name` identifies its state.
   template <class Op, class... Args>
   ProcessResults<typename Op::Out> process(std::string name, Args... args) const {
     const NodeId id =

@@ -81,6 +81,9 @@ struct MergedPartials {
 template <class In, class A>
 requires Accumulator<A, In>
 class PartialWindow final : public OneReadInput<In> {
+  static_assert(std::is_copy_constructible_v<In>,
+                "tidemill: windows of a whole stream need records that can be copied.");
+
  public:
   using Out = Partial<In, A>;
 

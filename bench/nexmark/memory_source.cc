@@ -61,18 +61,26 @@ class LogDriver final : public SourceDriver {
     const T* const begin = rows.data() + std::exchange(at, at + count);
     const T* const end = begin + count;
     if (!out.is_connected()) return;
-    // All are looked at before they are copied: memory is read in one go, and not once more from
-    // the start after each batch. Where none is copied a piece stays near until it is used.
-    const std::size_t most = out.all_take_views() ? kPiece : count;
-    for (const T* row = begin; row != end;) {
-      const T* const last = row + std::min(most, static_cast<std::size_t>(end - row));
-      EventTime greatest = greatest_;
-      for (const T* one = row; one != last; ++one) greatest = std::max(greatest, one->at);
-      greatest_ = greatest;
-      out.emit(RowsView<T>(std::span(row, last), &T::at, last != end));
-      row = last;
+    if (out.all_take_views()) {
+      for (const T* row = begin; row != end;) {
+        const T* const last = row + std::min(kPiece, static_cast<std::size_t>(end - row));
+        note_times(row, last);
+        out.emit(RowsView<T>(std::span(row, last), &T::at, last != end));
+        row = last;
+      }
+    } else {
+      // All are looked at before they are copied: memory is read in one go, and not once more from
+      // the start after each batch.
+      note_times(begin, end);
+      out.emit_all(begin, count, [](const T& row) { return Record<T>{row, row.at}; });
     }
     out.flush();
+  }
+  template <class T>
+  void note_times(const T* begin, const T* end) {
+    EventTime greatest = greatest_;
+    for (const T* row = begin; row != end; ++row) greatest = std::max(greatest, row->at);
+    greatest_ = greatest;
   }
   void signal(const Signal& s) {
     persons_.signal(s);

@@ -23,9 +23,10 @@ class Outlet {
  public:
   virtual ~Outlet() = default;
   virtual void push(AnyBatch batch) = 0;
-  // For an outlet that takes views: a RowsView of the type that it takes batches of.
+  // For an outlet that takes views, always or never: a RowsView of the type that it takes batches
+  // of. Who takes views overrides both.
   [[nodiscard]] virtual bool takes_views() const { return false; }
-  virtual void push(const AnyView& /*rows*/) { TM_CHECK(takes_views()); }
+  virtual void push(const AnyView& /*rows*/) { TM_CHECK(false); }
   virtual void push(const Signal& signal) = 0;
   // True while something behind this outlet takes nothing more: the task is not stepped
   // (back-pressure).
@@ -158,7 +159,7 @@ class Emitter final : public EmitterBase {
       return;
     }
     flush();
-    note_pushed(rows.size(), rows.last_time());
+    if (rows.size() > 0) note_pushed(rows.size(), rows.last_time());
     for (Outlet* outlet : outlets_) outlet->push(rows);
   }
 
@@ -185,7 +186,7 @@ class Emitter final : public EmitterBase {
       } else if constexpr (std::is_copy_constructible_v<T>) {
         outlets_[i]->push(std::make_unique<Batch<T>>(*batch));
       } else {
-        TM_CHECK(outlets_.size() == 1);  // a stream of a move-only type has one consumer
+        TM_CHECK(outlets_.size() == 1);  // of a move-only type one consumer keeps rows, the last
       }
     }
     outlets_.back()->push(std::move(batch));

@@ -29,7 +29,8 @@ class AnyView {
   bool has_more_;
 };
 
-// Values at equal distances, each with its time at the same place beside or inside it.
+// Values at equal distances, each with its time at the same place beside or inside it. About a
+// batch's worth of them (kBatchRows): what an operator makes of a view may be one batch.
 template <class T>
 class RowsView final : public AnyView {
  public:

@@ -26,9 +26,10 @@ class Operator {
   virtual void on_batch(int input, AnyBatch batch) = 0;
 
   // Whether it also reads rows where they lie (engine/data/rows_view.h), which spares copying them
-  // into a batch for it; and one such view for input `input`, of the type that it takes batches of.
+  // into a batch for it: always or never. And one such view for input `input`, of the type that it
+  // takes batches of; who takes views overrides both.
   [[nodiscard]] virtual bool takes_views() const { return false; }
-  virtual void on_view(int /*input*/, const AnyView& /*rows*/) { TM_CHECK(takes_views()); }
+  virtual void on_view(int /*input*/, const AnyView& /*rows*/) { TM_CHECK(false); }
 
   // Event time has advanced to `watermark`: every later record has time >= it. Do a bounded amount
   // of work (some thousand rows); kMore if work is left: called again with the same or a later

@@ -228,6 +228,14 @@ def test_the_table_names_wrong_rows_slow_peers_and_who_is_missing():
     assert "| Flink | 1.50 |" in text and "![cpu.svg](cpu.svg)" in text
 
 
+def test_timely_is_compared_from_the_same_start():
+    labels = {**LABELS, "timely-in-place": "Timely in place"}
+    text = tables.markdown(result(turn("tidemill", 10), turn("timely", 5), turn("timely-in-place", 4), expected={"q5": (7, "ab")}), labels)
+    assert "| q5 | – | 2.50 | – | – |" in text
+    text = tables.markdown(result(turn("tidemill", 10), turn("timely", 5), expected={"q5": (7, "ab")}), labels)
+    assert "| q5 | – | 2.00 | – | – |" in text
+
+
 def test_the_csv_has_a_row_a_turn(tmp_path):
     tables.write_csv(tmp_path / "turns.csv", [turn("flink", 10, checksum="ab"), turn("jet", 20)])
     with open(tmp_path / "turns.csv", newline="") as file:

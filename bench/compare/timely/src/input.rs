@@ -196,7 +196,9 @@ fn lines_by_kind(text: &str) -> Vec<&'static str> {
 pub fn load(path: &str) -> Input {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let mut input = Input::default();
-    for line in lines_by_kind(&text).into_iter().flat_map(str::lines) {
+    let kinds = lines_by_kind(&text);
+    drop(text);
+    for line in kinds.into_iter().flat_map(str::lines) {
         let mut f = Fields { parts: line.split('|'), line };
         // Braces evaluate in the order written.
         match f.next() {

@@ -50,6 +50,8 @@ fn options() -> Options {
             _ => panic!("unknown argument: {flag}"),
         }
     }
+    assert!(!(o.in_place && o.short_rows), "--in-place has rows of full width: it excludes --short-rows");
+    assert!(!(o.in_place && o.query == "q5"), "q5 exchanges its rows, so there is none --in-place");
     o
 }
 
@@ -243,7 +245,7 @@ fn run(worker: &mut Worker, options: &Options, input: &'static Input) {
             }
         }
         _ if options.short_rows => pass_over_bids(worker, query, short_bids, check),
-        _ if options.in_place && query != "q5" => {
+        _ if options.in_place => {
             pass_over_given_bids::<_, Bid>(worker, query, Feed::new(&input.bids, Bid::at, in_place), check)
         }
         _ => pass_over_bids::<Bid>(worker, query, &input.bids, check),
