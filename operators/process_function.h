@@ -75,6 +75,7 @@ class ProcessContext {
     passed_event_ |= set(event_, time, name, event_limit_);
   }
   void delete_timer(EventTime time, std::string_view name = {}) {
+    ++num_event_sets_;
     erase(event_, time, name, event_limit_);
   }
   void set_processing_timer(EventTime time, std::string_view name = {}) {
@@ -82,6 +83,7 @@ class ProcessContext {
     passed_processing_ |= set(processing_, time, name, processing_limit());
   }
   void delete_processing_timer(EventTime time, std::string_view name = {}) {
+    ++num_processing_sets_;
     erase(processing_, time, name, processing_limit());
   }
 
@@ -121,7 +123,7 @@ class ProcessContext {
   // Timers that were due already have been set since this was last asked.
   bool passed_event_ = false;
   bool passed_processing_ = false;
-  // How many timers the batch in progress has set.
+  // How many timers the batch in progress has set or deleted.
   std::size_t num_event_sets_ = 0;
   std::size_t num_processing_sets_ = 0;
 };
@@ -167,7 +169,8 @@ class FunctionRunner {
   FunctionRunner(const FunctionRunner&) = delete;
   FunctionRunner& operator=(const FunctionRunner&) = delete;
 
-  // Whether many of an input's last batch have set timers: those of its next one are likely to.
+  // Whether many of an input's last batch have set or deleted timers: those of its next one are
+  // likely to.
   struct SetsTimers {
     bool event = true;
     bool processing = false;
@@ -285,7 +288,7 @@ class FunctionRunner {
     KeyGroup loaded = groups_.begin;
     const auto load = [&](KeyGroup group) { loaded = load_due(timers, group, until, left); };
     const auto fire = [&](const K& key, std::uint64_t hash, EventTime time) {
-      if (is_load_full_ && num_due_fired_ == due_refs_.size()) load(group_of(hash));
+      if (is_load_full_ && num_fired_since_load_++ == due_refs_.size()) load(group_of(hash));
       current_.place = place_of_due(key, hash);
       fn(key, hash, time);
       current_.place = kNoPlace;
@@ -307,7 +310,7 @@ class FunctionRunner {
     }
     is_load_full_ = due_keys_.size() == most;
     due_refs_.clear();
-    num_due_fired_ = 0;
+    num_due_fired_ = num_fired_since_load_ = 0;
     for (const auto& [key, hash] : due_keys_) due_refs_.push_back({&key, hash});
     if (!due_refs_.empty()) {
       timers.prefetch(due_refs_);
@@ -397,8 +400,9 @@ class FunctionRunner {
   // Of a firing.
   std::vector<std::pair<K, std::uint64_t>> due_keys_;
   std::vector<KeyRef<K>> due_refs_;
-  std::size_t num_due_fired_ = 0;  // of them
-  bool is_load_full_ = false;      // there may be more in their groups
+  std::size_t num_due_fired_ = 0;  // of them, or passed over
+  std::size_t num_fired_since_load_ = 0;
+  bool is_load_full_ = false;  // there may be more in their groups
 };
 
 // F: built from (StateContext<K>&, args...), `using Out`, process(const In&, ProcessContext<K,

@@ -170,6 +170,7 @@ class Timers {
   // The timers of all groups before `until` have been fired: those of which `next_due_group` does
   // not speak have none.
   void pass(EventTime until) {
+    now_ = std::max(now_, until);
     fired_until_.raise(until);
     if (calendar_.first_last() < until) drop_passed();
   }
@@ -198,7 +199,9 @@ class Timers {
       if (next == nullptr) break;
       load_piece(group, near, *next, until);
     }
-    for (const Timer& timer : near.ready(until, most)) fn(timer.key, timer.hash);
+    for (const Timer& timer : near.ready(until, most)) {
+      if (!near.is_erased(timer)) fn(timer.key, timer.hash);
+    }
   }
 
   // What `fire_due` has come to: the timers of the group, or of all groups, before this instant

@@ -13,6 +13,8 @@
 namespace tidemill::kafka {
 namespace {
 
+constexpr Duration kSeldom = 10s;  // between looks for partitions: a client for each is no burden
+
 using Kind = PositionSpec::Kind;
 using Offsets = std::map<TopicPartition, std::int64_t>;
 
@@ -173,7 +175,7 @@ std::vector<TopicInfo> SourceSplits::find_topics() {
     for (TopicInfo& topic : admin().topics()) {
       if (pattern.matches(topic.name)) found.push_back(std::move(topic));
     }
-    if (found.empty()) {
+    if (found.empty() && known_.empty()) {  // otherwise what was known is missing
       throw Error(ErrorCode::kConfig,
                   "no input topic matches the pattern: " + settings_.topic_pattern);
     }
@@ -423,13 +425,15 @@ void SourceSplits::discover() {
     try {
       look_for_partitions();
     } catch (const Error& e) {
-      if (is_restartable(e.code())) {
+      // The settings have worked: a client that cannot be made now, of files or threads that are
+      // not to be had, can be made later.
+      if (is_restartable(e.code()) || e.code() == ErrorCode::kConfig) {
         log(LogLevel::kWarn, std::string("kafka: looking for new partitions failed: ") + e.what());
       } else {
         failure = e;
       }
     }
-    admin_.reset();
+    if (settings_.discovery_interval >= kSeldom) admin_.reset();
     lock.lock();
     if (failure) {
       failure_ = failure;

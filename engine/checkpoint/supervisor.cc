@@ -372,7 +372,8 @@ Supervisor::Outcome Supervisor::run_attempt(CheckpointStorage& storage) {
   attempt.protocol->begin(attempt.point.next);
   watch.reached(&RestoreRun::build_us);
   watch.succeeded();
-  release_start_pages();
+  static std::once_flag released;
+  std::call_once(released, release_start_pages);
   return drive(attempt);
 }
 
