@@ -126,11 +126,7 @@ class AsofJoin final : public TwoInput<L, R> {
 
   Progress on_watermark(EventTime watermark) override {
     *watermark_ = std::max(*watermark_, watermark);
-    std::size_t budget = options_.firing_budget;
-    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-      if (fire(group, budget) == Progress::kMore) return Progress::kMore;
-    }
-    return Progress::kDone;
+    return timers_.fire_due(*watermark_, options_.firing_budget, firing());
   }
   Progress on_end() override { return on_watermark(EventTime::max()); }
 
@@ -171,20 +167,17 @@ class AsofJoin final : public TwoInput<L, R> {
   }
 
   void catch_up(std::uint64_t hash) {
-    std::size_t budget = std::numeric_limits<std::size_t>::max();
-    fire(key_group_of(hash, groups_.groups), budget);
+    (void)timers_.fire_due(key_group_of(hash, groups_.groups), *watermark_,
+                           std::numeric_limits<std::size_t>::max(), firing());
   }
-  Progress fire(KeyGroup group, std::size_t& budget) {
-    return timers_.fire_due(
-        group, *watermark_, budget,
-        [&](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t what) {
-          --budget;
-          if (what == kDrop) {
-            drop_before(key, hash, time);
-          } else {
-            answer(key, hash, time);
-          }
-        });
+  auto firing() {
+    return [this](EventTime time, const Key& key, std::uint64_t hash, std::uint64_t what) {
+      if (what == kDrop) {
+        drop_before(key, hash, time);
+      } else {
+        answer(key, hash, time);
+      }
+    };
   }
 
   // The key's probes of this instant, which are the first that wait.

@@ -56,7 +56,6 @@ class IntervalJoin final : public TwoInput<L, R> {
                RightKey right_key, F f = {})
       : options_(check(options)),
         rows_(std::move(f), options.type),
-        groups_(ctx.key_groups()),
         left_(ctx, "left", std::move(left_key), bucket_width(), options.lower, options.upper,
               pads_left(options.type), kLateLeft),
         right_(ctx, "right", std::move(right_key), bucket_width(), -options.upper, -options.lower,
@@ -203,23 +202,17 @@ class IntervalJoin final : public TwoInput<L, R> {
   // Group by group, the rows that stayed without a partner.
   template <class Mine, class Row>
   Progress fire(Mine& mine, std::size_t& budget, Row&& row_of) {
-    const EventTime until = decided(mine);
-    for (KeyGroup group = groups_.begin; group < groups_.end; ++group) {
-      const Progress progress = mine.unmatched->fire_due(
-          group, until, budget, [&](EventTime time, const Key& key, std::uint64_t hash, auto) {
-            --budget;
-            mine.rows.for_each_between(key, hash, time, time, [&](const auto& row) {
-              if (!row.is_marked) out_.emit(row_of(row.value), row.time);
-            });
+    return mine.unmatched->fire_due(
+        decided(mine), budget, [&](EventTime time, const Key& key, std::uint64_t hash, auto) {
+          --budget;
+          mine.rows.for_each_between(key, hash, time, time, [&](const auto& row) {
+            if (!row.is_marked) out_.emit(row_of(row.value), row.time);
           });
-      if (progress == Progress::kMore) return progress;
-    }
-    return Progress::kDone;
+        });
   }
 
   const IntervalJoinOptions options_;
   const JoinRows<L, R, F> rows_;
-  const KeyGroupRange groups_;
   Side<L, LeftKey> left_;
   Side<R, RightKey> right_;
   OperatorState<OperatorProgress> progress_;

@@ -123,7 +123,7 @@ class KeyedStore final : public Snapshotable {
                                  PlaceAhead place = kNoPlace) {
     const Found ahead = ahead_.at(ns, key, place);
     if (ahead.entry == nullptr || Loader::is_part(*ahead.entry)) [[unlikely]]
-      return search(ns, key, hash);
+      return search(ns, key, hash, place);
     return value_of(ahead);
   }
   V* find_for_update(EventTime ns, KeyView<K> key, std::uint64_t hash,
@@ -293,9 +293,9 @@ class KeyedStore final : public Snapshotable {
     found.entry->set(T::kReferenced);
     return &found.entry->value;
   }
-  [[gnu::noinline]] V* search(EventTime ns, KeyView<K> key, std::uint64_t hash) {
+  [[gnu::noinline]] V* search(EventTime ns, KeyView<K> key, std::uint64_t hash, PlaceAhead place) {
     NsTable* t = existing_table(ns);
-    return t == nullptr ? nullptr : value_of(find_or_load(*t, key, hash));
+    return t == nullptr ? nullptr : value_of(find_or_load(*t, key, hash, place));
   }
   NsTable* existing_table(EventTime ns) {
     if (last_ != nullptr && last_->ns == ns) return last_;

@@ -142,7 +142,7 @@ class Timers {
   }
 
   // Fires those of all groups, one group after the other, at most `budget` in all. begin(group) is
-  // called before each group that may have some.
+  // called before each group that may have some. A callback sets timers of its key's group only.
   template <class F, class Begin>
   Progress fire_due(EventTime until, std::size_t budget, F&& fn, Begin&& begin) {
     for (KeyGroup group = next_due_group(groups_.begin, until); group < groups_.end;

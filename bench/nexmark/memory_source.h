@@ -9,10 +9,10 @@
 
 namespace tidemill::nexmark {
 
-// Rows of each kind that something reads are emitted as views of where they lie; then comes the
-// watermark, the greatest time read minus `disorder`. `input` outlives the job, which has as many
-// subtasks as the input has partitions. Knows nothing of checkpoints: a run begins at the
-// beginning.
+// Rows of each kind that something reads are shown where they lie, or copied into batches if one of
+// their readers keeps rows; then comes the watermark, the greatest time read minus `disorder`.
+// `input` outlives the job, which has as many subtasks as the input has partitions. Knows nothing
+// of checkpoints: a run begins at the beginning.
 Events read_memory(const std::shared_ptr<GraphBuilder>& graph, const Input& input,
                    Duration disorder);
 
