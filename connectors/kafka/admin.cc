@@ -16,7 +16,6 @@ using ConfigResourcePtr =
     std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
 
 constexpr int kPauseMs = 20;
-constexpr Duration kTopicAppears = 10s;
 constexpr int kAlterMs = 10'000;
 
 TopicInfo info_of(const rd_kafka_metadata_topic_t& topic) {

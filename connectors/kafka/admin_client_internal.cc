@@ -15,6 +15,16 @@ Error no_offsets(rd_kafka_resp_err_t error, const TopicPartition& partition) {
                                     to_string(partition) + ": " + describe(error)};
 }
 
+// What the client knows of a topic is asked for anew; by itself it takes a known topic's partitions
+// for all there are.
+void ask_about(rd_kafka_t* client, const std::string& name, int timeout_ms) {
+  const TopicPtr topic(rd_kafka_topic_new(client, name.c_str(), nullptr));
+  if (!topic) return;
+  const rd_kafka_metadata_t* metadata = nullptr;
+  if (rd_kafka_metadata(client, 0, topic.get(), &metadata, timeout_ms) == 0)
+    rd_kafka_metadata_destroy(metadata);
+}
+
 }  // namespace
 
 PartitionsPtr list_of(const std::vector<TopicPartition>& partitions) {
@@ -93,20 +103,21 @@ std::map<TopicPartition, std::int64_t> Admin::Client::list_offsets(
     std::int64_t timestamp) const {
   std::map<TopicPartition, std::int64_t> offsets;
   if (partitions.empty()) return offsets;
+  const Deadline appears(kTopicAppears);
   until_answered("offsets", [&](int ms) {
     const PartitionsPtr list = list_of(partitions);
     for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = timestamp;
+    const auto again = [&](rd_kafka_resp_err_t error, const TopicPartition& partition) {
+      if (may_pass(error)) return error;
+      if (!is_unknown(error) || appears.is_over()) throw no_offsets(error, partition);
+      ask_about(asked, partition.first, ms);
+      return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    };
     const rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(asked, list.get(), ms);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (!may_pass(error)) throw no_offsets(error, partitions.front());
-      return error;
-    }
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return again(error, partitions.front());
     for (int i = 0; i < list->cnt; ++i) {
       const rd_kafka_topic_partition_t& element = list->elems[i];
-      if (element.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (!may_pass(element.err)) throw no_offsets(element.err, name_of(element));
-        return element.err;
-      }
+      if (element.err != RD_KAFKA_RESP_ERR_NO_ERROR) return again(element.err, name_of(element));
       offsets[name_of(element)] = element.offset;
     }
     return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -166,6 +177,7 @@ void Admin::Client::read(const std::map<TopicPartition, std::int64_t>& from,
     }
   }
   Deadline deadline(timeout);  // without any record
+  const Deadline appears(kTopicAppears);
   std::array<rd_kafka_message_t*, kBatch> batch{};
   while (!reading.is_over()) {
     const ssize_t count = rd_kafka_consume_batch_queue(queue.get(), deadline.left_ms(100ms),
@@ -184,7 +196,7 @@ void Admin::Client::read(const std::map<TopicPartition, std::int64_t>& from,
         if (!take(partition, *message)) reading.stop(partition);
       } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         reading.stop(partition);
-      } else if (is_permanent(message->err)) {
+      } else if (is_permanent(message->err) && !(is_unknown(message->err) && !appears.is_over())) {
         error = failed("reading " + to_string(partition), message->err);
       }
     }

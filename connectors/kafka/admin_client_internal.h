@@ -17,6 +17,14 @@ namespace tidemill::kafka {
 
 using MetadataPtr = std::unique_ptr<const rd_kafka_metadata_t, Destroy<rd_kafka_metadata_destroy>>;
 
+// A partition that was just made is not yet known everywhere: a broker, or the client by an answer
+// that was on its way, may still say that there is none.
+inline constexpr Duration kTopicAppears = 10s;
+
+inline bool is_unknown(rd_kafka_resp_err_t error) {
+  return error_code_of(error) == ErrorCode::kRefused;
+}
+
 // True if asking again may help.
 inline bool may_pass(rd_kafka_resp_err_t error) { return error_code_of(error) == ErrorCode::kIo; }
 
@@ -41,7 +49,8 @@ class Admin::Client final : public ClientEvents {
   // Starts an admin request and returns its result event.
   [[nodiscard]] EventPtr request(const std::string& what, rd_kafka_admin_op_t operation,
                                  const Start& start) const;
-  // `timestamp`: milliseconds, or one of librdkafka's names for the ends of the log.
+  // `timestamp`: milliseconds, or one of librdkafka's names for the ends of the log. A partition
+  // that is unknown is asked for until kTopicAppears is over.
   [[nodiscard]] std::map<TopicPartition, std::int64_t> list_offsets(
       rd_kafka_t* asked, const std::vector<TopicPartition>& partitions,
       std::int64_t timestamp) const;

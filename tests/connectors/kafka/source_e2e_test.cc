@@ -1,13 +1,16 @@
 // The source on a real broker: where it starts, where it ends, and what it refuses.
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "connectors/kafka/admin.h"
 #include "connectors/kafka/consumer.h"
 #include "connectors/kafka/source.h"
 #include "engine/base/hash.h"
@@ -292,6 +295,18 @@ TEST_F(SourceTest, FindsNewPartitionsWhileItRuns) {
   poll_until(running, [&] { return running.reader->splits().size() == 3; });
   read_to_end(running, 1);
   EXPECT_EQ(running.reader->splits()[2].next_offset, 2);
+}
+
+// Right after a topic was made, a broker or the client may still say that there is no such one.
+TEST_F(SourceTest, WaitsForAPartitionToBecomeKnown) {
+  const std::string topic = make_topic("in", 1);
+  Admin admin(client_, name_, 10s);
+  const TopicPartition late(topic, 1);
+  const auto end = [&] { return admin.offsets({late}, LogPoint::kLastStable); };
+  auto asked = std::async(std::launch::async, end);
+  EXPECT_EQ(asked.wait_for(300ms), std::future_status::timeout) << "it was refused at once";
+  add_partitions(client_, topic, 2);
+  EXPECT_EQ(asked.get(), (std::map<TopicPartition, std::int64_t>{{late, 0}}));
 }
 
 TEST_F(SourceTest, FindsTopicsByPattern) {
