@@ -97,7 +97,8 @@ class AsofJoin final : public TwoInput<L, R> {
       auto& [probe, time] = batch[i];
       const auto& [key, hash] = refs[i];
       timers_.set(time, *key, hash, kAnswer);
-      RowList<L>& waiting = probes_.at(*key, hash);  // before the key may be moved with the probe
+      RowList<L>& waiting =
+          probes_.at(*key, hash, i);  // before the key may be moved with the probe
       waiting.insert(time, false, std::move(probe));
     }
   }
@@ -109,17 +110,17 @@ class AsofJoin final : public TwoInput<L, R> {
       auto& [version, time] = batch[i];
       const auto& [key, hash] = refs[i];
       if (time < *watermark_) {
-        if (!is_newest_behind(*key, hash, time)) {
+        if (!is_newest_behind(*key, hash, time, i)) {
           late_right_.give(std::move(version), time, *watermark_, right_keys_);
           continue;
         }
         // A firing is not finished: what it still owes must not see the version.
         catch_up(hash);
-        put(*key, hash, time, version);
+        put(*key, hash, time, version, i);
         drop_before(*key, hash, time);
       } else {
         timers_.set(time, *key, hash, kDrop);
-        put(*key, hash, time, version);
+        put(*key, hash, time, version, i);
       }
     }
   }
@@ -144,14 +145,15 @@ class AsofJoin final : public TwoInput<L, R> {
   }
 
   // Whether no version is newer among those at or behind the watermark.
-  [[nodiscard]] bool is_newest_behind(const Key& key, std::uint64_t hash, EventTime time) {
-    const Versions* versions = versions_.find(key, hash);
+  [[nodiscard]] bool is_newest_behind(const Key& key, std::uint64_t hash, EventTime time,
+                                      PlaceAhead ahead) {
+    const Versions* versions = versions_.find(key, hash, ahead);
     if (versions == nullptr) return true;
     const auto newer = versions->upper_bound(time);
     return newer == versions->end() || newer->first > *watermark_;
   }
-  void put(const Key& key, std::uint64_t hash, EventTime time, R& version) {
-    std::optional<R>& place = versions_.at(key, hash)[time];
+  void put(const Key& key, std::uint64_t hash, EventTime time, R& version, PlaceAhead ahead) {
+    std::optional<R>& place = versions_.at(key, hash, ahead)[time];
     if (is_delete_(version)) {
       place.reset();
     } else {

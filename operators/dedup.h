@@ -60,7 +60,7 @@ class DedupFirst final : public OneInput<In> {
   void process(Batch<In>& batch) override {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
     keys_.prefetch(refs);
-    for (std::size_t i = 0; i < batch.size(); ++i) take(batch[i], *refs[i].key, refs[i].hash);
+    for (std::size_t i = 0; i < batch.size(); ++i) take(batch[i], *refs[i].key, refs[i].hash, i);
   }
 
   Progress on_watermark(EventTime watermark) override {
@@ -95,17 +95,17 @@ class DedupFirst final : public OneInput<In> {
     return options;
   }
 
-  void take(Record<In>& record, const Key& key, std::uint64_t hash) {
+  void take(Record<In>& record, const Key& key, std::uint64_t hash, PlaceAhead ahead) {
     if (record.time < progress_->watermark) {
       late_.give(std::move(record.value), record.time, progress_->watermark, batch_keys_);
       return;
     }
-    const OfKey* known = keys_.find(key, hash);
+    const OfKey* known = keys_.find(key, hash, ahead);
     if (known != nullptr && is_duplicate(*known, record.time)) {
       duplicate_count_.add();
       return;
     }
-    OfKey& state = keys_.at(key, hash);
+    OfKey& state = keys_.at(key, hash, ahead);
     wake_at(record.time, key, hash, state);  // before the record moves: the key is part of it
     const auto place =
         std::lower_bound(state.waiting.begin(), state.waiting.end(), record.time,

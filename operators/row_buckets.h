@@ -42,10 +42,18 @@ class RowBuckets {
   };
   template <class RowOf>
   void insert_all(std::span<const KeyRef<K>> keys, RowOf&& row) {
+    if (keys.empty()) return;
+    const auto bucket_of = [&](std::size_t i) { return start_of(row(i).time); };
+    const EventTime first = bucket_of(0);
+    std::size_t of_first = 1;
+    while (of_first < keys.size() && bucket_of(of_first) == first) ++of_first;
+    if (of_first == keys.size()) {
+      insert_into(first, keys, row);
+      return;
+    }
     // Bucket by bucket, each as far as the batch has rows for it: in the order in which they came.
     order_.resize(keys.size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
-    const auto bucket_of = [&](std::size_t i) { return start_of(row(i).time); };
     if (!std::ranges::is_sorted(order_, {}, bucket_of))
       std::ranges::stable_sort(order_, {}, bucket_of);
     for (std::size_t i = 0; i < order_.size();) {
@@ -54,11 +62,7 @@ class RowBuckets {
       wanted_.clear();
       for (; end < order_.size() && bucket_of(order_[end]) == start; ++end)
         wanted_.push_back(keys[order_[end]]);
-      note(start);
-      lists_.update(start, wanted_, [&](std::size_t n, RowList<T>& list) {
-        const Row& r = row(order_[i + n]);
-        list.insert(r.time, r.is_marked, std::move(*r.value));
-      });
+      insert_into(start, wanted_, [&](std::size_t n) { return row(order_[i + n]); });
       i = end;
     }
   }
@@ -126,6 +130,14 @@ class RowBuckets {
   [[nodiscard]] EventTime start_of(EventTime time) const {
     if (width_ == Duration::max()) return time.ms < 0 ? kLowest : EventTime{};
     return std::max(floor_to(time, width_), kLowest);
+  }
+  template <class RowOf>
+  void insert_into(EventTime start, std::span<const KeyRef<K>> keys, RowOf&& row) {
+    note(start);
+    lists_.update(start, keys, [&](std::size_t i, RowList<T>& list) {
+      const Row r = row(i);
+      list.insert(r.time, r.is_marked, std::move(*r.value));
+    });
   }
   void note(EventTime start) {
     if (!starts_.empty() && starts_.back() == start) return;

@@ -20,6 +20,9 @@ namespace tidemill {
 
 template <class T>
 struct StoredRow {
+  StoredRow(EventTime at, bool marked, T&& what)
+      : time(at), is_marked(marked), value(std::move(what)) {}
+
   EventTime time;
   bool is_marked;  // whatever its owner notes of it
   T value;
@@ -30,15 +33,15 @@ struct StoredRow {
 template <class T>
 class RowList {
  public:
-  void insert(EventTime time, bool is_marked, T value) {
+  void insert(EventTime time, bool is_marked, T&& value) {
     if constexpr (kHasHeap<T>) heap_ += memory_size(value);
     if (rows_.empty() || rows_.back().time <= time) {
-      rows_.push_back(StoredRow<T>{time, is_marked, std::move(value)});
+      rows_.emplace_back(time, is_marked, std::move(value));
       return;
     }
     const auto at = std::upper_bound(first_row(), rows_.end(), time,
                                      [](EventTime t, const auto& row) { return t < row.time; });
-    rows_.insert(at, StoredRow<T>{time, is_marked, std::move(value)});
+    rows_.emplace(at, time, is_marked, std::move(value));
   }
   // Forgets the first `count` rows. Their places are kept until they are half of all.
   void erase_first(std::size_t count) {
@@ -127,7 +130,7 @@ struct Codec<RowList<T>> {
       before += static_cast<std::uint64_t>(unzigzag(in.varint()));
       const EventTime time{static_cast<std::int64_t>(before)};
       const bool is_marked = in.u8() != 0;
-      list.rows_.push_back(StoredRow<T>{time, is_marked, Codec<T>::decode(in)});
+      list.rows_.emplace_back(time, is_marked, Codec<T>::decode(in));
       if constexpr (kHasHeap<T>) list.heap_ += memory_size(list.rows_.back().value);
     }
     return list;

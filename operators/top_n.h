@@ -21,6 +21,7 @@
 #include "operators/batch_keys.h"
 #include "operators/changelog.h"
 #include "state/keyed_value.h"
+#include "state/prefetch.h"
 
 namespace tidemill {
 
@@ -74,18 +75,22 @@ class TopNPerKey final : public OneInput<In> {
     const std::span<const KeyRef<Key>> refs = batch_keys_.read(batch);
     tops_.prefetch(refs);
     ++batch_number_;
-    for (std::size_t i = 0; i < batch.size(); ++i) take(batch[i], refs[i]);
+    // Most rankings lie beyond the cache, and most records are compared with their last row.
+    known_.clear();
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const Top* known = known_.emplace_back(tops_.find(*refs[i].key, refs[i].hash, i));
+      if (known != nullptr && !known->kept.empty()) prefetch_line(&known->kept.back());
+    }
+    for (std::size_t i = 0; i < batch.size(); ++i) take(batch[i], refs[i], i);
     for (std::size_t i = 0; i < num_changed_; ++i) give_out(changed_[i]);
     num_changed_ = 0;
   }
 
  private:
-  static constexpr std::uint32_t kNew = 0xFFFFFFFF;
   struct Kept {
     Value value{};
     EventTime time{};
     Row row{};
-    std::uint32_t former = kNew;  // not stored: its place at the start of the batch
     BOOST_DESCRIBE_CLASS(Kept, (), (value, time, row), (), ())
   };
   struct Top {
@@ -96,10 +101,11 @@ class TopNPerKey final : public OneInput<In> {
   };
   // A key that the batch has changed.
   struct Changed {
-    KeyRef<Key> ref;
+    const Key* key = nullptr;
+    const Top* top = nullptr;  // stays where it is until the next batch
     EventTime time = EventTime::min();
-    std::size_t former_size = 0;
-    std::vector<Kept> dropped;  // that were there at the start of the batch
+    std::size_t first = 0;    // the place, from 0, above which nothing has changed
+    std::vector<Row> former;  // what was there at the start of the batch, from `first` on
   };
 
   static std::size_t check(std::size_t n) {
@@ -112,58 +118,67 @@ class TopNPerKey final : public OneInput<In> {
     return a_time < b.time;
   }
 
-  void take(const Record<In>& record, const KeyRef<Key>& ref) {
+  void take(const Record<In>& record, const KeyRef<Key>& ref, PlaceAhead ahead) {
     const Value value = std::invoke(value_of_, record.value);
     if (is_nan(value)) return;
-    const Top* known = tops_.find(*ref.key, ref.hash);
+    const Top* known = known_[ahead];
+    if (known == nullptr) known = tops_.find(*ref.key, ref.hash, ahead);
     if (known != nullptr && known->kept.size() == n_ &&
         !is_better(value, record.time, known->kept.back()))
       return;
-    Top& top = tops_.at(*ref.key, ref.hash);
-    Changed& changed = note_change(top, ref);
+    Top& top = tops_.at(*ref.key, ref.hash, ahead);
+    Changed& changed = note_change(top, *ref.key);
     changed.time = std::max(changed.time, record.time);
-    if (top.kept.size() == n_) {
-      if (top.kept.back().former != kNew) changed.dropped.push_back(std::move(top.kept.back()));
-      top.kept.pop_back();
-    }
     auto place = top.kept.end();
     while (place != top.kept.begin() && is_better(value, record.time, *std::prev(place))) --place;
-    top.kept.insert(place, Kept{value, record.time, std::invoke(row_of_, record.value), kNew});
+    const auto at = static_cast<std::size_t>(place - top.kept.begin());
+    keep_former(changed, top.kept, at);
+    if (top.kept.size() == n_) top.kept.pop_back();
+    make_room(top.kept);
+    top.kept.insert(top.kept.begin() + static_cast<std::ptrdiff_t>(at),
+                    Kept{value, record.time, std::invoke(row_of_, record.value)});
   }
 
-  Changed& note_change(Top& top, const KeyRef<Key>& ref) {
+  // Never for more than n rows: most of a ranking's memory is theirs.
+  void make_room(std::vector<Kept>& kept) const {
+    if (kept.size() == kept.capacity())
+      kept.reserve(std::min(n_, std::max<std::size_t>(2 * kept.size(), 4)));
+  }
+  Changed& note_change(Top& top, const Key& key) {
     if (top.batch != batch_number_) {
       top.batch = batch_number_;
       top.place = static_cast<std::uint32_t>(num_changed_);
       if (num_changed_ == changed_.size()) changed_.emplace_back();
       Changed& fresh = changed_[num_changed_++];
-      fresh.ref = ref;
+      fresh.key = &key;
+      fresh.top = &top;
       fresh.time = EventTime::min();
-      fresh.former_size = top.kept.size();
-      for (std::uint32_t i = 0; i < top.kept.size(); ++i) top.kept[i].former = i;
+      fresh.first = top.kept.size();
     }
     return changed_[top.place];
   }
+  // Before anything from `at` on changes: what lies before `first` is as it was.
+  static void keep_former(Changed& changed, const std::vector<Kept>& kept, std::size_t at) {
+    if (at >= changed.first) return;
+    changed.former.insert(changed.former.begin(), changed.first - at, Row{});
+    for (std::size_t i = at; i < changed.first; ++i) changed.former[i - at] = kept[i].row;
+    changed.first = at;
+  }
 
   void give_out(Changed& changed) {
-    const Top& top = *tops_.find(*changed.ref.key, changed.ref.hash);
-    former_.assign(changed.former_size, nullptr);
-    for (const Kept& k : top.kept) {
-      if (k.former != kNew) former_[k.former] = &k;
-    }
-    for (const Kept& k : changed.dropped) former_[k.former] = &k;
-    for (std::size_t i = 0; i < top.kept.size(); ++i) {
-      const Kept& now = top.kept[i];
-      const bool is_update = i < former_.size();
-      if (is_update && (now.former == i || former_[i]->row == now.row)) continue;
+    const std::vector<Kept>& kept = changed.top->kept;
+    for (std::size_t i = changed.first; i < kept.size(); ++i) {
+      const std::size_t place = i - changed.first;
+      const bool is_update = place < changed.former.size();
+      if (is_update && changed.former[place] == kept[i].row) continue;
       out_.emit_made(changed.time, [&](Out& change) {
         change.kind = is_update ? ChangeKind::kUpdate : ChangeKind::kInsert;
-        change.row.key = *changed.ref.key;
+        change.row.key = *changed.key;
         change.row.rank = static_cast<std::int32_t>(i + 1);
-        change.row.row = now.row;
+        change.row.row = kept[i].row;
       });
     }
-    changed.dropped.clear();
+    changed.former.clear();
   }
 
   const std::size_t n_;
@@ -174,10 +189,10 @@ class TopNPerKey final : public OneInput<In> {
   KeyedValue<Key, Top> tops_;
   Emitter<Out>& out_;
   std::uint64_t batch_number_ = 0;
+  std::vector<const Top*> known_;  // of the batch's records; null: there was none at its start
   // Empty between calls; the memory is kept.
   std::vector<Changed> changed_;
   std::size_t num_changed_ = 0;
-  std::vector<const Kept*> former_;
 };
 
 }  // namespace tidemill

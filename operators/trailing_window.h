@@ -133,7 +133,7 @@ class TrailingWindow final : public OneInput<In> {
     const bool is_behind = done_.min() < target();
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (is_behind) catch_up(refs[i]);
-      take(batch[i], refs[i]);
+      take(batch[i], refs[i], i);
     }
     // What the watermark has passed already follows at the end of the batch.
     for (const KeyRef<Key>& ref : overdue_) fire(*ref.key, ref.hash);
@@ -237,8 +237,8 @@ class TrailingWindow final : public OneInput<In> {
   // Keys and what they hold are asked for together, since most lie beyond the cache.
   void load(std::span<const KeyRef<Key>> refs) {
     keys_.prefetch(refs);
-    for (const KeyRef<Key>& ref : refs) {
-      if (const State* state = keys_.find(*ref.key, ref.hash)) state->prefetch();
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+      if (const State* state = keys_.find(*refs[i].key, refs[i].hash, i)) state->prefetch();
     }
   }
 
@@ -249,8 +249,8 @@ class TrailingWindow final : public OneInput<In> {
       fire(*ref.key, ref.hash);
   }
 
-  void take(const Record<In>& record, const KeyRef<Key>& ref) {
-    State& state = keys_.at(*ref.key, ref.hash);
+  void take(const Record<In>& record, const KeyRef<Key>& ref, PlaceAhead place) {
+    State& state = keys_.at(*ref.key, ref.hash, place);
     state.prepare(layout_);
     const Stamp stamp{record.time, std::invoke(order_of_, record.value)};
     progress_->max_time = std::max(progress_->max_time, record.time);

@@ -143,7 +143,15 @@ class WindowCoGroup final : public TwoInput<L, R> {
 
   template <class S, class T>
   void process(S& side, Batch<T>& batch) {
-    sort_into_slices(side, batch, side.keys.read(batch));
+    const std::span<const KeyRef<Key>> refs = side.keys.read(batch);
+    if (const std::optional<EventTime> end = only_slice_of(batch)) {
+      slice_ends_.insert(*end);
+      side.slices.update(*end, refs, [&](std::size_t i, RowList<T>& list) {
+        list.insert(batch[i].time, false, std::move(batch[i].value));
+      });
+      return;
+    }
+    sort_into_slices(side, batch, refs);
     for (const SliceRows& slice : slices_of_batch_) {
       if (slice.refs.empty()) continue;
       slice_ends_.insert(slice.slice.end);
@@ -153,6 +161,21 @@ class WindowCoGroup final : public TwoInput<L, R> {
       });
     }
     slices_of_batch_.clear();
+  }
+
+  // The end of the slice in which all rows of the batch are, if they are in one and no window that
+  // holds it may have been closed. Most batches are such.
+  template <class T>
+  [[nodiscard]] std::optional<EventTime> only_slice_of(const Batch<T>& batch) const {
+    if (batch.empty()) return std::nullopt;
+    const Window slice = windows_.slice_of(batch[0].time);
+    if (!slice.start.is_finite() || !slice.end.is_finite() || !windows_.last_window_of(slice.end) ||
+        windows_.first_end_of(slice.end) <= progress_->watermark)
+      return std::nullopt;
+    for (const Record<T>& record : batch) {
+      if (record.time < slice.start || record.time >= slice.end) return std::nullopt;
+    }
+    return slice.end;
   }
 
   template <class S, class T>
@@ -228,24 +251,54 @@ class WindowCoGroup final : public TwoInput<L, R> {
 
   void close(EventTime end, KeyGroup group) {
     const Window window = windows_.window_ending(end);
-    for (auto it = slice_ends_.upper_bound(window.start); it != slice_ends_.end() && *it <= end;
-         ++it) {
+    const auto first = slice_ends_.upper_bound(window.start);
+    const auto last = slice_ends_.upper_bound(end);
+    if (first == last) return;
+    if (std::next(first) == last && left_.slices.is_in_memory(*first) &&
+        right_.slices.is_in_memory(*first)) {
+      close_slice(*first, group, window);
+      return;
+    }
+    for (auto it = first; it != last; ++it) {
       collect(left_, *it, group, &Contents::left);
       collect(right_, *it, group, &Contents::right);
     }
-    for (const auto& [hashed, place] : places_) {
-      const Key& key = hashed.key;
-      Contents& contents = contents_[place];
-      f_(CoGroup<Key, L, R>{key, window, contents.left, contents.right}, [&](Row row) {
-        ++given_out_;
-        out_.emit(Out{key, window, std::move(row)}, window.last());
-      });
-      contents.left.clear();
-      contents.right.clear();
-    }
+    for (const auto& [hashed, place] : places_) give_out(hashed.key, window, contents_[place]);
     // Keeps the memory of some, so that few keys cost no allocation.
     if (contents_.size() > kMostKept) contents_.resize(kMostKept);
     places_.clear();
+  }
+
+  // A window of one slice: both sides lie there as they are needed.
+  void close_slice(EventTime slice_end, KeyGroup group, const Window& window) {
+    if (contents_.empty()) contents_.emplace_back();
+    Contents& contents = contents_.front();
+    left_.slices.for_each(slice_end, group,
+                          [&](const Key& key, std::uint64_t hash, const RowList<L>& left) {
+                            copy(left, contents.left);
+                            if (const auto* right = right_.slices.find(slice_end, key, hash))
+                              copy(*right, contents.right);
+                            give_out(key, window, contents);
+                          });
+    right_.slices.for_each(slice_end, group,
+                           [&](const Key& key, std::uint64_t hash, const RowList<R>& right) {
+                             if (left_.slices.find(slice_end, key, hash) != nullptr) return;
+                             copy(right, contents.right);
+                             give_out(key, window, contents);
+                           });
+  }
+  template <class T>
+  static void copy(const RowList<T>& list, std::vector<T>& rows) {
+    for (const StoredRow<T>& row : list.rows()) rows.push_back(row.value);
+  }
+  // Empties `contents`.
+  void give_out(const Key& key, const Window& window, Contents& contents) {
+    f_(CoGroup<Key, L, R>{key, window, contents.left, contents.right}, [&](Row row) {
+      ++given_out_;
+      out_.emit(Out{key, window, std::move(row)}, window.last());
+    });
+    contents.left.clear();
+    contents.right.clear();
   }
 
   template <class S>
@@ -254,8 +307,7 @@ class WindowCoGroup final : public TwoInput<L, R> {
     using T = typename S::Value;
     side.slices.for_each(slice_end, group,
                          [&](const Key& key, std::uint64_t hash, const RowList<T>& list) {
-                           auto& rows = contents_of(key, hash).*where;
-                           for (const StoredRow<T>& row : list.rows()) rows.push_back(row.value);
+                           copy(list, contents_of(key, hash).*where);
                          });
   }
 

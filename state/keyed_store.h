@@ -183,6 +183,11 @@ class KeyedStore final : public Snapshotable {
   // What its owner holds in memory besides, charged as if it were in the tables.
   void charge_besides(std::size_t bytes) { besides_ = bytes; }
 
+  // Nothing has to be read for the namespace's keys.
+  [[nodiscard]] bool is_in_memory(EventTime ns) {
+    const NsTable* t = existing_table(ns);
+    return t == nullptr || t->is_resident;
+  }
   // Those with a live key, and those whose rows in the backend nobody has looked at.
   [[nodiscard]] std::vector<EventTime> namespaces() const {
     std::vector<EventTime> all;

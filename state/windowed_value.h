@@ -44,6 +44,9 @@ class WindowedValue {
   bool erase(EventTime ns, const K& key, std::uint64_t hash) { return store_.erase(ns, key, hash); }
   void prefetch(EventTime ns, std::span<const KeyRef<K>> keys) { store_.prefetch(ns, keys); }
 
+  // True if `find` reads nothing, whichever key of the namespace it is asked for.
+  [[nodiscard]] bool is_in_memory(EventTime ns) { return store_.is_in_memory(ns); }
+
   // The namespaces of this subtask that hold something, in order; also right after a restore.
   [[nodiscard]] std::vector<EventTime> namespaces() const { return store_.namespaces(); }
 

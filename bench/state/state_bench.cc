@@ -285,6 +285,49 @@ BENCHMARK(BM_Checkpoint)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 
+// CPU of the whole process per distinct dirty entry and checkpoint, compaction included: twenty
+// checkpoints of so many keys, of which each makes a share in thousandths dirty, in other places
+// each time. The changes themselves are not counted.
+void BM_DirtyEntry(benchmark::State& bench) {
+  constexpr std::size_t kCheckpoints = 20;
+  BenchSubtask setup("rocksdb", std::size_t{16} << 30);
+  KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
+  const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
+  fill(state, keys);
+  Snapshotable& part = *setup.context().snapshotables().front();
+  StageSnapshot ignored;
+  const std::size_t dirty = keys.size() * static_cast<std::size_t>(bench.range(1)) / 1000;
+  std::size_t next = 0;
+  CheckpointId id = 0;
+  double changes_s = 0;
+  const auto checkpoint = [&] {
+    part.freeze(++id);
+    while (!part.drain(ignored, 1000)) {
+    }
+    setup.snapshot(id);
+  };
+  checkpoint();  // all of them, for the first time
+  for (auto _ : bench) {
+    const double start = process_cpu_seconds();
+    for (std::size_t c = 0; c < kCheckpoints; ++c) {
+      const double before = thread_cpu_seconds();
+      for (std::size_t i = 0; i < dirty; ++i, ++next) {
+        const std::uint64_t key = keys[next * 37 % keys.size()];
+        ++state.at(key, key_hash(key)).count;
+      }
+      changes_s += thread_cpu_seconds() - before;
+      checkpoint();
+    }
+    const double spent = process_cpu_seconds() - start - changes_s;
+    bench.counters["cpu_ns_an_entry"] = spent * 1e9 / static_cast<double>(kCheckpoints * dirty);
+  }
+  check_sum(bench, state, next);
+}
+BENCHMARK(BM_DirtyEntry)
+    ->ArgsProduct({{1'000'000}, {10, 100, 1000}})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
+
 // From a checkpoint of so many keys to the first batch of them updated, with 256 MiB: files are
 // verified and linked, the database is opened, the batch is loaded.
 void BM_Restore(benchmark::State& bench) {

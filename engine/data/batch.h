@@ -65,7 +65,8 @@ class Batch final : public BatchBase {
         home_(std::move(other.home_)) {}
   Batch& operator=(const Batch&) = delete;
 
-  void append(T value, EventTime time) { records_.push_back({std::move(value), time}); }
+  void append(T&& value, EventTime time) { records_.emplace_back(MovedRecord{value, time}); }
+  void append(const T& value, EventTime time) { append(T(value), time); }
   // Adds make(row), a Record<T>, for each of the rows from `first` to `last`. One loop without a
   // check of the room left.
   template <class Iterator, class Make>
@@ -82,7 +83,7 @@ class Batch final : public BatchBase {
   // Adds a record whose key hash is known, so that the receiver need not hash again. Either all
   // records carry one or none.
   void append_hashed(T value, EventTime time, std::uint64_t hash) {
-    records_.push_back({std::move(value), time});
+    append(std::move(value), time);
     hashes_.push_back(hash);
   }
 
@@ -140,6 +141,15 @@ class Batch final : public BatchBase {
   }
 
  private:
+  // Becomes a record where that is going to lie.
+  struct MovedRecord {
+    operator Record<T>() const {  // NOLINT(google-explicit-constructor): that is what it is for
+      return {std::move(value), time};
+    }
+
+    T& value;
+    EventTime time;
+  };
   // Iterates over rows and gives what `make` makes of them, so that a vector builds it in place.
   template <class Iterator, class Make>
   struct MadeRecords {

@@ -1,4 +1,5 @@
-// q3: who sells something of category 10 in three states; a join without a window.
+// q3: who sells something of category 10 in three states; a join without a window. A person is
+// there once, so an auction that has met its seller is not kept.
 #pragma once
 
 #include <string>
@@ -46,9 +47,11 @@ inline Stream<LocalAuction> q3(const Events& in) {
                             });
   return residents.key_by(&Resident::id)
       .join(auctions.key_by(&OfferedAuction::seller))
-      .apply("local_auctions", [](const Resident& p, const OfferedAuction& a) {
-        return LocalAuction{p.name, p.city, p.state, a.id};
-      });
+      .apply("local_auctions",
+             [](const Resident& p, const OfferedAuction& a) {
+               return LocalAuction{p.name, p.city, p.state, a.id};
+             },
+             {.left_is_unique = true});
 }
 
 }  // namespace tidemill::nexmark

@@ -23,16 +23,22 @@ struct HighestBids {
   std::vector<HighBid> bids;
 
   void add(const Bid& b) {
-    if (b.price < price) return;
-    if (b.price > price) bids.clear();
-    price = b.price;
-    bids.push_back({b.auction, b.price, b.bidder, b.at, b.extra.str()});
+    if (b.price >= price) [[unlikely]]
+      take(b);
   }
   void merge(const HighestBids& other) {
     if (other.price < price) return;
     if (other.price > price) bids.clear();
     price = other.price;
     bids.insert(bids.end(), other.bids.begin(), other.bids.end());
+  }
+
+ private:
+  // Apart, so that the loop over all bids has the comparison only.
+  [[gnu::noinline]] void take(const Bid& b) {
+    if (b.price > price) bids.clear();
+    price = b.price;
+    bids.push_back({b.auction, b.price, b.bidder, b.at, b.extra.str()});
   }
 };
 BOOST_DESCRIBE_STRUCT(HighestBids, (), (price, bids))
