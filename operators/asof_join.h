@@ -116,8 +116,8 @@ class AsofJoin final : public TwoInput<L, R> {
         }
         // A firing is not finished: what it still owes must not see the version.
         catch_up(hash);
-        put(*key, hash, time, version, i);
-        drop_before(*key, hash, time);
+        Versions& versions = put(*key, hash, time, version, i);
+        if (is_passed_by(versions, time)) drop_before(versions, time);
       } else {
         timers_.set(time, *key, hash, kDrop);
         put(*key, hash, time, version, i);
@@ -152,20 +152,28 @@ class AsofJoin final : public TwoInput<L, R> {
     const auto newer = versions->upper_bound(time);
     return newer == versions->end() || newer->first > *watermark_;
   }
-  void put(const Key& key, std::uint64_t hash, EventTime time, R& version, PlaceAhead ahead) {
-    std::optional<R>& place = versions_.at(key, hash, ahead)[time];
+  // The key may lie in `version`, which is moved from.
+  Versions& put(const Key& key, std::uint64_t hash, EventTime time, R& version, PlaceAhead ahead) {
+    Versions& versions = versions_.at(key, hash, ahead);
+    std::optional<R>& place = versions[time];
     if (is_delete_(version)) {
       place.reset();
     } else {
       place = std::move(version);
     }
+    return versions;
   }
   // Drops what is older than the newest version at or before `time`.
   void drop_before(const Key& key, std::uint64_t hash, EventTime time) {
     const Versions* versions = versions_.find(key, hash);
-    if (versions == nullptr || versions->size() < 2 || versions->begin()->first >= time) return;
-    Versions& all = *versions_.find_for_update(key, hash);
-    all.erase(all.begin(), std::prev(all.upper_bound(time)));
+    if (versions != nullptr && is_passed_by(*versions, time))
+      drop_before(*versions_.find_for_update(key, hash), time);
+  }
+  static bool is_passed_by(const Versions& versions, EventTime time) {
+    return versions.size() > 1 && versions.begin()->first < time;
+  }
+  static void drop_before(Versions& versions, EventTime time) {
+    versions.erase(versions.begin(), std::prev(versions.upper_bound(time)));
   }
 
   void catch_up(std::uint64_t hash) {

@@ -142,7 +142,7 @@ class TopNPerKey final : public OneInput<In> {
   // Never for more than n rows: most of a ranking's memory is theirs.
   void make_room(std::vector<Kept>& kept) const {
     if (kept.size() == kept.capacity())
-      kept.reserve(std::min(n_, std::max<std::size_t>(2 * kept.size(), 4)));
+      kept.reserve(std::min(n_, std::max<std::size_t>(2 * kept.size(), 1)));
   }
   Changed& note_change(Top& top, const Key& key) {
     if (top.batch != batch_number_) {
@@ -178,8 +178,11 @@ class TopNPerKey final : public OneInput<In> {
         change.row.row = kept[i].row;
       });
     }
+    if (changed.former.capacity() > kMostKept) changed.former = std::vector<Row>();
     changed.former.clear();
   }
+
+  static constexpr std::size_t kMostKept = 64;  // rows' worth of memory, of each of `changed_`
 
   const std::size_t n_;
   const RankOrder order_;

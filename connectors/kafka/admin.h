@@ -72,7 +72,8 @@ class Admin {
   [[nodiscard]] Properties own_topic_config(const std::string& topic);
   [[nodiscard]] Properties broker_config();  // of any one broker
 
-  // Offsets. A partition that does not exist throws Error(kRefused) naming it.
+  // Offsets. A partition that does not exist throws Error(kRefused) naming it, after ten seconds in
+  // which it may become known, or the timeout if that is less.
   [[nodiscard]] std::map<TopicPartition, std::int64_t> offsets(
       const std::vector<TopicPartition>& partitions, LogPoint point);
   // The first record at or after `time`; the last stable offset where there is none.

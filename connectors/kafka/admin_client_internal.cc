@@ -103,25 +103,37 @@ std::map<TopicPartition, std::int64_t> Admin::Client::list_offsets(
     std::int64_t timestamp) const {
   std::map<TopicPartition, std::int64_t> offsets;
   if (partitions.empty()) return offsets;
-  const Deadline appears(kTopicAppears);
-  until_answered("offsets", [&](int ms) {
-    const PartitionsPtr list = list_of(partitions);
-    for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = timestamp;
-    const auto again = [&](rd_kafka_resp_err_t error, const TopicPartition& partition) {
-      if (may_pass(error)) return error;
-      if (!is_unknown(error) || appears.is_over()) throw no_offsets(error, partition);
-      ask_about(asked, partition.first, ms);
-      return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-    };
-    const rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(asked, list.get(), ms);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return again(error, partitions.front());
-    for (int i = 0; i < list->cnt; ++i) {
-      const rd_kafka_topic_partition_t& element = list->elems[i];
-      if (element.err != RD_KAFKA_RESP_ERR_NO_ERROR) return again(element.err, name_of(element));
-      offsets[name_of(element)] = element.offset;
-    }
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
-  });
+  // Since a partition was unknown for the first time; and the last one that was, if nothing else is
+  // wrong.
+  std::optional<Deadline> appears;
+  std::optional<Error> unknown;
+  const auto again = [&](rd_kafka_resp_err_t error, const TopicPartition& partition, int ms) {
+    unknown.reset();
+    if (may_pass(error)) return error;
+    unknown = no_offsets(error, partition);
+    if (!appears) appears.emplace(kTopicAppears);
+    if (!is_unknown(error) || appears->is_over()) throw Error(*unknown);
+    ask_about(asked, partition.first, ms);
+    return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+  };
+  try {
+    until_answered("offsets", [&](int ms) {
+      const PartitionsPtr list = list_of(partitions);
+      for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = timestamp;
+      const rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(asked, list.get(), ms);
+      if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return again(error, partitions.front(), ms);
+      for (int i = 0; i < list->cnt; ++i) {
+        const rd_kafka_topic_partition_t& element = list->elems[i];
+        if (element.err != RD_KAFKA_RESP_ERR_NO_ERROR)
+          return again(element.err, name_of(element), ms);
+        offsets[name_of(element)] = element.offset;
+      }
+      return RD_KAFKA_RESP_ERR_NO_ERROR;
+    });
+  } catch (const Error&) {
+    if (unknown) throw Error(*unknown);  // also if time was over before it could appear
+    throw;
+  }
   return offsets;
 }
 
@@ -177,30 +189,43 @@ void Admin::Client::read(const std::map<TopicPartition, std::int64_t>& from,
     }
   }
   Deadline deadline(timeout);  // without any record
-  const Deadline appears(kTopicAppears);
+  std::optional<Deadline> appears;
+  std::map<TopicPartition, rd_kafka_resp_err_t> unknown;
   std::array<rd_kafka_message_t*, kBatch> batch{};
   while (!reading.is_over()) {
     const ssize_t count = rd_kafka_consume_batch_queue(queue.get(), deadline.left_ms(100ms),
                                                        batch.data(), batch.size());
     rd_kafka_poll(handle(), 0);
-    if (count <= 0 && deadline.is_over()) {
-      throw failed("reading records", RD_KAFKA_RESP_ERR__TIMED_OUT);
-    }
-    if (count > 0) deadline = Deadline(timeout);
+    bool has_news = false;
     std::optional<Error> error;
     for (ssize_t i = 0; i < count; ++i) {
       const MessagePtr message(batch[static_cast<std::size_t>(i)]);
       const TopicPartition partition(rd_kafka_topic_name(message->rkt), message->partition);
       if (error || !reading.is_open(partition)) continue;  // only to be destroyed
-      if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (!take(partition, *message)) reading.stop(partition);
-      } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        reading.stop(partition);
-      } else if (is_permanent(message->err) && !(is_unknown(message->err) && !appears.is_over())) {
+      const bool is_record = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+      if (is_record || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        has_news = true;
+        unknown.erase(partition);
+        if (!is_record || !take(partition, *message)) reading.stop(partition);
+      } else if (is_unknown(message->err)) {
+        unknown[partition] = message->err;
+      } else if (is_permanent(message->err)) {
         error = failed("reading " + to_string(partition), message->err);
       }
     }
     if (error) throw Error(*error);
+    if (has_news) deadline = Deadline(timeout);
+    if (!unknown.empty()) {
+      // That is said once; the client asks no more by itself.
+      const auto& [partition, why] = *unknown.begin();
+      if (!appears) appears.emplace(kTopicAppears);
+      if (appears->is_over() || deadline.is_over())
+        throw failed("reading " + to_string(partition), why);
+      rd_kafka_poll(handle(), deadline.left_ms(kPause));
+      ask_about(handle(), partition.first, deadline.left_ms(kCallSlice));
+    } else if (deadline.is_over()) {
+      throw failed("reading records", RD_KAFKA_RESP_ERR__TIMED_OUT);
+    }
   }
 }
 

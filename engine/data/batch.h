@@ -141,7 +141,7 @@ class Batch final : public BatchBase {
   }
 
  private:
-  // Becomes a record where that is going to lie.
+  // Becomes a record where that is going to lie (CWG 2327; compilers without it move it once more).
   struct MovedRecord {
     operator Record<T>() const {  // NOLINT(google-explicit-constructor): that is what it is for
       return {std::move(value), time};

@@ -250,11 +250,6 @@ TEST_F(AdminTest, FindsOffsetsByPointAndTime) {
   EXPECT_EQ(records.at({topic, 1}).value, "c");
   EXPECT_TRUE(admin().records_at({{{topic, 0}, 99}, {{topic, 1}, 3}}).empty());  // 3: the marker
   EXPECT_TRUE(admin().records_at({}).empty());
-  EXPECT_EQ(error_of([&] {
-              static_cast<void>(admin().offsets({{topic, 7}}, LogPoint::kStart));
-            }),
-            ErrorCode::kRefused);
-  EXPECT_THAT(message_, HasSubstr(topic + ":7"));
 }
 
 TEST_F(AdminTest, WritesAndReadsTheOffsetsOfAGroup) {

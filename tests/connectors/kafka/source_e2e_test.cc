@@ -300,13 +300,27 @@ TEST_F(SourceTest, FindsNewPartitionsWhileItRuns) {
 // Right after a topic was made, a broker or the client may still say that there is no such one.
 TEST_F(SourceTest, WaitsForAPartitionToBecomeKnown) {
   const std::string topic = make_topic("in", 1);
-  Admin admin(client_, name_, 10s);
+  Admin admin(client_, name_, 30s);
   const TopicPartition late(topic, 1);
+  (void)admin.offsets({{topic, 0}}, LogPoint::kLastStable);  // the client has heard of the topic
   const auto end = [&] { return admin.offsets({late}, LogPoint::kLastStable); };
   auto asked = std::async(std::launch::async, end);
   EXPECT_EQ(asked.wait_for(300ms), std::future_status::timeout) << "it was refused at once";
   add_partitions(client_, topic, 2);
   EXPECT_EQ(asked.get(), (std::map<TopicPartition, std::int64_t>{{late, 0}}));
+}
+
+// However little time there is, it is the partition that is named, and not the time.
+TEST_F(SourceTest, RefusesAPartitionThatDoesNotAppear) {
+  Admin admin(client_, name_, 1s);
+  const TopicPartition missing(make_topic("in", 1), 7);
+  try {
+    (void)admin.offsets({missing}, LogPoint::kLastStable);
+    ADD_FAILURE() << "there is no such partition";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kRefused);
+    EXPECT_THAT(e.what(), HasSubstr(to_string(missing)));
+  }
 }
 
 TEST_F(SourceTest, FindsTopicsByPattern) {
