@@ -23,22 +23,16 @@ struct Hottest {
   std::vector<std::int64_t> auctions;
 
   void add(const Windowed<std::int64_t, std::int64_t>& row) {
-    if (row.value >= most) [[unlikely]]
-      take(row);
+    if (row.value < most) return;
+    if (row.value > most) auctions.clear();
+    most = row.value;
+    auctions.push_back(row.key);
   }
   void merge(const Hottest& other) {
     if (other.most < most) return;
     if (other.most > most) auctions.clear();
     most = other.most;
     auctions.insert(auctions.end(), other.auctions.begin(), other.auctions.end());
-  }
-
- private:
-  // Apart, so that the loop over all rows has the comparison only.
-  [[gnu::noinline]] void take(const Windowed<std::int64_t, std::int64_t>& row) {
-    if (row.value > most) auctions.clear();
-    most = row.value;
-    auctions.push_back(row.key);
   }
 };
 BOOST_DESCRIBE_STRUCT(Hottest, (), (most, auctions))
