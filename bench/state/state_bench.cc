@@ -285,6 +285,16 @@ BENCHMARK(BM_Checkpoint)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 
+// From the barrier to the link, with nothing between.
+Taken checkpoint(BenchSubtask& subtask, CheckpointId id) {
+  Snapshotable& part = *subtask.context().snapshotables().front();
+  StageSnapshot ignored;
+  part.freeze(id);
+  while (!part.drain(ignored, 1000)) {
+  }
+  return subtask.snapshot(id);
+}
+
 // CPU of the whole process per distinct dirty entry and checkpoint, compaction included: twenty
 // checkpoints of so many keys, of which each makes a share in thousandths dirty, in other places
 // each time. The changes themselves are not counted.
@@ -294,19 +304,11 @@ void BM_DirtyEntry(benchmark::State& bench) {
   KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
   const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
   fill(state, keys);
-  Snapshotable& part = *setup.context().snapshotables().front();
-  StageSnapshot ignored;
   const std::size_t dirty = keys.size() * static_cast<std::size_t>(bench.range(1)) / 1000;
   std::size_t next = 0;
   CheckpointId id = 0;
   double changes_s = 0;
-  const auto checkpoint = [&] {
-    part.freeze(++id);
-    while (!part.drain(ignored, 1000)) {
-    }
-    setup.snapshot(id);
-  };
-  checkpoint();  // all of them, for the first time
+  checkpoint(setup, ++id);  // all of them, for the first time
   for (auto _ : bench) {
     const double start = process_cpu_seconds();
     for (std::size_t c = 0; c < kCheckpoints; ++c) {
@@ -316,7 +318,7 @@ void BM_DirtyEntry(benchmark::State& bench) {
         ++state.at(key, key_hash(key)).count;
       }
       changes_s += thread_cpu_seconds() - before;
-      checkpoint();
+      checkpoint(setup, ++id);
     }
     const double spent = process_cpu_seconds() - start - changes_s;
     bench.counters["cpu_ns_an_entry"] = spent * 1e9 / static_cast<double>(kCheckpoints * dirty);
@@ -335,12 +337,7 @@ void BM_Restore(benchmark::State& bench) {
   KeyedValue<std::uint64_t, Totals> state(setup.context(), "totals");
   const auto keys = make_keys<std::uint64_t>(static_cast<std::size_t>(bench.range(0)));
   for (const std::uint64_t k : keys) state.at(k, key_hash(k)).add(key_hash(k));
-  Snapshotable& part = *setup.context().snapshotables().front();
-  StageSnapshot ignored;
-  part.freeze(1);
-  while (!part.drain(ignored, 1000)) {
-  }
-  const Taken taken = setup.snapshot(1);
+  const Taken taken = checkpoint(setup, 1);
   Batches<std::uint64_t> batches(keys, 1);
   for (auto _ : bench) {
     BenchSubtask restored("rocksdb", std::size_t{256} << 20, taken);
